@@ -1,0 +1,35 @@
+# The two commands of a fresh machine: `make repro` and `make test`. `make repro PRESET=coco` puts a preset in place first.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test test-fast ui lock
+
+repro: .venv/ready
+	@$(if $(PRESET),python -m pipeline.use $(PRESET))
+	dvc repro
+
+test: .venv/ready
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+test-fast: .venv/ready
+	pytest -m "not slow"
+
+ui: .venv/ready
+	python -m pipeline.track ui
+
+.venv/ready: requirements.lock pyproject.toml
+	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "semipose: $(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "semipose: $$($(PYTHON) -V) is too old: Python 3.11 or newer is needed, say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "semipose: $(PYTHON) has no venv module: install python3-venv with the system's packages" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch .venv/ready
+
+lock:
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.lock

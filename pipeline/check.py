@@ -1,0 +1,19 @@
+"""Stage `check`: params.yaml is whole and within its limits, and MLflow's database exists before anything runs in parallel."""
+
+from pathlib import Path
+
+from pipeline import stage, store
+from semipose import params
+from semipose.files import replacing
+
+
+def check() -> None:
+    params.load()
+    store.ensure_store()
+    # Constant content: what depends on it reruns for its own parameters only.
+    with replacing(Path("params.ok")) as temporary:
+        temporary.write_text("params.yaml was read and found good\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    stage.main(check, [])

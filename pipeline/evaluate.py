@@ -1,0 +1,103 @@
+"""Stages `evaluate` and `evaluate_ablation`: the figures of one trained cell, and pictures of its best, median and worst people."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline import stage
+from semipose.crops import CropPack
+from semipose.engine import launch
+from semipose.evaluation import Evaluation, evaluate, headline
+from semipose.files import replacing
+from semipose.gallery import ranked
+from semipose.models import load_network
+from semipose.task import task_of
+
+
+def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
+    key = "method" if name == "evaluate" else "variant"
+    cell = f"{method}-{labels}-s{seed}"
+    with stage.opened(name, cell, {key: method, "labels": labels, "seed": seed}) as (this, tracker):
+        p = this.params
+        full = f"{p.data.source}-{cell}"
+        folder, reports = Path("runs") / full, Path("reports")
+        fabric = launch(p.machine, "32-true")
+        val = CropPack.open(Path("data/packs/val"))
+        net, card = load_network(folder / "weights.safetensors")
+        task = task_of(p, val, fabric.device)
+        truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
+        found = evaluate(net.to(fabric.device), task, val, truth, p.evaluate)
+
+        _write(folder / "predictions.json", json.dumps(found.results))
+        pictures = reports / "pictures" / full
+        pictures.mkdir(parents=True, exist_ok=True)
+        measure = "OKS" if p.evaluate.metric == "oks" else headline(p.evaluate)
+        for rank, picture in ranked(val, found.predictions, found.scores, p.evaluate.overlays, measure):
+            with replacing(pictures / f"{rank}.jpg") as temporary:
+                picture.save(temporary, "JPEG", quality=88)
+            tracker.picture(f"people/{rank}.jpg", pictures / f"{rank}.jpg")
+        curves = reports / "runs" / full
+        curves.mkdir(parents=True, exist_ok=True)
+        for table in ("history.csv", "masks.csv"):
+            shutil.copyfile(folder / table, curves / table)
+        cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
+        record = _record(this, card, found, cost["commit"], method, labels, int(seed))
+        _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        tracker.dataset("validation", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
+        tracker.file("predictions.json", folder / "predictions.json")
+        numbers = {name: metric["value"] for name, metric in found.metrics.items() if metric["value"] is not None}
+        tracker.final(numbers)
+        tracker.model(folder / "weights.safetensors", numbers, card["fingerprint"])
+        print(f"{full}: {headline(p.evaluate)} {record['metrics'][headline(p.evaluate)]['value']:.2f}")
+
+
+def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
+    p, training = this.params, card["training"]
+    passes = 3 * training["gradient"] + training["no_gradient"]  # a backward pass costs about two forward ones
+    return {
+        "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
+        "data": p.data.source,
+        "stage": "train" if this.name == "evaluate" else "ablate",
+        "method": method,
+        "base": card["method"]["base"],
+        "labels": labels,
+        "seed": seed,
+        "labelled": training["labelled"],
+        "unlabelled": training["unlabelled"],
+        "fingerprint": card["fingerprint"],
+        "commit": commit,
+        "protocol": {
+            "metric": p.evaluate.metric,
+            "headline": headline(p.evaluate),
+            "boxes": "ground truth",
+            "flip_test": p.evaluate.flip_test,
+            "decode": p.evaluate.decode,
+            "epoch": "last",
+            "people": len(found.results),
+            "input": f"{card['model']['height']}x{card['model']['width']}",
+            "trunk": card["model"]["trunk"],
+            "bootstrap": p.evaluate.bootstrap,
+        },
+        "training": {
+            "steps": training["steps"],
+            "batch_size": training["batch_size"],
+            "warmup_steps": training["warmup_steps"],
+            "networks": training["networks"],
+            "forward_passes": training["gradient"] + training["no_gradient"],
+            "gflop": round(passes * training["forward_gflop"] * training["steps"] * training["batch_size"], 1),
+            "masks": training["masks"],
+            "simple": training["simple"],
+        },
+        "metrics": found.metrics,
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    stage.main(evaluate_cell, sys.argv[1:])

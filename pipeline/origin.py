@@ -1,0 +1,44 @@
+"""Where a run comes from: the repository, the commit, the DVC stage and experiment, the host."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+
+def repo_root() -> Path:
+    """The real repository: `DVC_ROOT` (`dvc exp run --temp` works in a copy of it), else git's top level, else here."""
+    if dvc_root := os.environ.get("DVC_ROOT"):
+        return Path(dvc_root).resolve()
+    return Path(_git("rev-parse", "--show-toplevel") or Path.cwd())
+
+
+def commit() -> tuple[str, bool]:
+    """The commit under the code that runs here ("" outside git), and whether code or parameters differ from it.
+
+    DVC rewrites its lock file and the reports while it works; they do not make the code another one.
+    """
+    head = _git("rev-parse", "HEAD") or ""
+    changed = _git("status", "--porcelain", "--", ":/", ":(top,exclude)dvc.lock", ":(top,exclude)reports")
+    return head, bool(head and changed)
+
+
+def tags(stage: str) -> dict[str, str]:
+    """What MLflow should know about the origin of a run of `stage`."""
+    found = {"host": socket.gethostname(), "mlflow.source.name": f"pipeline.{stage}", "mlflow.source.type": "LOCAL"}
+    head, dirty = commit()
+    if head:
+        found |= {"git.commit": head, "git.dirty": str(dirty).lower(), "mlflow.source.git.commit": head}
+    for tag, variable in {"dvc.stage": "DVC_STAGE", "dvc.exp": "DVC_EXP_NAME"}.items():
+        if value := os.environ.get(variable):
+            found[tag] = value
+    return found
+
+
+def _git(*words: str) -> str | None:
+    """What git answers, or None where there is no git or no repository."""
+    try:
+        asked = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None

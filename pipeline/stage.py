@@ -1,0 +1,118 @@
+"""What every stage does around its work: check the parameters, know its fingerprint, hold its lock, keep MLflow informed."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from ruamel.yaml import YAML
+
+from pipeline import track
+from pipeline.store import repo_root
+from semipose import params as params_module
+from semipose.errors import InputError
+from semipose.params import Params, fingerprint
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage cell: `item` holds what its matrix calls it by (method, labels, seed), `cell` is its name in paths and reports."""
+
+    name: str
+    cell: str
+    item: dict[str, str]
+    params: Params
+    fingerprint: str
+    listed: dict[str, Any]
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Where a killed run of this very fingerprint left its checkpoint; removed on success."""
+        return self.root / ".semipose" / "state" / self.fingerprint
+
+    def finish(self) -> None:
+        """The outputs are written: the way back to the middle of the work is no longer needed."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+@contextmanager
+def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
+    """Check the whole of params.yaml, take the fingerprint's lock (a second process with it waits) and follow the work in MLflow."""
+    params = params_module.load()
+    root = repo_root()
+    listed, deps = _reads(name, item, params)
+    digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
+    stage = Stage(name, cell, item, params, digest, listed, root)
+    locks = root / ".semipose" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (
+        FileLock(locks / digest),
+        track.run(stage=name, cell=cell, fingerprint=digest, params=listed, tags=item) as tracker,
+    ):
+        yield stage, tracker
+
+
+def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
+    """Run a stage's work from its command line. Bad input costs one message and exit code 1, no traceback."""
+    try:
+        work(*arguments)
+    except InputError as error:
+        sys.stderr.write(f"semipose: {error}\nNothing was changed; what the stage had written before is back with `dvc checkout`.\n")
+        raise SystemExit(1) from None
+
+
+def commit(root: Path) -> tuple[str, bool]:
+    """The commit that the work tree stands on ("" outside git), and whether tracked code or parameters differ from it."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno", "--", ".", ":!dvc.lock", ":!reports"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "", False
+    return head, bool(changed.strip())
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file or of all files under a folder; a crop pack vouches for itself with the digest in its pack.json."""
+    if (path / "pack.json").is_file():
+        path = path / "pack.json"
+    if not path.exists():
+        raise InputError(f"{path} is missing: run `dvc repro`, which makes it")
+    digest = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        digest.update(file.relative_to(path.parent).as_posix().encode())
+        with file.open("rb") as opened_file:
+            digest.update(hashlib.file_digest(opened_file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, Any], list[str]]:
+    """The params (by dotted key) and files that dvc.yaml says the stage reads: what DVC watches is what the fingerprint covers."""
+    try:
+        entry = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
+    except (OSError, KeyError):
+        raise InputError(f"dvc.yaml with a stage {name} is not in {os.getcwd()}: run stages from the root of the repository") from None
+
+    def fill(text: str) -> str:
+        return re.sub(
+            r"\$\{([\w.]+)\}",
+            lambda found: item[found[1][5:]] if found[1].startswith("item.") else str(params.section(found[1])),
+            text,
+        )
+
+    keys = [fill(key) for key in entry.get("params", []) if isinstance(key, str)]
+    return {key: params.section(key) for key in keys}, [fill(path) for path in entry.get("deps", [])]

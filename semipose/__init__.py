@@ -1,0 +1,1 @@
+"""A reproducible laboratory for semi-supervised 2D human pose estimation."""

@@ -1,0 +1,92 @@
+"""Weak and strong views: the draws of their similarity transforms, and the way from crop to view.
+
+A weak view (the peers' "easy") is one draw; a strong view ("hard") is a strong draw on top of a weak one. The flip
+belongs to the weak view, so pseudo-heatmaps need no left-right swap between the two.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from semipose.geometry import similarity
+
+if TYPE_CHECKING:
+    from semipose.params import StrongView, WeakView
+
+MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB
+STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 RGB [B, 3, H, W] -> new float32 (x / 255 - mean) / std, so that 0 is the mean colour."""
+    factor, offset = _scaling(images.device)
+    return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
+
+
+@lru_cache
+def _scaling(device: torch.device) -> tuple[Tensor, Tensor]:
+    """x * factor + offset normalises; [3, 1, 1] each, kept on the device so that no step copies it there again."""
+    mean, std = (torch.tensor(value, device=device)[:, None, None] for value in (MEAN, STD))
+    return 1 / (255 * std), -mean / std
+
+
+def denormalise(images: Tensor) -> Tensor:
+    """The inverse of ``normalise`` for pictures: uint8 [B, 3, H, W], clipped to 0-255."""
+    mean, std = (torch.tensor(value, device=images.device)[:, None, None] for value in (MEAN, STD))
+    return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def draw_weak(
+    n: int,
+    p: "WeakView",
+    centre: tuple[float, float],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """Draw n weak transforms about ``centre`` (x, y in px of the view).
+
+    Returns matrices [n, 2, 3] (view px -> view px) and flipped [n] bool: where True, left and right joints must be
+    swapped. Rotation, with ``p.rotation_probability``: clip(rotation_deg z, -limit, limit), else 0. The box grows by
+    clip(1 + scale z, 1 - scale, 1 + scale), so the content shrinks by it. z is standard normal.
+    """
+    angle, scale = _draw(n, p, generator)
+    flipped = torch.rand(n, generator=generator, device=generator.device) < p.flip_probability
+    angle, scale, flipped = angle.to(device), scale.to(device), flipped.to(device)
+    return similarity(angle, scale, flipped, centre), flipped
+
+
+def draw_strong(
+    n: int,
+    p: "StrongView",
+    centre: tuple[float, float],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Draw n strong transforms [n, 2, 3] about ``centre`` (x, y in px): the weak view's laws, and no flip."""
+    angle, scale = (value.to(device) for value in _draw(n, p, generator))
+    return similarity(angle, scale, torch.zeros(n, dtype=torch.bool, device=device), centre)
+
+
+def _draw(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Angles (degrees) and content scales, [n] each, on the generator's device."""
+    device = generator.device
+    turned = torch.rand(n, generator=generator, device=device) < p.rotation_probability
+    angle = p.rotation_deg * torch.randn(n, generator=generator, device=device)
+    angle = angle.clamp(-p.rotation_limit_deg, p.rotation_limit_deg) * turned
+    box = 1 + p.scale * torch.randn(n, generator=generator, device=device)
+    return angle, 1 / box.clamp(1 - p.scale, 1 + p.scale)
+
+
+def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Crop px -> view px [1, 2, 3], the same for every person of a pack: the padded box fills the view.
+
+    A crop of ``crop_size`` px shows ``extent`` times the longer side of the padded box, and ``size`` (h, w) of the view
+    has the aspect that the pack was made for.
+    """
+    height, width = size
+    scale = max(size) * extent / crop_size
+    middle = (crop_size - 1) / 2
+    rows = [[scale, 0.0, (width - 1) / 2 - scale * middle], [0.0, scale, (height - 1) / 2 - scale * middle]]
+    return torch.tensor([rows], device=device)

@@ -1,0 +1,61 @@
+"""Which people are in which training step, and what is drawn for them: pure functions of seed and step.
+
+Nothing is carried from step to step, so a run that was killed goes on from any step with the same people and the same draws.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator
+
+from semipose.crops import CropPack
+from semipose.task import Batch, Labelled
+
+
+def stream(seed: int, purpose: str, number: int) -> int:
+    """A 63-bit seed for one purpose and one step (or epoch): independent streams that need no state."""
+    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def draws(seed: int, purpose: str, number: int, device: torch.device | str = "cpu") -> Generator:
+    """The generator of one step's random operations, on the device where they run."""
+    generator = Generator(device)
+    generator.manual_seed(stream(seed, purpose, number))
+    return generator
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches of B labelled and B unlabelled people. One epoch is one pass over the larger, unlabelled set (methods.md 1.9):
+    each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person is paired
+    with a labelled one drawn uniformly with replacement."""
+
+    pack: CropPack
+    labelled: NDArray[np.int64]  # positions in the pack
+    unlabelled: NDArray[np.int64]
+    batch_size: int
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return max(1, len(self.unlabelled) // self.batch_size)
+
+    def positions(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions in the pack of the step's labelled and unlabelled people."""
+        epoch, within = divmod(step, self.per_epoch)
+        order = np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled)
+        # A pool smaller than a batch is gone through again within the batch.
+        unlabelled = np.resize(order[within * self.batch_size :], self.batch_size)
+        labelled = np.random.default_rng(stream(self.seed, "labelled", step)).choice(self.labelled, self.batch_size)
+        return labelled, unlabelled
+
+    def __call__(self, step: int, device: torch.device | str = "cpu") -> Batch:
+        labelled, unlabelled = self.positions(step)
+        points, visible = self.pack.points(labelled)
+        taught = Labelled(self.pack.images(labelled).to(device), points.to(device), visible.to(device))
+        return Batch(step, taught, self.pack.images(unlabelled).to(device))

@@ -1,0 +1,101 @@
+"""The training loop, for any method: batches in, weights and history out."""
+
+import math
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from semipose import checkpoint
+from semipose.batches import Batches, draws
+from semipose.errors import InputError
+from semipose.methods.method import Losses, Method
+from semipose.schedule import learning_rate
+
+if TYPE_CHECKING:
+    from semipose.params import Machine
+
+Row = dict[str, float]
+
+
+def fit(
+    method: Method,
+    batches: Batches,
+    fabric: Fabric,
+    *,
+    steps: int,
+    lr: float,
+    decay_at: list[float],
+    decay: float,
+    state: Path,
+    checkpoint_seconds: float,
+    observe: Callable[[Method, int, bool], Row],
+    report: Callable[[Row], None],
+) -> list[Row]:
+    """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
+
+    `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished
+    row. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the weights of a run never stopped.
+    """
+    wrapped, optimiser = fabric.setup(method, torch.optim.Adam(method.net.parameters(), lr=lr))
+    progress: dict[str, Any] = {"step": 0, "rows": [], "sums": {}}
+    if saved := checkpoint.load(state):
+        method.load_state_dict(saved["method"])
+        optimiser.load_state_dict(saved["optimiser"])
+        progress = saved["progress"]
+    for row in progress["rows"]:
+        report(row)
+    saved_at = time.monotonic()
+    for step in range(progress["step"], steps):
+        rate = learning_rate(step, steps, lr, decay_at, decay)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        losses: Losses = wrapped(batches(step, fabric.device), draws(batches.seed, "step", step, fabric.device))
+        optimiser.zero_grad()
+        fabric.backward(torch.stack(list(losses.terms.values())).sum())
+        optimiser.step()
+        method.after_step()
+        _add(progress["sums"], losses, step)
+        progress["step"] = step + 1
+        if (step + 1) % batches.per_epoch == 0 or step + 1 == steps:
+            epoch = step // batches.per_epoch + 1
+            means = {name: total / progress["sums"]["n"] for name, total in progress["sums"].items() if name != "n"}
+            row = {"epoch": epoch, "step": step + 1, "lr": rate, **means, **observe(method, epoch, step + 1 == steps)}
+            progress["rows"].append(row)
+            progress["sums"] = {}
+            report(row)
+        if time.monotonic() - saved_at > checkpoint_seconds and step + 1 < steps:
+            checkpoint.save(state, {"method": method.state_dict(), "optimiser": optimiser.state_dict(), "progress": progress})
+            saved_at = time.monotonic()
+    return progress["rows"]
+
+
+def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
+    """Lightning Fabric on the machine's devices, with `threads` CPU threads in this process."""
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    fabric = Fabric(accelerator=machine.accelerator, devices=machine.devices, num_nodes=machine.nodes, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def peak_memory(device: torch.device) -> float:
+    """Largest memory so far (MiB): of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _add(sums: Row, losses: Losses, step: int) -> None:
+    """Sum up the step's losses and measures; stop on a loss that is no number, naming it."""
+    named = {f"loss/{name}": value for name, value in losses.terms.items()} | losses.measures
+    for name, value in named.items():
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise InputError(f"step {step}: {name} is {number}. Lower the learning rate, or look at the crops of this step's people")
+        sums[name] = sums.get(name, 0.0) + number
+    sums["n"] = sums.get("n", 0) + 1

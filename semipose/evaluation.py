@@ -1,0 +1,84 @@
+"""How good a network is on the validation people, under one protocol: ground-truth boxes, OKS AP or PCK, 95 % intervals."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from semipose.crops import CropPack
+from semipose.ground_truth import annotations_of
+from semipose.metrics.bootstrap import Measure, intervals
+from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
+from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
+from semipose.people import People
+from semipose.predict import Predictions, predict_pack, to_results
+
+if TYPE_CHECKING:
+    from semipose.params import Evaluate
+    from semipose.task import Task
+
+Metrics = dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """metrics: name -> value, low, high in 0-100 (None where undefined). scores [N]: OKS or PCK of each person, 0-1, NaN where
+    none of the joints counts. results: COCO keypoint results of the N people, in the pack's order."""
+
+    metrics: Metrics
+    scores: NDArray[np.float64]
+    results: list[dict[str, Any]]
+    predictions: Predictions
+
+
+def headline(p: "Evaluate") -> str:
+    """The name of the metric that tables show."""
+    return "AP" if p.metric == "oks" else f"PCK@{p.pck_threshold:g} {p.pck_reference}"
+
+
+def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
+    """A figure (0-100) for the curve of a network in training, on some of the validation people: {"val/AP": 31.2}, or PCK@0.2 of the
+    torso where the skeleton has no OKS sigmas. Always the peers' protocol, so that `evaluate` can change without training again."""
+    people = pack.people.subset(positions)
+    device = next(net.parameters()).device
+    found = predict_pack(net, pack, positions, (task.height, task.width), False, "quarter", batch_size, device)
+    if people.skeleton.sigmas:
+        return {"val/AP": 100 * evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)["AP"]}
+    values = _hits(people, found, 0.2, "torso").values()
+    return {"val/PCK@0.2 torso": 100 * values["PCK@0.2 torso"]}
+
+
+def evaluate(net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str, Any], p: "Evaluate") -> Evaluation:
+    """All figures of a network on a validation pack. `annotations`: the data set's own, in COCO's layout, crowds and people without
+    keypoints among them, because pycocotools ignores results on those instead of counting them as wrong."""
+    people = pack.people
+    device = next(net.parameters()).device
+    size = task.height, task.width
+    found = predict_pack(net, pack, np.arange(len(people)), size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
+    results = to_results(found, people.image_ids)
+    generator = np.random.default_rng(0)
+    if p.metric == "oks":
+        matches = match(annotations, results, people.skeleton.sigmas)
+        measures = intervals(matches.metrics, matches.images, p.bootstrap, generator)
+        hits = joint_hits(found.points, people.points, people.visibility, people.areas, people.skeleton)
+        scores = person_oks(found.points, people.points, people.visibility, people.areas, people.skeleton.sigmas)
+    else:
+        hits = _hits(people, found, p.pck_threshold, p.pck_reference)
+        measures, scores = {}, hits.per_person()
+    measures |= intervals(hits.metrics, len(people), p.bootstrap, generator)
+    return Evaluation({name: _percent(measure) for name, measure in measures.items()}, scores, results, found)
+
+
+def _hits(people: People, found: Predictions, threshold: float, reference: str) -> Hits:
+    skeleton = people.skeleton
+    if reference == "torso":
+        sizes = torso_sizes(people.points, people.visibility, skeleton.joints, skeleton.torso)
+    else:
+        sizes = box_sizes(people.boxes)
+    return pck(found.points, people.points, people.visibility, sizes, skeleton.joints, threshold, reference)
+
+
+def _percent(measure: Measure) -> dict[str, float | None]:
+    return {key: None if measure.value < 0 else 100 * value for key, value in measure._asdict().items()}

@@ -1,0 +1,118 @@
+"""Pictures of people: what a method is shown and says in training, and how well the finished network does."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from semipose.augment import masking, mixup
+from semipose.augment.views import denormalise
+from semipose.batches import draws
+from semipose.crops import CropPack
+from semipose.draw import draw_heatmap, draw_pose, sheet
+from semipose.geometry import transform
+from semipose.heatmap import decode
+from semipose.methods import AKM, Method
+from semipose.models import STRIDE
+from semipose.predict import SURE, Predictions, evaluating
+from semipose.probe import Probe
+from semipose.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TILE = 168  # px; width of a picture in a sheet
+MIXED = 0.6  # alpha in the picture of the mixed view: a drawn one is mostly near 0 or 1 and would show little
+
+
+@torch.no_grad()
+def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
+    """One row per person: the weak view and what the network says of it; for AKM also the masked strong view, the mixed view, the
+    pseudo-label moved onto the strong view and what the student says there."""
+    device = next(method.parameters()).device
+    generator = draws(0, "strip", 0, device)
+    weak = task.look(pack.images(positions).to(device), task.weak(len(positions), generator)[0])
+    with evaluating(method):
+        columns = {"weak view": _pictures(weak), "teacher" if isinstance(method, AKM) else "network": _maps(weak, method.net(weak))}
+        if isinstance(method, AKM):
+            taught = method.pseudo_labels(weak)
+            counts = method.draw_counts(taught, generator)
+            view = method.branch(weak, taught, counts, generator)
+            partner = mixup.partner(len(positions), generator)
+            columns |= {
+                "masked strong view": _pictures(view.images),
+                "its pseudo-label": _maps(view.images, view.targets),
+                "student on it": _maps(view.images, method.net(view.images)),
+                f"mixed view, alpha {MIXED}": _pictures(mixup.mix(view.images, partner, MIXED)),
+            }
+    tiles = [column[row] for row in range(len(positions)) for column in columns.values()]
+    return sheet(tiles, list(columns) * len(positions), len(columns), (TILE, TILE * task.height // task.width))
+
+
+@torch.no_grad()
+def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Probe) -> Image.Image:
+    """The paper's figure 3: a clear and a hard person (smallest and largest error of the teacher) under fixed and adaptive masking."""
+    device = next(method.parameters()).device
+    order = np.argsort(probe.error)
+    chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are freaks
+    positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
+    size = task.height, task.width
+    with evaluating(method):
+        weak = task.look(pack.images(positions).to(device), task.base.to(device).expand(2, 2, 3))
+        taught = method.pseudo_labels(weak)
+        points, _ = decode(taught.heatmaps, STRIDE, "quarter")
+        fixed = torch.full_like(taught.counts, method.p.fixed_count)
+        masked = [
+            masking.mask_keypoints(weak, masking.patches(points, counts, None, size, method.p.patch, draws(0, "masks", 0, device)))
+            for counts in (fixed, taught.counts)
+        ]
+    tiles: list[Image.Image | NDArray[np.uint8]] = []
+    captions = []
+    for k, name in enumerate(("clear", "hard")):
+        error = probe.error[probe.ids == chosen[k]][0]
+        tiles += [_pictures(weak)[k], _maps(weak, taught.heatmaps)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
+        captions += [
+            f"{name}: teacher's error {100 * error:.0f} % of the box",
+            f"its heatmaps, largest response {float(taught.heatmaps[k].amax()):.2f}",
+            f"fixed: {int(fixed[k])} masks",
+            f"adaptive: {int(taught.counts[k])} masks",
+        ]
+    return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
+
+
+def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> "Iterator[tuple[str, Image.Image]]":
+    """Sheets of the best, the median and the worst people: truth above, prediction below, score (OKS or PCK, 0-1) in the caption."""
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
+    middle = max(0, len(order) // 2 - count // 2)
+    for name, chosen in {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:][::-1]}.items():
+        crops = pack.images(chosen).permute(0, 2, 3, 1).numpy()
+        points = transform(torch.from_numpy(np.array(pack.matrices[chosen])), torch.from_numpy(found.points[chosen])).numpy()
+        truth, visible = (tensor.numpy() for tensor in pack.points(chosen))
+        skeleton = pack.people.skeleton
+        above = [draw_pose(_large(crop), _scaled(truth[k], crop), visible[k], skeleton) for k, crop in enumerate(crops)]
+        below = [
+            draw_pose(_large(crop), _scaled(points[k], crop), found.confidence[chosen[k]], skeleton, SURE) for k, crop in enumerate(crops)
+        ]
+        labels = ["truth"] * len(chosen) + [f"{metric} {scores[k]:.2f}" for k in chosen]
+        if len(chosen):
+            yield name, sheet([*above, *below], labels, len(chosen), (TILE, TILE))
+
+
+def _large(crop: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(crop).resize((2 * TILE, 2 * TILE), Image.Resampling.BILINEAR)
+
+
+def _scaled(points: NDArray[np.floating], crop: NDArray[np.uint8]) -> NDArray[np.floating]:
+    return (points + 0.5) * (2 * TILE / crop.shape[0]) - 0.5
+
+
+def _pictures(images: Tensor) -> list[NDArray[np.uint8]]:
+    return list(denormalise(images).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _maps(images: Tensor, heatmaps: Tensor) -> list[Image.Image]:
+    return [draw_heatmap(picture, maps) for picture, maps in zip(_pictures(images), heatmaps.float().cpu().numpy(), strict=True)]

@@ -1,0 +1,53 @@
+"""The truth that predictions are held against, in COCO's layout, as pycocotools reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semipose.people import People
+
+
+def ground_truth(source: str, root: Path, part: str, people: People) -> dict[str, Any]:
+    """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
+    those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
+    if source == "lsp":
+        return annotations_of(people)
+    whole = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text(encoding="utf-8"))
+    annotations = [{key: value for key, value in one.items() if key != "segmentation"} for one in whole["annotations"]]
+    return {"images": whole["images"], "annotations": annotations, "categories": whole["categories"]}
+
+
+def annotations_of(people: People) -> dict[str, Any]:
+    """A people table in COCO's layout, for pycocotools."""
+    first = {int(image): k for k, image in reversed(list(enumerate(people.image_ids)))}
+    keypoints = np.concatenate([people.points, people.visibility[..., None]], axis=2).astype(np.float64)
+    keypoints[people.visibility == 0] = 0
+    return {
+        "images": [
+            {"id": image, "file_name": people.images[k], "width": int(people.sizes[k, 0]), "height": int(people.sizes[k, 1])}
+            for image, k in sorted(first.items())
+        ],
+        "annotations": [
+            {
+                "id": int(people.ids[k]),
+                "image_id": int(people.image_ids[k]),
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": people.boxes[k].astype(float).tolist(),
+                "area": float(people.areas[k]),
+                "keypoints": keypoints[k].ravel().tolist(),
+                "num_keypoints": int((people.visibility[k] > 0).sum()),
+            }
+            for k in range(len(people))
+        ],
+        "categories": [
+            {
+                "id": 1,
+                "name": "person",
+                "keypoints": list(people.skeleton.joints),
+                "skeleton": [[a + 1, b + 1] for a, b in people.skeleton.limbs],
+            }
+        ],
+    }

@@ -1,0 +1,129 @@
+"""Adaptive Keypoint Masking with Mixup (AKM, arXiv 2404.14835), in the paper's symbols.
+
+For an unlabelled person i: x weak view, H_i = f(x) the teacher's heatmaps (no gradient), W(., theta) warps image or heatmaps.
+What the paper leaves open is a key of `method.akm` in params.yaml; docs/methods.md says what each key means and why its value.
+"""
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from semipose.augment import masking, mixup
+from semipose.ema import follow
+from semipose.geometry import transform
+from semipose.heatmap import decode, heatmap_loss
+from semipose.methods.method import Losses, Method, PseudoLabels
+from semipose.models import STRIDE, PoseNet
+from semipose.params import AKM as Params
+from semipose.task import Batch, Task
+
+
+def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
+    """Which keypoints are simple, [B, K] bool: response r_i^j >= tau, with H_i^j = max over pixels of heatmap j.
+
+    relative: (H_i^j - H_i^min) / (H_i^max - H_i^min + eps), the reading of the paper's symbols; relative_max: H_i^j / H_i^max;
+    absolute: H_i^j itself, which alone sees that all of a person's keypoints are faint.
+    """
+    peak = heatmaps.amax(dim=(2, 3))  # H_i^j
+    largest = peak.amax(dim=1, keepdim=True)  # H_i^max
+    smallest = peak.amin(dim=1, keepdim=True)  # H_i^min
+    if response == "relative":
+        return (peak - smallest) / (largest - smallest + 1e-6) >= tau
+    if response == "relative_max":
+        return peak / largest.clamp_min(1e-6) >= tau
+    return peak >= tau
+
+
+def adaptive_count(heatmaps: Tensor, simple: Tensor, p: Params) -> Tensor:
+    """Number of masks n_i, [B] int: max(n_min, floor(n_max * #simple / K + 1/2)); n_min for an extremely difficult person."""
+    keypoints = heatmaps.shape[1]
+    count = (p.n_max * simple.sum(dim=1) / keypoints + 0.5).floor().long()
+    extremely_difficult = heatmaps.amax(dim=(1, 2, 3)) < p.tau_hard
+    return torch.where(extremely_difficult, p.n_min, count.clamp_min(p.n_min)).clamp_max(keypoints)
+
+
+class Branch(NamedTuple):
+    """A masked strong view: images [B, 3, H, W], target heatmaps [B, K, h, w], weights [B, K]."""
+
+    images: Tensor
+    targets: Tensor
+    weight: Tensor
+
+
+class AKM(Method):
+    """L = L_s + lambda_u L_u + lambda_m L_m on one network f, teacher and student in one (or a moving average as teacher)."""
+
+    def __init__(self, net: PoseNet, params: Params, task: Task) -> None:
+        super().__init__()
+        self.net, self.p, self.task = net, params, task
+        self.teacher = copy.deepcopy(net).requires_grad_(False) if params.ema > 0 else None
+        self.passes = {"gradient": 2 if params.mixup.place == ["none"] else 3, "no_gradient": 1}
+
+    def forward(self, batch: Batch, generator: Generator) -> Losses:
+        p, f = self.p, self.net
+        images, targets, weight = self.task.labelled(batch.labelled, generator)
+        loss_s = heatmap_loss(f(images), targets, weight)
+
+        matrices, _ = self.task.weak(len(batch.unlabelled), generator)
+        weak = self.task.look(batch.unlabelled, matrices)
+        taught = self.pseudo_labels(weak)
+        counts = self.draw_counts(taught, generator)
+
+        first = self.branch(weak, taught, counts, generator)
+        loss_u = heatmap_loss(f(first.images), first.targets, first.weight)
+        ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
+        terms = {"supervised": loss_s, "masked": p.lambda_u * ramp * loss_u}
+        if p.mixup.place != ["none"]:
+            second = first if p.second_view == "shared" else self.branch(weak, taught, counts, generator)
+            terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
+        return Losses(terms, {"masks": counts.float().mean(), "simple": taught.simple.mean()})
+
+    def mixed_loss(self, view: Branch, generator: Generator) -> Tensor:
+        """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
+        places = self.p.mixup.place
+        place = places[int(torch.randint(len(places), (1,), generator=generator, device=generator.device))]
+        alpha = mixup.draw_alpha(self.p.mixup.alpha, generator)
+        partner = mixup.partner(len(view.images), generator)
+        predicted = self.net(view.images, place, lambda x: mixup.mix(x, partner, alpha))
+        return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(
+            predicted, view.targets[partner], view.weight[partner]
+        )
+
+    def branch(self, weak: Tensor, taught: PseudoLabels, counts: Tensor, generator: Generator) -> Branch:
+        """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
+        points, confidence = decode(taught.heatmaps, STRIDE, "quarter")
+        eligible = simple_keypoints(taught.heatmaps, self.p.response, self.p.tau) if self.p.joints == "simple" else None
+        mask = masking.patches(points, counts, eligible, (self.task.height, self.task.width), self.p.patch, generator)
+        theta = self.task.strong(len(weak), generator)
+        images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
+        if self.p.pseudo_label == "raw":
+            return Branch(images, self.task.move_heatmaps(taught.heatmaps, theta), torch.ones_like(confidence))
+        return Branch(images, *self.task.targets(transform(theta, points), confidence.clamp(0, 1)))
+
+    @torch.no_grad()
+    def pseudo_labels(self, weak: Tensor) -> PseudoLabels:
+        """H_i on the weak views, with each person's own number of masks (before `masking` shuffles or replaces it)."""
+        teacher = self.net if self.teacher is None else self.teacher
+        if self.p.teacher_bn == "eval":
+            teacher.eval()
+        heatmaps = teacher(weak).float()
+        teacher.train()
+        simple = simple_keypoints(heatmaps, self.p.response, self.p.tau)
+        return PseudoLabels(heatmaps, adaptive_count(heatmaps, simple, self.p), simple.float().mean(dim=1))
+
+    def draw_counts(self, taught: PseudoLabels, generator: Generator) -> Tensor:
+        """The number of masks that each person gets, [B] int, under `masking`."""
+        adaptive, device = taught.counts, taught.counts.device
+        if self.p.masking == "adaptive":
+            return adaptive
+        if self.p.masking == "shuffled":
+            return adaptive[torch.randperm(len(adaptive), generator=generator, device=device)]
+        if self.p.masking == "random":
+            return torch.randint(self.p.n_min, self.p.n_max + 1, adaptive.shape, generator=generator, device=device)
+        return torch.full_like(adaptive, self.p.fixed_count if self.p.masking == "fixed" else 0)
+
+    def after_step(self) -> None:
+        if self.teacher is not None:
+            follow(self.teacher, self.net, self.p.ema)

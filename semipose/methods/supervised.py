@@ -1,0 +1,23 @@
+"""The supervised baseline: the labelled people alone, as many optimiser steps as every other method (methods.md 2.1)."""
+
+from torch import Generator
+
+from semipose.heatmap import heatmap_loss
+from semipose.methods.method import Losses, Method
+from semipose.models import PoseNet
+from semipose.params import Supervised as Params
+from semipose.task import Batch, Task
+
+
+class Supervised(Method):
+    """L_s, the mean squared error of the heatmaps of visible keypoints."""
+
+    passes = {"gradient": 1, "no_gradient": 0}
+
+    def __init__(self, net: PoseNet, params: Params, task: Task) -> None:
+        super().__init__()
+        self.net, self.task = net, task
+
+    def forward(self, batch: Batch, generator: Generator) -> Losses:
+        images, targets, weight = self.task.labelled(batch.labelled, generator)
+        return Losses({"supervised": heatmap_loss(self.net(images), targets, weight)}, {})

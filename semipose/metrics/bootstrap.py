@@ -1,0 +1,66 @@
+"""Percentile bootstrap: how far would a metric move, had other people been drawn for the validation set?
+
+A *statistic* maps weights [B, n] (how often each of n units, people or images, is in each of B resamples) to named
+values [B], NaN where a value is undefined. Weights of one give the metric itself. `Matches.metrics` and `Hits.metrics`
+are statistics. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Statistic = Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]]
+
+
+class Measure(NamedTuple):
+    """A metric and its interval, in the unit of the metric."""
+
+    value: float
+    low: float
+    high: float
+
+
+def draw_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `units` of the units with replacement, `resamples` times: how often each was drawn, [resamples, units]."""
+    if units == 0:
+        return np.zeros((resamples, 0), np.int64)
+    return generator.multinomial(units, np.full(units, 1.0 / units), size=resamples)
+
+
+def intervals(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator, level: float = 0.95) -> dict[str, Measure]:
+    """Every value of the statistic with its interval at `level`; -1, -1, -1 where the value is undefined, as COCO has
+    it."""
+    values = statistic(np.ones((1, units), np.int64))
+    resampled = statistic(draw_weights(units, resamples, generator))
+    undefined = Measure(-1.0, -1.0, -1.0)
+    return {name: undefined if np.isnan(value[0]) else _measure(value[0], resampled[name], level) for name, value in values.items()}
+
+
+def paired(
+    first: Statistic, second: Statistic, units: int, resamples: int, generator: np.random.Generator, level: float = 0.95
+) -> dict[str, Measure]:
+    """The difference second - first of two sets of predictions for the same units, on the same resamples.
+
+    An easy or a hard resample moves both alike, so this interval is narrower than two separate ones would suggest. A
+    value that is undefined in either is left out.
+    """
+    ones, weights = np.ones((1, units), np.int64), draw_weights(units, resamples, generator)
+    value, other = second(ones), first(ones)
+    drawn, other_drawn = second(weights), first(weights)
+    differences = {name: (value[name] - other[name], drawn[name] - other_drawn[name]) for name in value if name in other}
+    return {
+        name: _measure(difference[0], resampled, level)
+        for name, (difference, resampled) in differences.items()
+        if not np.isnan(difference[0])
+    }
+
+
+def _measure(value: float, resampled: NDArray[np.float64], level: float) -> Measure:
+    # A resample can miss every person that a value needs (all the small ones, say): it tells nothing about that value.
+    defined = resampled[~np.isnan(resampled)]
+    if not len(defined):
+        return Measure(float(value), float(value), float(value))
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Measure(float(value), float(low), float(high))

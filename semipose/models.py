@@ -1,0 +1,157 @@
+"""The pose network: a ResNet trunk from timm and a head of three deconvolutions (Simple Baselines, arXiv 1804.06208)."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import timm
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from semipose.errors import InputError
+from semipose.files import replacing
+
+if TYPE_CHECKING:
+    from semipose.params import Model
+    from semipose.skeleton import Skeleton
+
+STRIDE = 4  # input pixels per heatmap cell: the trunk's stride 32 over three deconvolutions
+
+
+class PoseNet(nn.Module):
+    """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
+
+    Deconvolutions 4x4 of stride 2 without bias, batch norm, ReLU; a 1x1 convolution last. Weights of deconvolutions and head
+    ~ N(0, 0.001^2), bias 0 (methods.md 1.9).
+    """
+
+    def __init__(self, model: "Model", keypoints: int) -> None:
+        super().__init__()
+        trunk = _trunk(model)
+        stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.act1, trunk.maxpool)
+        self.trunk = nn.ModuleDict({"stem": stem, **{name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")}})
+        layers: list[nn.Module] = []
+        channels = trunk.num_features
+        for width in model.head_channels:
+            layers += [
+                nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = width
+        layers.append(nn.Conv2d(channels, keypoints, 1))
+        self.head = nn.Sequential(*layers)
+        for layer in self.head:
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.001)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`)."""
+        features = change(images) if change and place == "input" else images
+        for name, layer in self.trunk.items():
+            features = layer(features)
+            if change and place == name:
+                features = change(features)
+        return self.head(features)
+
+
+def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
+    """A network whose random weights are those of the seed. torch's own initialisation draws from the global generator, so its
+    state is put aside and brought back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PoseNet(model, keypoints)
+
+
+def forward_gflop(net: PoseNet, height: int, width: int) -> float:
+    """Floating-point operations (10^9, a multiply-add is 2) of one forward pass of one person."""
+    parameter = next(net.parameters())
+    mode = net.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype))
+    net.train(mode)
+    return counter.get_total_flops() / 1e9
+
+
+def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
+    """What one must know to use a network's weights: skeleton, input, how boxes become crops, decoding (the peers')."""
+    return {
+        "skeleton": {"name": skeleton.name, "joints": skeleton.joints, "limbs": skeleton.limbs, "sigmas": skeleton.sigmas},
+        "model": model.model_dump(mode="json"),
+        "padding": padding,
+        "stride": STRIDE,
+        "decode": "quarter",
+        **more,
+    }
+
+
+def save_network(net: nn.Module, path: Path, card: Mapping[str, Any]) -> None:
+    """Weights and batch-norm statistics as safetensors; the card (what one must know to use them) is its metadata, as JSON."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    data = safetensors.torch.save(tensors, {key: json.dumps(value) for key, value in card.items()})
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and card of a file that save_network wrote. Raises InputError; never runs code from the file."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            card = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118 (a file is no mapping)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such weight file") from None
+    except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise InputError(f"{path} is not a semipose weight file (safetensors with a card): {error}") from None
+
+
+def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
+    """The network of a weight file, in eval mode, and its card. Raises InputError."""
+    from semipose.params import Model
+
+    tensors, card = load_weights(path)
+    try:
+        model = Model.model_validate({**card["model"], "pretrained": False})
+        net = build(model, len(card["skeleton"]["joints"]), seed=0)
+        net.load_state_dict(tensors)
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise InputError(f"{path}: its card does not describe its weights: {error}. Use a weights.safetensors that `train` wrote") from None
+    return net.eval(), card
+
+
+def _trunk(model: "Model") -> nn.Module:
+    pretrained = model.pretrained is True
+    try:
+        trunk = timm.create_model(model.trunk, pretrained=pretrained, num_classes=0, **model.options)
+    except Exception as error:  # timm, its hub client and the network raise many kinds
+        if not pretrained:
+            raise InputError(f"model.trunk = {model.trunk!r} with model.options = {model.options}: timm cannot make it: {error}") from None
+        raise InputError(
+            f"model.pretrained = true: the ImageNet weights of {model.trunk} cannot be fetched ({type(error).__name__}: {str(error)[:200]}). "
+            "Either name a weight file of yours (model.pretrained: path/to/file) or start at random (model.pretrained: false)"
+        ) from None
+    if not all(hasattr(trunk, name) for name in ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "layer4")):
+        raise InputError(f"model.trunk = {model.trunk!r} is no ResNet of timm (such as resnet18, resnet50, resnet101)")
+    if isinstance(model.pretrained, str):
+        _load_file(trunk, Path(model.pretrained))
+    return trunk
+
+
+def _load_file(trunk: nn.Module, path: Path) -> None:
+    """Weights of a file with timm's (or torchvision's) ResNet names into the trunk; only the classifier may be left over."""
+    try:
+        state = (
+            safetensors.torch.load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        )
+        missing, unexpected = trunk.load_state_dict(state, strict=False)
+    except FileNotFoundError:
+        raise InputError(f"model.pretrained = {str(path)!r}: no such file; give a path, true (download) or false (random start)") from None
+    except Exception as error:  # pickle, zip, safetensors and shape errors
+        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.trunk: {str(error)[:300]}") from None
+    if missing or any(not name.startswith("fc.") for name in unexpected):
+        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.trunk: missing {missing[:3]}, unknown {unexpected[:3]}")

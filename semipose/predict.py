@@ -1,0 +1,196 @@
+"""Poses from crops of a pack and from whole images, in image px, and the COCO results made of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from semipose.augment.views import base_matrix, normalise
+from semipose.crops import CropPack, crop_matrices
+from semipose.cutting import resample
+from semipose.errors import InputError
+from semipose.geometry import invert, transform, warp
+from semipose.heatmap import decode as decode_heatmaps
+from semipose.heatmap import flip_average
+
+SURE = 0.2
+"""Joints of a lower confidence do not count in a person's score (methods.md 1.11) and are not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """N poses: points [N, K, 2] in image px, confidence [N, K], the peak values of their heatmaps."""
+
+    points: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def predict_views(net: nn.Module, views: Tensor, permutation: Sequence[int] | None, decode: str, sigma: float) -> tuple[Tensor, Tensor]:
+    """Points [B, K, 2] in view px and confidence [B, K] from normalised views [B, 3, h, w].
+
+    `permutation`: the skeleton's `flip` for the flip test (the mean of the heatmaps of a view and of its mirrored
+    self), or None for none. `decode`: "quarter" or "dark"; `sigma`: cells, for "dark". The network is run in eval mode
+    and left as it was.
+    """
+    with evaluating(net), torch.inference_mode():
+        heatmaps = net(views)
+        if permutation is not None:
+            heatmaps = flip_average(heatmaps, net(views.flip(-1)), permutation)
+        return decode_heatmaps(heatmaps, views.shape[-1] // heatmaps.shape[-1], decode, sigma)
+
+
+def predict_crops(
+    net: nn.Module,
+    images: Tensor,
+    matrix: Tensor,
+    size: tuple[int, int],
+    permutation: Sequence[int] | None,
+    decode: str,
+    sigma: float = 2.0,
+) -> tuple[Tensor, Tensor]:
+    """Points [B, K, 2] in crop px and confidence [B, K] from crops, uint8 RGB [B, 3, S, S], on the network's device.
+
+    `matrix` [1, 2, 3] (or one for each crop) maps crop px to px of the view, which is `size` (h, w): `base_matrix` of
+    the pack. The rest as `predict_views`.
+    """
+    points, confidence = predict_views(net, warp(normalise(images), matrix, size), permutation, decode, sigma)
+    return transform(invert(matrix), points), confidence
+
+
+def predict_pack(
+    net: nn.Module,
+    pack: CropPack,
+    positions: ArrayLike,
+    size: tuple[int, int],
+    flip_test: bool,
+    decode: str,
+    batch_size: int,
+    device: torch.device | str,
+    sigma: float = 2.0,
+) -> Predictions:
+    """Poses, in image px, of the people of a pack at these positions, in their order. `size` is the network's input (h,
+    w)."""
+    chosen = np.asarray(positions, np.int64)
+    skeleton = pack.people.skeleton
+    matrix = base_matrix(pack.size, pack.extent, size, device)
+    found = _collector(len(skeleton.joints))
+    for start in range(0, len(chosen), batch_size):
+        batch = chosen[start : start + batch_size]
+        images = pack.images(batch).to(device)
+        points, confidence = predict_crops(net, images, matrix, size, skeleton.flip if flip_test else None, decode, sigma)
+        to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
+        found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
+    return _predictions(found)
+
+
+def predict_image(
+    net: nn.Module,
+    card: Mapping[str, Any],
+    image: NDArray[np.uint8],
+    boxes: NDArray[np.floating] | None = None,
+    flip: Sequence[int] | None = None,
+    batch_size: int = 32,
+) -> Predictions:
+    """Poses, in px of the image, of the people in these boxes [N, 4] (xywh px); without boxes the image is one person.
+
+    `net` and `card` are those of `load_network`, the image is RGB uint8 [H, W, 3], `flip` the permutation for a flip
+    test. Each box goes the way of a training crop: grown by the card's padding to the network's input, resampled by
+    `cutting.resample`, mean colour outside the image.
+
+    Raises:
+        InputError: an image or a box of another kind; the message names the box by its number.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InputError(f"image: shape {image.shape} of {image.dtype}, must be (height, width, 3) of uint8, RGB")
+    height, width = image.shape[:2]
+    chosen = np.array([[0, 0, width, height]], np.float32) if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)
+    check_boxes(chosen, (width, height))
+    try:
+        size, sigma = (int(card["model"]["height"]), int(card["model"]["width"])), float(card["model"]["sigma"])
+        padding, decode, joints = float(card["padding"]), str(card["decode"]), len(card["skeleton"]["joints"])
+    except KeyError as error:
+        remedy = "use a weights.safetensors that `train` wrote"
+        raise InputError(f"the card of the weight file has no {error}; {remedy}") from None
+    # A crop of a pack whose pixels are those of the network's input, so that nothing is resampled twice.
+    side, picture = max(size), Image.fromarray(image)
+    device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+    base = base_matrix(side, 1.0, size, device)
+    to_crop = crop_matrices(chosen, side, padding, 1.0, size[1] / size[0])
+    found = _collector(joints)
+    for matrices in to_crop.split(batch_size) if len(chosen) else ():
+        crops = torch.from_numpy(np.stack([resample(picture, matrix, side) for matrix in matrices.numpy()]))
+        points, confidence = predict_crops(net, crops.permute(0, 3, 1, 2).to(device), base, size, flip, decode, sigma)
+        found.append((transform(invert(matrices), points.cpu()), confidence.cpu()))
+    return _predictions(found)
+
+
+def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int]) -> None:
+    """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without
+    extent, wholly outside, or larger by far."""
+    for number, (x, y, w, h) in enumerate(boxes.tolist()):
+        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+            raise InputError(f"box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
+        if max(w, h) > 10 * max(size):
+            raise InputError(f"box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
+        if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
+            raise InputError(f"box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
+
+
+def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The score [N] of each pose: mean confidence of its joints above SURE (0 if none is) times its box score (default
+    1)."""
+    sure = confidence > SURE
+    total = np.where(sure, confidence, 0).sum(1, dtype=np.float64)
+    return total / sure.sum(1).clip(1) * (1.0 if box_scores is None else np.asarray(box_scores, np.float64))
+
+
+def to_results(
+    predictions: Predictions,
+    image_ids: Sequence[int] | NDArray[np.int64],
+    box_scores: ArrayLike | None = None,
+    category_id: int = 1,
+) -> list[dict[str, Any]]:
+    """COCO keypoint results: image_id, category_id, keypoints (x, y, confidence of each joint), score. Without bbox
+    (trap T18)."""
+    keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
+    scores = pose_scores(predictions.confidence, box_scores)
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": category_id,
+            "keypoints": pose.ravel().tolist(),
+            "score": float(score),
+        }
+        for image_id, pose, score in zip(image_ids, keypoints, scores, strict=True)
+    ]
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module has the mode that it had, also where they differed."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _collector(joints: int) -> list[tuple[Tensor, Tensor]]:
+    # Begun with nobody, so that nobody at all gives arrays of the right shape.
+    return [(torch.zeros(0, joints, 2), torch.zeros(0, joints))]
+
+
+def _predictions(found: list[tuple[Tensor, Tensor]]) -> Predictions:
+    points, confidence = (torch.cat(parts).float().numpy() for parts in zip(*found, strict=True))
+    return Predictions(points, confidence)

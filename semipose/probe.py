@@ -1,0 +1,73 @@
+"""What a teacher's pseudo-labels are worth: measured on unlabelled people whose labels are known but unused in training."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from semipose.batches import draws
+from semipose.crops import CropPack
+from semipose.geometry import invert, transform
+from semipose.heatmap import decode
+from semipose.methods import Method
+from semipose.models import STRIDE
+from semipose.task import Task
+
+THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts as right
+
+
+@dataclass(frozen=True)
+class Probe:
+    """P people: ids [P], masks [P], share of simple keypoints [P], the teacher's mean keypoint error [P] (in units of the longer
+    side of the box), and the share of keypoints within 0.1 of it (pck, 0 to 1)."""
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    simple: NDArray[np.float64]
+    error: NDArray[np.float64]
+    pck: float
+
+    def row(self) -> dict[str, float]:
+        """For the history: accuracy in percent, and Spearman's rank correlation of mask count and error (below 0: fewer masks on
+        harder people; 0 where every count is the same)."""
+        return {"pseudo/PCK@0.1 box": 100 * self.pck, "pseudo/correlation": rank_correlation(self.counts, self.error)}
+
+
+@torch.no_grad()
+def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
+    """Ask the method for pseudo-labels on weak views (always the same draws) of these people and compare them with the truth.
+
+    Works on a copy, because a teacher in batch-norm train mode would move the running statistics. None where nobody teaches.
+    """
+    teacher = copy.deepcopy(method)
+    counts, simple, errors, right = [], [], [], []
+    for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
+        chosen = positions[start : start + batch_size]
+        matrices, flipped = task.weak(batch_size, draws(0, "probe", start, device))
+        labels = teacher.pseudo_labels(task.look(pack.images(chosen).to(device), matrices))
+        if labels is None:
+            return None
+        found, _ = decode(labels.heatmaps, STRIDE, "quarter")
+        found = torch.where(flipped[:, None, None], found[:, task.skeleton.flip], found)
+        points, visible = (tensor.to(device) for tensor in pack.points(chosen))
+        box_side = pack.size / (pack.extent * pack.padding)  # longer side of the box, crop px
+        error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
+        counts.append(labels.counts.double())
+        simple.append(labels.simple.double())
+        errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))
+        right.append(torch.stack([((error <= THRESHOLD) * visible).sum(), visible.sum()]))
+    if not counts:
+        return None
+    hits, total = torch.stack(right).sum(0).tolist()
+    measured = (torch.cat(parts).cpu().numpy().astype(np.float64) for parts in (counts, simple, errors))
+    return Probe(pack.people.ids[positions[: len(counts) * batch_size]], *measured, hits / max(total, 1))
+
+
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Spearman's rank correlation; 0 where one of the two is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

@@ -1,0 +1,1 @@
+"""How the demo data is drawn: bodies, clothes, scenes, all as filled polygons."""

@@ -1,0 +1,175 @@
+"""Tables of the report: method x budget with the gain over supervised, and the ablation."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from semipose.protocol import protocol_lines, unequal
+from semipose.results import Grid, Key, Run, Score, headline
+
+NOT_RUN = "not run"
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    group: str = ""  # the budget, above several columns
+    text: bool = False  # left-aligned
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a reader sees as text; `records` holds the same numbers unrounded, one for each cell of the pipeline."""
+
+    name: str
+    caption: str
+    columns: list[Column]
+    rows: list[list[str]]
+    notes: list[str]
+    records: list[dict[str, Any]]
+
+
+def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:
+    """Rows: methods. Columns: for each budget the headline metric and the gain over `reference`; then costs."""
+    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, reference, {})
+
+
+def ablation_table(runs: Mapping[Key, Run], ablation: Grid, base: str, changes: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Rows: `base`, from `train`, with the ablation's budgets and seeds; then each variant with what it changes."""
+    grid = replace(ablation, methods=(base, *ablation.methods))
+    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in changes}
+    return _build("ablation", f"Ablation of {base}", "difference", runs, grid, base, {base: NOTHING, **words})
+
+
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation (n - 1; None for a single value)."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def paired(runs: Mapping[Key, Run], method: str, reference: str, labels: str, seeds: Iterable[int]) -> list[float]:
+    """Differences of the headline metric, method minus reference, for each seed that both have run with."""
+    differences = []
+    for seed in seeds:
+        ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
+        if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
+            differences.append(ours.score.value - theirs.score.value)
+    return differences
+
+
+def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: str, changes: Mapping[str, str]) -> Table:
+    wanted = {key: runs.get(key) for key in grid.cells()}
+    present = [run for run in wanted.values() if run]
+    metric = headline(present)
+    columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
+    columns += [Column(text, labels) for labels in grid.labels for text in (metric, delta)]
+    columns += [
+        Column("masks"),
+        *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
+        Column("seeds"),
+    ]
+    rows = []
+    for method in grid.methods:
+        row = [method, changes[method]] if changes else [method]
+        for labels in grid.labels:
+            differences = paired(runs, method, reference, labels, grid.seeds)
+            scores = [run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]
+            row += [_value(scores), NOTHING if method == reference else _difference(differences)]
+        rows.append(row + _costs(wanted, method, grid))
+    legend = (
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}. "
+        "Masks: measured mean number of masked keypoints of a person. "
+        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: training cost of one run in total. "
+        "Budgets are separated by a stroke where they differ."
+    )
+    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend]
+    return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
+
+
+def _value(scores: Sequence[Score]) -> str:
+    """Mean and standard deviation over seeds; for a single one its bootstrap interval."""
+    known = [score for score in scores if score.value is not None]
+    if not known:
+        return "undefined" if scores else NOT_RUN
+    mean, deviation = spread([score.value for score in known if score.value is not None])
+    if deviation is not None:
+        return f"{mean:.1f} ± {deviation:.1f}"
+    _, low, high = known[0]
+    return f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _difference(differences: Sequence[float]) -> str:
+    if not differences:
+        return NOT_RUN
+    mean, deviation = spread(differences)
+    return f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
+
+
+def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[str]:
+    """Masks, networks, forward passes, training cost, seeds: one number, or one for each budget where they differ."""
+    budgets = [[run for seed in grid.seeds if (run := wanted[method, labels, seed])] for labels in grid.labels]
+
+    def mean(runs: Sequence[Run], field: str, text: Callable[[float], str]) -> str:
+        numbers = [run.training[field] for run in runs if run.training[field] is not None]
+        return text(statistics.fmean(numbers)) if numbers else NOTHING
+
+    def together(texts: Sequence[str]) -> str:
+        ran = {text for text, runs in zip(texts, budgets, strict=True) if runs}
+        if len(ran) < 2:
+            return ran.pop() if ran else NOT_RUN
+        return " / ".join(text if runs else NOT_RUN for text, runs in zip(texts, budgets, strict=True))
+
+    formats = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
+    costs = [together([mean(runs, field, text) for runs in budgets]) for field, text in formats.items()]
+    asked = len(grid.seeds)
+    seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
+    return [*costs, " / ".join(seeds if len(set(seeds)) > 1 else seeds[:1])]
+
+
+def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
+    names = [f"{method}-{labels}-s{seed}" for (method, labels, seed), run in wanted.items() if run is None]
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return [f"not run: {', '.join(names[:shown])}{more}"] if names else []
+
+
+def _records(wanted: Mapping[Key, Run | None], reference: str, delta: str, changes: Mapping[str, str]) -> list[dict[str, Any]]:
+    records = []
+    for (method, labels, seed), run in wanted.items():
+        record: dict[str, Any] = {"method": method, "labels": labels, "seed": seed}
+        if changes:
+            record["changes"] = "" if method == reference else changes[method]
+        if run is None:
+            records.append(record | {"status": NOT_RUN})
+            continue
+        value, low, high = run.score
+        other = wanted.get((reference, labels, seed))
+        paired_with = other.score.value if other and method != reference else None
+        difference = value - paired_with if value is not None and paired_with is not None else None
+        record |= {
+            "status": "run",
+            "metric": run.protocol["headline"],
+            "value": value,
+            "low": low,
+            "high": high,
+            delta: difference,
+        }
+        record |= {
+            name: run.training[name] for name in ("masks", "networks", "forward_passes", "gflop", "steps", "batch_size", "warmup_steps")
+        }
+        record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
+        record |= {name: run.protocol[name] for name in ("input", "trunk", "boxes", "flip_test", "decode", "epoch", "people")}
+        records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+    return records
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(_plain, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def _number(value: float) -> str:
+    """Three digits, thousands separated."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,}"

@@ -1,0 +1,101 @@
+"""What is the same for every method of a comparison: the people's views, their targets and the sizes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from semipose import geometry, heatmap
+from semipose.augment import views
+from semipose.errors import InputError
+from semipose.models import STRIDE
+from semipose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from semipose.crops import CropPack
+    from semipose.params import Augment, Params
+
+
+class Labelled(NamedTuple):
+    """B labelled people: crops uint8 [B, 3, S, S], points [B, K, 2] in crop px, visible [B, K] 0 or 1."""
+
+    crops: Tensor
+    points: Tensor
+    visible: Tensor
+
+
+class Batch(NamedTuple):
+    """One training step's people. The unlabelled ones come without their labels, so that no method can read them."""
+
+    step: int
+    labelled: Labelled
+    unlabelled: Tensor  # crops, uint8 [B, 3, S, S]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sizes in px, `base` [1, 2, 3] maps pack-crop px to input px with the padded box filling the input, sigma in cells."""
+
+    skeleton: Skeleton
+    height: int
+    width: int
+    base: Tensor
+    sigma: float
+    augment: "Augment"
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Height and width of the heatmaps."""
+        return self.height // STRIDE, self.width // STRIDE
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """x, y of the input's centre (px), about which views turn."""
+        return (self.width - 1) / 2, (self.height - 1) / 2
+
+    def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
+        """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
+        return geometry.warp(views.normalise(crops), matrices, (self.height, self.width))
+
+    def labelled(self, people: Labelled, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Augmented images [B, 3, H, W] with their target heatmaps [B, K, h, w] and weights [B, K]."""
+        matrices, flipped = self.weak(len(people.crops), generator)
+        points = geometry.transform(matrices, people.points)
+        # A mirrored person's left hand is a right hand.
+        points = torch.where(flipped[:, None, None], points[:, self.skeleton.flip], points)
+        visible = torch.where(flipped[:, None], people.visible[:, self.skeleton.flip], people.visible)
+        targets, weight = self.targets(points, visible)
+        return self.look(people.crops, matrices), targets, weight
+
+    def weak(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
+        matrices, flipped = views.draw_weak(count, self.augment.weak, self.centre, generator, generator.device)
+        return geometry.compose(matrices, self.base.to(generator.device)), flipped
+
+    def strong(self, count: int, generator: Generator) -> Tensor:
+        """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
+        return views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
+
+    def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
+        """W(images, theta) for [B, 3, H, W]."""
+        return geometry.warp(images, theta, (self.height, self.width))
+
+    def move_heatmaps(self, heatmaps: Tensor, theta: Tensor) -> Tensor:
+        """W(heatmaps, theta) for [B, K, h, w], in register with move_images."""
+        return geometry.warp(heatmaps, geometry.to_heatmap(theta, STRIDE), self.cells)
+
+    def targets(self, points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps [B, K, h, w] and weights [B, K] of points [B, K, 2] in input px."""
+        return heatmap.encode(points, visible, self.cells, STRIDE, self.sigma)
+
+
+def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cpu") -> Task:
+    """The task that params.yaml and a crop pack describe. Raises InputError where the pack was made for another input aspect."""
+    model = params.model
+    if abs(pack.aspect - model.width / model.height) > 1e-6:
+        raise InputError(
+            f"{pack.folder}: its crops have the aspect {pack.aspect}, the network's input {model.width / model.height}: run `dvc repro prepare`"
+        )
+    base = views.base_matrix(pack.size, pack.extent, (model.height, model.width), device)
+    return Task(pack.people.skeleton, model.height, model.width, base, model.sigma, params.augment)

@@ -1,0 +1,324 @@
+"""Crops against images whose every value is known, and packs against broken images, full disks and other processes."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from semipose.crops import CropPack, crop_matrices, write_pack
+from semipose.cutting import MEAN_COLOUR
+from semipose.errors import InputError
+from semipose.geometry import invert, transform
+from semipose.people import People
+from semipose.skeleton import LSP14
+
+SMALL: dict[str, Any] = {"size": 48, "padding": 1.25, "extent": 1.5, "max_broken": 0, "processes": 1}
+
+
+def make_people(images: list[str], boxes: list[tuple[float, ...]], size: tuple[int, int], points: np.ndarray | None = None) -> People:
+    n = len(images)
+    if points is None:
+        points = np.zeros((n, 14, 2))
+    return People(
+        LSP14,
+        ids=100 + np.arange(n),
+        image_ids=np.arange(n),
+        images=images,
+        sizes=np.tile(size, (n, 1)),
+        boxes=np.array(boxes, np.float32),
+        areas=np.ones(n, np.float32),
+        points=points.astype(np.float32),
+        visibility=np.full((n, 14), 2),
+    )
+
+
+def wave(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A smooth RGB image, whose value is known between the pixels too."""
+    return np.stack([128 + 100 * np.sin(x / a + 0.3) * np.cos(y / b) for a, b in ((40, 55), (55, 40), (70, 70))], -1)
+
+
+def save_wave(path: Path, width: int, height: int) -> None:
+    y, x = np.mgrid[:height, :width]
+    Image.fromarray(wave(x, y).round().astype(np.uint8)).save(path)
+
+
+def sources_of(matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pixel of a crop lies in the image: x and y [S, S]."""
+    v, u = np.mgrid[:size, :size]
+    back = np.linalg.inv(np.vstack([matrix.astype(float), [0, 0, 1]]))
+    return back[0, 0] * u + back[0, 2], back[1, 1] * v + back[1, 2]
+
+
+@pytest.mark.parametrize("box", [(60, 50, 40, 60), (100.4, 80.7, 9.5, 14.2), (20, 15, 240, 190)])
+def test_a_crop_shows_what_its_matrix_says(tmp_path: Path, box: tuple[float, ...]) -> None:
+    """Magnified, shrunk, over the edge: every pixel is the analytic image at the place that the matrix names."""
+    save_wave(tmp_path / "a.png", 320, 240)
+    write_pack(make_people(["a.png"], [box], (320, 240)), tmp_path, tmp_path / "pack", **SMALL)
+    pack = CropPack.open(tmp_path / "pack")
+    x, y = sources_of(pack.matrices[0], 48)
+    step = 1 / pack.matrices[0][0, 0]
+    inside = (x > step) & (x < 319 - step) & (y > step) & (y < 239 - step)
+    outside = (x < -step - 1) | (x > 320 + step) | (y < -step - 1) | (y > 240 + step)
+    assert inside.sum() > 300
+    assert np.abs(pack.crops[0][inside] - wave(x, y)[inside]).max() < 3
+    assert (pack.crops[0][outside] == MEAN_COLOUR).all()
+
+
+def test_the_crop_is_extent_times_the_longer_side_of_the_grown_box(tmp_path: Path) -> None:
+    boxes = np.array([[30, 40, 30, 80], [30, 40, 90, 80]], np.float32)
+    matrices = crop_matrices(boxes, size=96, padding=1.25, extent=1.5, aspect=0.75)
+    # grown to 3:4: 60 x 80 and 90 x 120; padded: heights of 100 and 150 px; the crop shows 150 and 225
+    torch.testing.assert_close(matrices[:, 0, 0], torch.tensor([96 / 150, 96 / 225]))
+    centres = torch.tensor([[[30 + 29 / 2, 40 + 79 / 2]], [[30 + 89 / 2, 40 + 79 / 2]]])
+    torch.testing.assert_close(transform(matrices, centres), torch.full((2, 1, 2), 47.5), atol=1e-4, rtol=0)
+    wide = crop_matrices(boxes, size=96, padding=1.0, extent=1.0, aspect=1.0)
+    torch.testing.assert_close(wide[:, 0, 0], torch.tensor([96 / 80, 96 / 90]))
+
+
+@pytest.mark.parametrize("scale", [0.15, 0.4, 0.9, 2.5])
+def test_a_dot_is_where_the_matrix_maps_its_keypoint(tmp_path: Path, scale: float) -> None:
+    size, (x, y) = 64, (131.3, 117.8)
+    v, u = np.mgrid[:260, :260]
+    spread = max(2.0, 1.5 / scale)
+    dot = np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * spread**2))
+    Image.fromarray((255 * dot).round().astype(np.uint8)).save(tmp_path / "dot.png")
+    side = size / scale / (1.25 * 1.5)
+    points = np.full((1, 14, 2), (x, y))
+    people = make_people(["dot.png"], [(126 - side / 2, 120 - side / 2, 0.75 * side, side)], (260, 260), points)
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"size": size})
+    pack = CropPack.open(tmp_path / "pack")
+    assert pack.matrices[0, 0, 0] == pytest.approx(scale, rel=1e-4)
+    grey = pack.images([0])[0, 0].double()
+    expected = pack.points([0])[0][0, 0].tolist()
+    around = np.hypot(*(np.mgrid[:size, :size] - np.array(expected[::-1])[:, None, None])) < 4.5 * spread * scale
+    weight = torch.from_numpy(around) * grey  # away from the dot, the mean colour outside is no part of it
+    grid = torch.arange(size, dtype=torch.float64)
+    found = [(weight.sum(0) * grid).sum() / weight.sum(), (weight.sum(1) * grid).sum() / weight.sum()]
+    assert math.hypot(found[0] - expected[0], found[1] - expected[1]) < 0.1
+
+
+def test_shrinking_does_not_alias(tmp_path: Path) -> None:
+    checkers = 255 * (np.indices((400, 400)).sum(0) % 2).astype(np.uint8)
+    Image.fromarray(checkers).save(tmp_path / "c.png")
+    people = make_people(["c.png"], [(125, 100, 150, 200)], (400, 400))
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    middle = CropPack.open(tmp_path / "pack").crops[0, 8:40, 8:40].astype(int)
+    assert np.abs(middle - 127.5).max() < 12  # sampling without a filter gives 0 and 255
+
+
+def test_images_and_points_of_positions(tmp_path: Path) -> None:
+    save_wave(tmp_path / "a.png", 100, 80)
+    points = np.random.default_rng(0).uniform(0, 80, (3, 14, 2))
+    people = make_people(["a.png"] * 3, [(10, 10, 30, 40), (30, 20, 30, 40), (50, 30, 30, 40)], (100, 80), points)
+    people.visibility[1, :3] = (0, 1, 2)
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    pack = CropPack.open(tmp_path / "pack")
+    images = pack.images(np.array([2, 0]))
+    assert images.shape == (2, 3, 48, 48)
+    assert images.dtype == torch.uint8
+    assert images.is_contiguous()
+    np.testing.assert_array_equal(images.permute(0, 2, 3, 1), pack.crops[[2, 0]])
+    images.zero_()  # its own memory
+    assert pack.images([2]).any()
+    mapped, visible = pack.points(torch.tensor([1, 2]))
+    assert mapped.shape == (2, 14, 2)
+    assert visible.dtype == torch.float32
+    assert visible[0, :4].tolist() == [0, 1, 1, 1]
+    back = transform(invert(torch.from_numpy(pack.matrices[[1, 2]])), mapped)
+    np.testing.assert_allclose(back, points[[1, 2]], atol=1e-3)
+    assert (len(pack), pack.size, pack.padding, pack.extent, pack.aspect) == (3, 48, 1.25, 1.5, 0.75)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    """More than two chunks of images, people of one image apart from each other, one image broken."""
+    for i in range(140):
+        Image.new("RGB", (20, 24), (i, 2 * i % 256, 7)).save(tmp_path / f"{i}.png")
+    (tmp_path / "70.png").write_bytes(b"")
+    names = [f"{i}.png" for i in (*range(140), 3, 70)]
+    people = make_people(names, [(2, 3, 10, 12)] * 142, (20, 24))
+    options = SMALL | {"size": 16, "max_broken": 1}
+    first = write_pack(people, tmp_path, tmp_path / "one", **options)
+    second = write_pack(people, tmp_path, tmp_path / "two", **options | {"processes": 2})
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert first == second
+    assert set(contents(tmp_path / "one")) == {"crops.npy", "matrices.npy", "pack.json", "people.npz"}
+    pack = CropPack.open(tmp_path / "two")
+    assert [int(crop[8, 8, 0]) for crop in pack.crops] == [i for i in (*range(140), 3) if i != 70]
+
+
+def save_jpeg(path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, quality=90)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "end missing", "empty", "text", "png cut"])
+def test_broken_images_are_named_counted_and_left_out_with_their_people(tmp_path: Path, damage: str) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        save_jpeg(tmp_path / name)
+    whole = (tmp_path / "b.jpg").read_bytes()
+    Image.open(tmp_path / "b.jpg").save(tmp_path / "b.png")
+    png = (tmp_path / "b.png").read_bytes()
+    broken = {
+        "truncated": whole[: len(whole) // 2],
+        "end missing": whole[:-200],
+        "empty": b"",
+        "text": b"<html>404</html>",
+        "png cut": png[: len(png) // 2],
+    }[damage]
+    (tmp_path / "b.jpg").write_bytes(broken)
+    people = make_people(["a.jpg", "b.jpg", "c.jpg", "b.jpg"], [(10, 10, 30, 40)] * 4, (80, 60))
+    with pytest.raises(InputError, match=r"1 broken images and data.max_broken = 0: .*b\.jpg \(.+\)"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    assert not list(tmp_path.glob("*pack*"))
+    assert not list(tmp_path.glob(".*"))
+    summary = write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"max_broken": 1})
+    assert summary["broken"] == ["b.jpg"]
+    assert summary["people"] == summary["images"] == 2
+    assert summary["dropped"] == {"broken image": 2}
+    pack = CropPack.open(tmp_path / "pack")
+    assert pack.people.ids.tolist() == [100, 102]
+    assert pack.people.dropped == {"broken image": 2}
+    assert pack.broken == ["b.jpg"]
+    assert len(pack.crops) == len(pack.matrices) == 2
+    np.testing.assert_array_equal(pack.crops[0], pack.crops[1])  # a and c are equal, so no row is a hole
+    assert (pack.folder / "crops.npy").stat().st_size == 128 + 2 * 48 * 48 * 3
+    pack.verify()
+
+
+def test_nothing_but_broken_images_is_an_error_whatever_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no")
+    people = make_people(["a.jpg"], [(1, 1, 9, 9)], (20, 20))
+    with pytest.raises(InputError, match="not an image file"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"max_broken": 9})
+
+
+def test_a_missing_image_names_itself_its_annotation_and_the_remedy(tmp_path: Path) -> None:
+    save_wave(tmp_path / "a.png", 40, 40)
+    people = make_people(["a.png", "x/b.png", "x/b.png", "c.png"], [(5, 5, 20, 20)] * 4, (40, 40))
+    with pytest.raises(InputError, match=r"x/b\.png: missing, but annotation 101 .*1 more.*data\.root"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"max_broken": 9})
+
+
+@pytest.mark.parametrize("box", [(41, 5, 9, 9), (5, 40, 9, 9), (-20, 5, 20, 9), (5, 5, 0, 9), (5, 5, math.nan, 9), (0, 0, 1e6, 9)])
+def test_a_box_beside_its_image_names_its_annotation(tmp_path: Path, box: tuple[float, ...]) -> None:
+    save_wave(tmp_path / "a.png", 40, 40)
+    people = make_people(["a.png", "a.png"], [(-5, -5, 50, 60), box], (40, 40))
+    with pytest.raises(InputError, match=r"annotation 101: the box .* a\.png of 40 x 40 px"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_image_of_another_size_than_annotated_is_refused(tmp_path: Path, processes: int) -> None:
+    names = [f"{i}.png" for i in range(70)]
+    for name in names:
+        save_wave(tmp_path / name, 40, 40)
+    save_wave(tmp_path / "66.png", 40, 50)
+    people = make_people(names, [(5, 5, 20, 20)] * 70, (40, 40))
+    with pytest.raises(InputError, match=r"66\.png: the image is 40 x 50 px, .* made for 40 x 40"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"size": 16, "processes": processes})
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_names_the_folder_and_the_bytes_needed(tmp_path: Path) -> None:
+    save_wave(tmp_path / "a.png", 40, 40)
+    people = make_people(["a.png"], [(5, 5, 20, 20)], (40, 40))
+    with pytest.raises(InputError, match=r"pack: .* make room for 30,000,000,000,000,000 bytes"):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"size": 100_000_000})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+
+def test_a_pack_is_replaced_when_the_new_one_is_done_and_kept_when_it_fails(tmp_path: Path) -> None:
+    save_wave(tmp_path / "a.png", 40, 40)
+    people = make_people(["a.png"], [(5, 5, 20, 20)], (40, 40))
+    (tmp_path / ".pack.partial").mkdir()  # left by a killed run
+    (tmp_path / ".pack.partial" / "crops.npy").write_bytes(b"half")
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    before = contents(tmp_path / "pack")
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(InputError):
+        write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    assert contents(tmp_path / "pack") == before
+    save_wave(tmp_path / "a.png", 40, 40)
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"size": 32})
+    assert CropPack.open(tmp_path / "pack").size == 32
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "pack"]
+
+
+def test_opening_names_what_is_wrong_and_verify_finds_a_changed_byte(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"pack\.json: missing .*dvc repro prepare"):
+        CropPack.open(tmp_path / "pack")
+    save_wave(tmp_path / "a.png", 40, 40)
+    write_pack(make_people(["a.png"], [(5, 5, 20, 20)], (40, 40)), tmp_path, tmp_path / "pack", **SMALL)
+    pack = CropPack.open(tmp_path / "pack")
+    pack.verify()
+    with (tmp_path / "pack" / "crops.npy").open("r+b") as file:
+        file.seek(1000)
+        value = file.read(1)[0]
+        file.seek(1000)
+        file.write(bytes([value ^ 1]))
+    with pytest.raises(InputError, match="have changed"):
+        pack.verify()
+    record = json.loads((tmp_path / "pack" / "pack.json").read_text())
+    (tmp_path / "pack" / "pack.json").write_text(json.dumps(record | {"count": 2}))
+    with pytest.raises(InputError, match="do not belong together"):
+        CropPack.open(tmp_path / "pack")
+    (tmp_path / "pack" / "pack.json").write_text("{")
+    with pytest.raises(InputError, match="not a crop pack"):
+        CropPack.open(tmp_path / "pack")
+
+
+def test_grey_palette_and_oriented_images_are_read_as_stored(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.tile(np.arange(40, dtype=np.uint8) * 6, (30, 1)))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    grey.save(tmp_path / "g.png")
+    grey.convert("P").save(tmp_path / "p.png")
+    grey.convert("RGB").save(tmp_path / "o.jpg", quality=95, exif=exif)
+    people = make_people(["g.png", "p.png", "o.jpg"], [(10, 5, 15, 20)] * 3, (40, 30))
+    write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
+    crops = CropPack.open(tmp_path / "pack").crops.astype(int)
+    assert np.abs(crops[0] - crops[1]).max() <= 3
+    assert np.abs(crops[0] - crops[2]).max() <= 12
+
+
+def triangle_weights(places: np.ndarray, step: float, start: int, count: int) -> np.ndarray:
+    """[S, count]: what each of the pixels start, start + 1, ... gives to the crop pixels at these places."""
+    weights = np.maximum(0, 1 - np.abs(places[:, None] - (start + np.arange(count))) / max(1.0, step))
+    return weights / weights.sum(1, keepdims=True)
+
+
+def test_real_people_are_cut_as_a_triangle_filter_in_numpy_cuts_them(tmp_path: Path) -> None:
+    data = os.environ.get("SEMIPOSE_TEST_DATA")
+    if not data:
+        pytest.skip("SEMIPOSE_TEST_DATA is not set: no real images to cut")
+    from semipose.sources.lsp import read_lsp
+
+    root = Path(data) / "lspet"
+    people = read_lsp(root, "train", 500).subset(np.arange(20))
+    write_pack(people, root, tmp_path / "pack", **SMALL | {"size": 96})
+    pack = CropPack.open(tmp_path / "pack")
+    points, visible = pack.points(np.arange(20))
+    assert ((points[visible > 0] > 0) & (points[visible > 0] < 95)).all()  # the box holds every visible joint
+    for row in range(20):
+        image = np.asarray(Image.open(root / people.images[row]).convert("RGB"))
+        x, y = sources_of(pack.matrices[row], 96)
+        step = float(1 / pack.matrices[row][0, 0])
+        left, top = int(x.min() - 2 * step - 3), int(y.min() - 2 * step - 3)
+        side = int(96 * step + 6 * step + 8)
+        canvas = np.full((side, side, 3), MEAN_COLOUR, float)
+        (height, width), (a, b) = image.shape[:2], (max(0, -left), max(0, -top))
+        shown = image[max(0, top) : min(height, top + side), max(0, left) : min(width, left + side)]
+        canvas[b : b + shown.shape[0], a : a + shown.shape[1]] = shown
+        rows, columns = triangle_weights(y[:, 0], step, top, side), triangle_weights(x[0], step, left, side)
+        expected = np.einsum("vy,yxc,ux->vuc", rows, canvas, columns, optimize=True)
+        assert np.abs(pack.crops[row] - expected).max() < 2
