@@ -52,7 +52,7 @@ class Journal:
         """Add one line, stamped with the time in ms. Raises OSError, and leaves no half line, on a full disk."""
         line = {"kind": kind, "time": int(time.time() * 1000)} | content
         data = json.dumps(line, default=str).encode() + b"\n"
-        with open(self.path, "ab", buffering=0) as file:
+        with self.path.open("ab", buffering=0) as file:
             start = file.seek(0, os.SEEK_END)
             if file.write(data) != len(data):
                 file.truncate(start)
@@ -60,7 +60,7 @@ class Journal:
 
     def lines(self, start: int = 0) -> Iterator[tuple[Line, int]]:
         """The whole lines from byte `start`, each with the byte at which it ends."""
-        with open(self.path, "rb") as file:
+        with self.path.open("rb") as file:
             file.seek(start)
             for data in file:
                 if not data.endswith(b"\n"):

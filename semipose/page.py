@@ -35,6 +35,7 @@ code { font-size: .85rem; }
   table { font-size: 8pt; }
   th, td { padding: .1rem .4rem; }
   figure, tr { break-inside: avoid; }
+  figure img { max-height: 160mm; width: auto; }
   .wide { overflow: visible; }
   a { color: inherit; }
 }

@@ -260,10 +260,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         return Params.model_validate(plain)
     except ValidationError as error:
         # A mistake in a base comes once more with every variant that inherits it: say it once.
-        once = {
-            ((problem["loc"][0], *problem["loc"][2:]), problem["type"], repr(problem["input"])): problem
-            for problem in reversed(error.errors())
-        }
+        once = {_identity(problem): problem for problem in reversed(error.errors())}
         raise InputError("\n".join(_message(tree, problem, path) for problem in reversed(once.values()))) from None
 
 
@@ -328,6 +325,12 @@ def _plain(node: Any) -> Any:
     if isinstance(node, CommentedSeq):
         return [_plain(value) for value in node]
     return float(node) if isinstance(node, float) else int(node) if type(node) is not bool and isinstance(node, int) else node
+
+
+def _identity(problem: Any) -> tuple[Any, ...]:
+    section, *rest = problem["loc"] or ("",)
+    value = problem["msg"] if isinstance(problem["input"], dict) else repr(problem["input"])
+    return section, *rest[1 if section == "method" else 0 :], problem["type"], value
 
 
 def _message(tree: CommentedMap, problem: Any, path: Path) -> str:

@@ -104,6 +104,9 @@ def test_normalise_maps_the_mean_colour_to_zero_and_makes_a_new_tensor() -> None
     expected = (images / 255 - torch.tensor(views.MEAN)[:, None, None]) / torch.tensor(views.STD)[:, None, None]
     torch.testing.assert_close(views.normalise(images), expected, atol=1e-5, rtol=1e-5)
     assert views.normalise(images).dtype == torch.float32
+    floats = images.float()
+    views.normalise(floats)
+    assert torch.equal(floats, images.float())
     mean = torch.tensor([124, 116, 104], dtype=torch.uint8)[None, :, None, None]
     assert views.normalise(mean).abs().max() < 0.01
 

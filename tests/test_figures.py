@@ -61,7 +61,9 @@ def test_budgets_show_the_interval_of_a_single_seed(runs):
 
 
 def test_nothing_to_draw_is_no_picture():
-    assert budgets({}, SWEEP, LOOK) is None and keypoints({}, SWEEP, LOOK) is None and masks({}, SWEEP, LOOK) is None
+    assert budgets({}, SWEEP, LOOK) is None
+    assert keypoints({}, SWEEP, LOOK) is None
+    assert masks({}, SWEEP, LOOK) is None
     assert curves({}, SWEEP, "L100", "AP", LOOK) is None
     only = {("akm", "L100", 0): history()}
     assert shuffled(only, Grid("ablate", ("akm", "akm_shuffled"), ("L100",), (0,)), "AP", LOOK) is None
@@ -90,7 +92,8 @@ def test_curves_have_a_panel_for_the_metric_and_each_loss():
     assert [axes.get_title() for axes in panels] == ["AP on validation people", "loss: labelled", "loss: masked"]
     np.testing.assert_allclose(line(panels[0], "akm").get_xydata(), [[200, 32], [400, 34]])
     assert [drawn.get_label() for drawn in panels[2].lines] == ["akm"]
-    assert picture.name == "curves-L100" and "akm 34.0" in picture.alt
+    assert picture.name == "curves-L100"
+    assert "akm 34.0" in picture.alt
 
 
 def test_shuffled_sums_the_losses_over_epochs():

@@ -142,7 +142,9 @@ def test_a_border_peak_keeps_its_argmax_and_a_non_positive_one_its_value(how: st
 
 def test_decode_takes_bfloat16_and_refuses_another_name() -> None:
     maps, _ = heatmap.encode(torch.tensor([[[30.0, 30.0]]]), torch.ones(1, 1), (16, 16), 4, 2.0)
-    assert heatmap.decode(maps.bfloat16(), 4, "dark")[0].dtype == torch.float32
+    points, confidence = heatmap.decode(maps.bfloat16(), 4, "dark")
+    assert points.dtype == confidence.dtype == torch.float32
+    assert torch.equal(points, heatmap.decode(maps.bfloat16().float(), 4, "dark")[0])
     with pytest.raises(ValueError, match="'quarter' or 'dark'"):
         heatmap.decode(maps, 4, "argmax")
 

@@ -59,7 +59,8 @@ def test_single_seed_carries_its_interval(runs):
     assert cell(table, "akm", "AP", "L100") == "44.5 [43.5, 46.5]"
     assert cell(table, "akm", "gain", "L100") == "+11.0"
     statistics = next(note for note in table.notes if note.startswith("Statistics"))
-    assert "1,000 resamples" in statistics and "±" not in statistics
+    assert "1,000 resamples" in statistics
+    assert "±" not in statistics
 
 
 def test_missing_cells_are_not_run_in_their_place(runs):
@@ -119,7 +120,8 @@ def test_unequal_columns_say_so(tmp_path, runs, field):
     name, value = UNEQUAL[field]
     runs |= runs_of(tmp_path, record("akm", "L100", 1, 44.5, **{field: value}))
     (note,) = [note for note in main_table(runs, SWEEP).notes if note.startswith("unequal")]
-    assert note.startswith(f"unequal: {name} at L100: ") and note.endswith("(akm s1)")
+    assert note.startswith(f"unequal: {name} at L100: ")
+    assert note.endswith("(akm s1)")
     assert "supervised, akm s0" in note
     assert f"**{note}**" in to_markdown(main_table(runs, SWEEP))
     assert rf"\textbf{{{escape(note)}}}" in to_latex(main_table(runs, SWEEP))
@@ -149,7 +151,9 @@ def test_protocol_is_under_the_table(runs):
         "700 validation",
     ):
         assert part in text
-    assert "input: 64x64" in text and "trunk: resnet18" in text and "seeds 0, 1" in text
+    assert "input: 64x64" in text
+    assert "trunk: resnet18" in text
+    assert "seeds 0, 1" in text
 
 
 def test_undefined_headline(tmp_path, runs):
@@ -175,7 +179,8 @@ def test_markdown_columns_stand_below_each_other(runs):
     assert len({len(line) for line in lines}) == 1
     places = [[i for i, sign in enumerate(line) if sign == "|" and line[i - 1] != "\\"] for line in lines]
     assert all(place == places[0] for place in places)
-    assert lines[1].split("|")[2].strip().endswith("-:") and set(lines[1].split("|")[1].strip()) == {"-"}
+    assert lines[1].split("|")[2].strip().endswith("-:")
+    assert set(lines[1].split("|")[1].strip()) == {"-"}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,8 @@ def test_latex_has_as_many_cells_in_every_row(runs):
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     columns = text.split(r"\begin{tabular}{@{}")[1].split("@{}}")[0]
     assert [line.count(" & ") + 1 for line in body] == [len(columns)] * 3
-    assert r"\label{tab:ablation}" in text and r"akm\_no\_mixup" in text
+    assert r"\label{tab:ablation}" in text
+    assert r"akm\_no\_mixup" in text
     assert text.isascii()
 
 

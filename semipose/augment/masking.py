@@ -50,7 +50,7 @@ def draw_patches(points: Tensor, scale: float, patch: "Patch", generator: torch.
     """
     device = generator.device
     jitter = torch.randn(points.shape, generator=generator, device=device).to(points.device)
-    halves = torch.randint(int(patch.half_min), int(patch.half_max) + 1, points.shape, generator=generator, device=device)
+    halves = torch.randint(patch.half_min, patch.half_max + 1, points.shape, generator=generator, device=device)
     centres = (points.float() + patch.jitter * scale * jitter).trunc()
     return centres, (halves.to(points.device) * scale).round().clamp(min=1)
 

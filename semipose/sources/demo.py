@@ -129,7 +129,7 @@ def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
     """What a camera does to a picture: uneven light, grain, contrast, a tint, and sometimes blur; uint8 [H, W, 3]."""
     if generator.random() < 0.3:
         picture = picture.filter(ImageFilter.BoxBlur(generator.uniform(0.2, 1.1)))
-    contrast, gain = generator.uniform(0.7, 1.15), generator.uniform(0.75, 1.2) * generator.normal(1, 0.05, (3, 1))
+    contrast, gain = generator.uniform(0.7, 1.15), generator.uniform(0.85, 1.25) * generator.normal(1, 0.05, (3, 1))
     curve = np.clip(((np.arange(256) - 118) * contrast + 118) * gain, 0, 255)
     values = np.array(picture.point(curve.ravel().astype(int).tolist()), dtype=np.float32)
     height, width = values.shape[:2]
@@ -137,7 +137,7 @@ def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
     light = Image.fromarray(blotches).resize((width, height), Image.Resampling.BILINEAR)
     strength = generator.uniform(0.0, 0.28)
     field = np.asarray(light, dtype=np.float32) * np.float32(strength / 255) + np.float32(1 - strength / 2)
-    grain = generator.standard_normal((height, width), dtype=np.float32) * np.float32(generator.uniform(1, 8))
+    grain = generator.standard_normal((height, width), dtype=np.float32) * np.float32(generator.uniform(1, 6))
     rows = values.reshape(height, 3 * width)  # repeated rows are faster here than a broadcast over three colours
     rows *= np.repeat(field, 3, axis=1)
     rows += np.repeat(grain, 3, axis=1)

@@ -34,7 +34,7 @@ class Figure:
     head_axes: Array  # [3, 3], the half axes of the head in its columns
     turned_away: set[str]  # points of the face on the far side of the head
     stature: float
-    build: float  # 1 is average, more is wider
+    build: float  # 1 is slim, more is wider
     pose: str
     yaw: float  # radians; 0 faces the viewer, a positive angle turns towards the right of the picture
 
@@ -147,7 +147,7 @@ def draw_figure(generator: Generator, stature: float) -> Figure:
     }
     child = generator.random() < 0.15
     lengths = generator.normal(1.0, 0.05, 8) * stature
-    build = float(np.clip(generator.normal(1.0, 0.13), 0.75, 1.4))
+    build = float(np.clip(generator.normal(1.13, 0.15), 0.85, 1.6))
     joints = place_trunk(frames, lengths, build)
     place_limbs(joints, frames, angles, lengths)
     head = lengths[0] * (0.088 if child else 0.072)

@@ -1,0 +1,78 @@
+"""What several test files need: the real data sets, and a small world of people that are quick to train on."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semipose import params
+from semipose.augment.views import base_matrix
+from semipose.crops import CropPack
+from semipose.params import Params
+from semipose.people import People
+from semipose.skeleton import COCO17
+from semipose.task import Task
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with lspet, coco-mini and mpii-mini."""
+    folder = os.environ.get("SEMIPOSE_TEST_DATA")
+    if not folder:
+        pytest.skip("SEMIPOSE_TEST_DATA is not set: it names the folder with lspet, coco-mini and mpii-mini")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def demo() -> Params:
+    """The parameters as committed."""
+    return params.load(ROOT / "pipeline" / "presets" / "demo.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny(demo: Params) -> Params:
+    """The demo with a network of a few thousand weights and 32 px input."""
+    model = demo.model.model_copy(
+        update={
+            "height": 32,
+            "width": 32,
+            "head_channels": [8, 8, 8],
+            "options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4},
+        }
+    )
+    return demo.model_copy(update={"model": model})
+
+
+@pytest.fixture(scope="session")
+def pack() -> CropPack:
+    """40 people of noise with keypoints anywhere in their 48 px crops; made here, no file behind it."""
+    generator = np.random.default_rng(0)
+    count = 40
+    people = People(
+        skeleton=COCO17,
+        ids=np.arange(100, 100 + count),
+        image_ids=np.arange(count),
+        images=[f"{k}.jpg" for k in range(count)],
+        sizes=np.full((count, 2), 48),
+        boxes=np.tile([8.0, 8.0, 32.0, 32.0], (count, 1)),
+        areas=np.full(count, 600.0),
+        points=generator.uniform(10, 38, (count, 17, 2)),
+        visibility=generator.integers(0, 3, (count, 17)),
+    )
+    crops = generator.integers(0, 256, (count, 48, 48, 3), dtype=np.uint8)
+    return CropPack(Path("made"), people, crops, np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])
+
+
+@pytest.fixture
+def task(tiny: Params, pack: CropPack) -> Task:
+    base = base_matrix(pack.size, pack.extent, (tiny.model.height, tiny.model.width))
+    return Task(COCO17, tiny.model.height, tiny.model.width, base, tiny.model.sigma, tiny.augment)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)

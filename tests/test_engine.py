@@ -1,0 +1,123 @@
+"""The loop: same seed, same weights; killed or not, same weights; the schedule; a loss that is no number."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from semipose import checkpoint
+from semipose.batches import Batches, draws, stream
+from semipose.crops import CropPack
+from semipose.engine import Row, fit
+from semipose.errors import InputError
+from semipose.methods import Method, build
+from semipose.models import build as build_network
+from semipose.params import Params
+from semipose.schedule import learning_rate
+from semipose.task import Task
+
+
+class Killed(BaseException):
+    """Stands for a process that dies between two steps."""
+
+
+def batches_of(pack: CropPack) -> Batches:
+    return Batches(pack, np.arange(8), np.arange(len(pack)), batch_size=8, seed=stream(0, "train", 0))
+
+
+def train(
+    tiny: Params, task: Task, pack: CropPack, state: Path, name: str = "akm", die_at: int | None = None, ema: float = 0.0, **settings: Any
+) -> tuple[Method, list[Row], list[Row]]:
+    entry = tiny.method[name].model_copy(update={"ema": ema} if name == "akm" else {})
+    made = build(build_network(tiny.model, 17, seed=0), entry, task)
+    reported: list[Row] = []
+
+    def report(row: Row) -> None:
+        reported.append(row)
+        if die_at is not None and row["step"] >= die_at:
+            raise Killed
+
+    options = {"steps": 13, "lr": 0.01, "decay_at": [0.5], "decay": 0.1, "checkpoint_seconds": 0.0} | settings
+    rows = fit(
+        made,
+        batches_of(pack),
+        Fabric(accelerator="cpu", devices=1),
+        state=state,
+        observe=lambda trained, epoch, last: {"seen": float(epoch)},
+        report=report,
+        **options,
+    )
+    return made, rows, reported
+
+
+def weights(method: Method) -> dict[str, torch.Tensor]:
+    return method.state_dict()
+
+
+@pytest.mark.parametrize("method", ["supervised", "akm"])
+def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, method: str) -> None:
+    first, rows, _ = train(tiny, task, pack, tmp_path / "a", method)
+    second, again, _ = train(tiny, task, pack, tmp_path / "b", method)
+    assert rows == again
+    assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
+    assert [row["step"] for row in rows] == [5, 10, 13]
+    assert rows[-1]["seen"] == 3
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("die_at", [5, 10])
+def test_killed_and_resumed_equals_never_killed(
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, ema: float
+) -> None:
+    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", ema=ema)
+    with pytest.raises(Killed):
+        train(tiny, task, pack, tmp_path / "cut", die_at=die_at, ema=ema)
+    saved = checkpoint.load(tmp_path / "cut")
+    assert saved is not None
+    assert 0 < saved["progress"]["step"] < die_at, "the checkpoint lies within an epoch"
+    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", ema=ema)
+    assert resumed_rows == rows
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
+    batches = batches_of(pack)
+    assert batches.per_epoch == 5
+    epochs = [np.concatenate([batches.positions(epoch * 5 + k)[1] for k in range(5)]) for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(40)) for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    drawn = np.concatenate([batches.positions(step)[0] for step in range(200)])
+    assert np.bincount(drawn, minlength=8) == pytest.approx(np.full(8, 200), abs=60)
+    assert len(drawn) == 1600
+
+
+def test_unlabelled_people_come_without_labels(pack: CropPack) -> None:
+    batch = batches_of(pack)(0)
+    assert batch.unlabelled.dtype == torch.uint8
+    assert [field for field in batch._fields if "unlabelled" in field] == ["unlabelled"]
+
+
+def test_streams_are_independent() -> None:
+    seeds = {stream(seed, purpose, number) for seed in range(3) for purpose in ("a", "b") for number in range(50)}
+    assert len(seeds) == 300
+    first, second = (torch.rand(1000, generator=draws(0, "x", k)) for k in range(2))
+    assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.1
+
+
+def test_learning_rate_counts_steps() -> None:
+    rates = [learning_rate(step, 10, 1.0, [0.7, 0.9], 0.1) for step in range(10)]
+    assert rates == pytest.approx([1] * 7 + [0.1] * 2 + [0.01])
+
+
+def test_a_loss_that_is_no_number_is_named(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"step \d+: loss/\w+ is (nan|inf)"):
+        train(tiny, task, pack, tmp_path, "supervised", lr=1e30)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="remove its folder"):
+        checkpoint.load(tmp_path)

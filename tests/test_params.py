@@ -1,0 +1,97 @@
+"""params.yaml: what is refused, with which message, and that every key is watched by some stage."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from semipose import params
+from semipose.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "pipeline" / "presets" / "demo.yaml"
+PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    tau: 0.5", "    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
+        ("    tau: 0.5", "    tua: 0.5", "method.akm.tua is not a parameter"),
+        ("    tau: 0.5", "    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
+        ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
+        ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 32"),
+        ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
+        ("  methods:\n    - supervised", "  methods:\n    - posefoo", "sweep.methods: posefoo is not among method"),
+        ("    base: supervised", "    base: sup", "'sup' found using 'base' does not match any of the expected tags"),
+        ("  seed: 0      ", "  seed: off    ", "data.demo.seed = 'off': Input should be a valid integer"),
+        ("  root: null", "  root: here", "data.root must be null for data.source: demo"),
+    ],
+)
+def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = DEMO.read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(old, new, 1))
+    assert old in text
+    with pytest.raises(InputError) as error:
+        params.load(path)
+    assert message in str(error.value)
+    line = text[: text.index(old)].count("\n") + 1
+    if not message.startswith(("sweep", "ablation")):
+        assert any(f"line {k}" in str(error.value) for k in range(line - 12, line + 2))
+    assert str(error.value).count("\n") <= 1, "a mistake that variants inherit is said once"
+
+
+def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(DEMO.read_text().replace("  lr: 0.001                    # Adam's learning rate\n", "  lr: 1e-3\n"))
+    assert params.load(path).train.lr == 1e-3
+
+
+def test_a_variant_is_its_base_with_its_own_keys(demo: params.Params) -> None:
+    base, variant = demo.method["akm"].model_dump(), demo.method["akm_mixup_input"].model_dump()
+    assert variant["mixup"] == {"place": ["input"], "alpha": base["mixup"]["alpha"]}
+    assert {**variant, "mixup": base["mixup"]} == base
+    tree = params.read_yaml(DEMO)
+    assert params.changes(tree, "akm_mixup_input") == {"mixup.place": ["input"]}
+    assert params.changes(tree, "akm_shuffled") == {"masking": "shuffled"}
+
+
+def test_steps_by_budget(demo: params.Params) -> None:
+    by_budget = demo.model_copy(update={"train": demo.train.model_copy(update={"steps": {"L100": 7}})})
+    assert by_budget.steps("train", "L100") == 7
+    assert isinstance(demo.steps("train", "L100"), int)
+
+
+def test_every_key_is_listed_by_a_stage_and_machine_by_none() -> None:
+    """A key that no stage lists could change without a rerun."""
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    listed = {key.split(".${")[0] for stage in stages.values() for key in stage.get("params", []) if isinstance(key, str)}
+
+    def leaves(node: object, prefix: str) -> list[str]:
+        if isinstance(node, dict) and node and prefix not in ("split.budgets", "model.options"):
+            return [leaf for key, value in node.items() for leaf in leaves(value, f"{prefix}.{key}".strip("."))]
+        return [prefix]
+
+    keys = leaves(YAML(typ="safe").load(DEMO.read_text()), "")
+    unwatched = [key for key in keys if not any(key == name or key.startswith(name + ".") for name in listed)]
+    assert {key.split(".")[0] for key in unwatched} == {"machine"}
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_presets_are_whole_and_commented_alike(path: Path) -> None:
+    params.load(path)
+    lines = path.read_text().splitlines()
+    scalars = [line for line in lines if ": " in line.split(" #")[0] and not line.lstrip().startswith("#")]
+    bare = [line for line in scalars if " # " not in line and not line.startswith("    ")]
+    assert not bare, f"no comment: {bare}"
+    reference = YAML(typ="safe").load(DEMO.read_text())
+    tree = YAML(typ="safe").load(path.read_text())
+    assert list(tree) == list(reference)
+    for section in ("data", "model", "train", "warmup", "augment", "evaluate", "machine"):
+        assert list(tree[section]) == list(reference[section])
+    assert "&" not in path.read_text().replace("# ", ""), "anchors freeze what they merged under `dvc exp run -S`"
+
+
+def test_the_committed_params_are_the_demo() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == DEMO.read_bytes()
