@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from semipose.errors import InputError
+from pipeline import stage
 from semipose.files import replacing
 from semipose.page import page
-from semipose.params import changes, load, read_yaml
+from semipose.params import changes, read_yaml
 from semipose.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
 from semipose.tables import ablation_table, main_table
 from semipose.typeset import to_csv, to_latex, to_markdown
@@ -18,7 +18,7 @@ Differs = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
 
 
 def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, differs: Differs) -> None:
-    """Write `reports/` from `reports/runs/*.json` and `runs/<cell>/*.csv`; `differs` is what each variant changes.
+    """Write `reports/` from `reports/runs/`; `differs` is what each variant changes.
 
     Raises InputError for a file that is broken or does not belong where it lies.
     """
@@ -32,7 +32,7 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, diffe
     for table in tables:
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
             _write(reports / "tables" / f"{table.name}.{ending}", text)
-    figures = _draw(root, runs, sweep, ablation, differs)
+    figures = _draw(root, runs, sweep, ablation, differs) + _people(reports, runs, sweep)
     _write(reports / "index.html", page(title, tables, figures, list(runs.values())))
 
 
@@ -61,8 +61,30 @@ def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, diff
     return [(picture.caption, picture.alt, style.save(picture, folder).read_bytes()) for picture in pictures if picture]
 
 
+PEOPLE = {  # file of a cell, under reports/ -> caption and alternative text
+    "views/{}/strip.jpg": (
+        "What {} is shown and says in training: the same people in every column.",
+        "One row per person: weak view, heatmaps of the teacher, masked strong view, its pseudo-label, the student on it, mixed view.",
+    ),
+    "views/{}/masks.jpg": (
+        "A clear and a hard person under fixed and adaptive masking ({}).",
+        "Two rows of pictures: a clear person and a hard person, with the teacher's heatmaps, fixed masks and adaptive masks.",
+    ),
+    "pictures/{}/best.jpg": ("The best validation people of {}: truth above, prediction below.", "Skeletons drawn on people, two rows."),
+    "pictures/{}/median.jpg": ("Middling validation people of {}.", "Skeletons drawn on people, two rows."),
+    "pictures/{}/worst.jpg": ("The worst validation people of {}.", "Skeletons drawn on people, two rows."),
+}
+
+
+def _people(reports: Path, runs: Mapping[Key, Run], sweep: Grid) -> list[tuple[str, str, bytes]]:
+    """Caption, alternative text and JPEG of the pictures that the last method's first cell left."""
+    run = runs.get((sweep.methods[-1], sweep.labels[0], sweep.seeds[0]))
+    found = [(reports / name.format(run.cell), *texts) for name, texts in PEOPLE.items()] if run else []
+    return [(caption.format(run.cell), alt, path.read_bytes()) for path, caption, alt in found if run and path.exists()]
+
+
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
-    paths = {key: root / "runs" / run.cell / name for key, run in runs.items()}
+    paths = {key: root / "reports" / "runs" / run.cell / name for key, run in runs.items()}
     return {key: read_columns(path) for key, path in paths.items() if path.exists()}
 
 
@@ -71,17 +93,18 @@ def _write(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def main(path: Path = Path("params.yaml")) -> None:
-    params = load(path)
-    tree = read_yaml(path)
-    sweep = Grid("train", tuple(params.sweep.methods), tuple(params.sweep.labels), tuple(params.sweep.seeds))
-    ablation = Grid("ablate", tuple(params.ablation.variants), tuple(params.ablation.labels), tuple(params.ablation.seeds))
-    differs = {name: changes(tree, name) for name in ablation.methods}
-    report(path.parent, params.report.title, params.data.source, sweep, ablation, differs)
+def main() -> None:
+    with stage.opened("report", "report", {}) as (this, tracker):
+        p, tree = this.params, read_yaml(Path("params.yaml"))
+        sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
+        ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
+        report(Path(), p.report.title, p.data.source, sweep, ablation, {name: changes(tree, name) for name in ablation.methods})
+        for path in sorted(Path("reports").glob("tables/*")) + sorted(Path("reports").glob("figures/*")):
+            tracker.file(f"{path.parent.name}/{path.name}", path)
+        for table in ("main", "ablation"):
+            if (path := Path(f"reports/tables/{table}.md")).exists():
+                print(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(f"report: {error}") from None
+    stage.main(main, [])

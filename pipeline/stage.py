@@ -1,10 +1,8 @@
 """What every stage does around its work: check the parameters, know its fingerprint, hold its lock, keep MLflow informed."""
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 from pipeline import track
-from pipeline.store import repo_root
+from pipeline.origin import repo_root
 from semipose import params as params_module
 from semipose.errors import InputError
 from semipose.params import Params, fingerprint
@@ -70,22 +68,6 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
         raise SystemExit(1) from None
 
 
-def commit(root: Path) -> tuple[str, bool]:
-    """The commit that the work tree stands on ("" outside git), and whether tracked code or parameters differ from it."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno", "--", ".", ":!dvc.lock", ":!reports"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return "", False
-    return head, bool(changed.strip())
-
-
 def content_digest(path: Path) -> str:
     """SHA-256 of a file or of all files under a folder; a crop pack vouches for itself with the digest in its pack.json."""
     if (path / "pack.json").is_file():
@@ -105,7 +87,7 @@ def _reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, A
     try:
         entry = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
     except (OSError, KeyError):
-        raise InputError(f"dvc.yaml with a stage {name} is not in {os.getcwd()}: run stages from the root of the repository") from None
+        raise InputError(f"dvc.yaml with a stage {name} is not in {Path.cwd()}: run stages from the root of the repository") from None
 
     def fill(text: str) -> str:
         return re.sub(

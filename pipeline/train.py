@@ -5,22 +5,29 @@ import json
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from pipeline import stage
+from pipeline.origin import commit
 from semipose.batches import Batches, stream
 from semipose.crops import CropPack
 from semipose.engine import Row, fit, launch, peak_memory
 from semipose.evaluation import validate
 from semipose.files import replacing
+from semipose.gallery import training_views
 from semipose.methods import Method, build
 from semipose.models import build as build_network
 from semipose.models import forward_gflop, load_weights, network_card, save_network
+from semipose.params import Train
 from semipose.probe import Probe, probe
 from semipose.splits import read_split
-from semipose.task import task_of
+from semipose.task import Task, task_of
 
 PROBED = 512  # unlabelled people whose pseudo-labels are compared with the truth
 
@@ -34,25 +41,14 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         pack, val = CropPack.open(Path("data/packs/train")), CropPack.open(Path("data/packs/val"))
         split = read_split(Path("data/split") / f"{labels}.json", pack.people)
         for context, positions in {"labelled": split.labelled, "unlabelled": split.unlabelled}.items():
-            tracker.dataset(context, context, f"data/split/{labels}.json", pack.digest[:32], len(positions))
+            tracker.dataset(context, context, f"data/split/{labels}.json", pack.digest[:32], people=len(positions))
         task = task_of(p, pack, fabric.device)
         net = build_network(p.model, len(task.skeleton.joints), seed=0)
         warm = Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{p.model.networks[0]}.safetensors"
         net.load_state_dict(load_weights(warm)[0])
         method = build(net, p.method[method_name], task)
         batches = Batches(pack, split.labelled, split.unlabelled, p.train.batch_size, stream(int(seed), "train", 0))
-        probed = split.unlabelled[np.linspace(0, len(split.unlabelled) - 1, min(PROBED, len(split.unlabelled))).astype(int)]
-        probes: list[Probe] = []
-
-        def observe(trained: Method, epoch: int, last: bool) -> Row:
-            if not last and epoch % p.train.validate_every:
-                return {}
-            shown = np.arange(len(val.people) if last else min(p.train.validation_people, len(val.people)))
-            row = validate(trained.net, task, val, shown, p.train.batch_size)
-            found = probe(trained, task, pack, probed, p.train.batch_size, fabric.device)
-            probes[:] = [found] if found else []
-            return row | (found.row() if found else {})
-
+        observe = Observer(task, pack, val, split.unlabelled, p.train)
         rows = fit(
             method,
             batches,
@@ -66,9 +62,10 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             observe=observe,
             report=lambda row: tracker.metrics(row, step=int(row["step"])),
         )
+
         folder = Path("runs") / f"{p.data.source}-{cell}"
         _write_rows(folder / "history.csv", rows)
-        _write_masks(folder / "masks.csv", probes)
+        _write_masks(folder / "masks.csv", observe.probe)
         training = {
             "steps": p.steps("train", labels),
             "warmup_steps": p.steps("warmup", labels),
@@ -78,27 +75,57 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             "networks": 1,
             **method.passes,
             "forward_gflop": forward_gflop(net, p.model.height, p.model.width),
-            **{name: _mean(rows, name) for name in ("masks", "simple")},
+            **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
         }
         card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, training=training)
         card["method"] = p.method[method_name].model_dump(mode="json")
         save_network(net, folder / "weights.safetensors", card)
-        head, changed = stage.commit(this.root)
-        cost = {
-            "seconds": round(time.monotonic() - started, 1),
-            "steps": training["steps"],
-            "people": training["steps"] * p.train.batch_size,
-            "peak_memory_mib": round(peak_memory(fabric.device)),
-            "device": str(fabric.device),
-            "host": socket.gethostname(),
-            "commit": head,
-            "changed": changed,
-        }
+        views = Path("reports/views") / f"{p.data.source}-{cell}"
+        for picture, image in training_views(method, task, pack, split.unlabelled, observe.probe).items():
+            with replacing(views / f"{picture}.jpg") as temporary:
+                image.save(temporary, "JPEG", quality=88)
+            tracker.picture(f"views/{picture}.jpg", views / f"{picture}.jpg")
+        cost = _cost(fabric.device, time.monotonic() - started, p.steps("train", labels))
         with replacing(folder / "cost.json") as temporary:
             temporary.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
         tracker.file("params.yaml", Path("params.yaml"))
         tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
         this.finish()
+
+
+@dataclass
+class Observer:
+    """Validates the running network and its pseudo-labels every few epochs; `probe` is what the last look found."""
+
+    task: Task
+    pack: CropPack
+    val: CropPack
+    unlabelled: NDArray[np.int64]
+    p: Train
+    probe: Probe | None = None
+
+    def __call__(self, method: Method, epoch: int, last: bool) -> Row:
+        if not last and epoch % self.p.validate_every:
+            return {}
+        shown = np.arange(len(self.val) if last else min(self.p.validation_people, len(self.val)))
+        row = validate(method.net, self.task, self.val, shown, self.p.batch_size)
+        chosen = self.unlabelled[np.linspace(0, len(self.unlabelled) - 1, min(PROBED, len(self.unlabelled))).astype(int)]
+        self.probe = probe(method, self.task, self.pack, chosen, self.p.batch_size, next(method.parameters()).device)
+        return row | (self.probe.row() if self.probe else {})
+
+
+def _cost(device: torch.device, seconds: float, steps: int) -> dict[str, Any]:
+    """Time, memory and origin, apart from what equal training makes equal. Those of the last process, if a run was resumed."""
+    head, changed = commit()
+    return {
+        "seconds": round(seconds, 1),
+        "steps": steps,
+        "peak_memory_mib": round(peak_memory(device)),
+        "device": str(device),
+        "host": socket.gethostname(),
+        "commit": head,
+        "changed": changed,
+    }
 
 
 def _mean(rows: list[Row], name: str) -> float | None:
@@ -115,12 +142,12 @@ def _write_rows(path: Path, rows: list[Row]) -> None:
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
 
 
-def _write_masks(path: Path, probes: list[Probe]) -> None:
+def _write_masks(path: Path, found: Probe | None) -> None:
     """The last probe, person by person; only the heading where the method teaches nobody."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "count", "simple", "teacher_error"])
-        for found in probes:
+        if found:
             for person, count, simple, error in zip(found.ids, found.counts, found.simple, found.error, strict=True):
                 writer.writerow([int(person), int(count), f"{simple:.4f}", f"{error:.4f}"])
 

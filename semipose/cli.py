@@ -37,7 +37,7 @@ def evaluate(
         if metric == "oks":
             from semipose.metrics.oks import evaluate_oks
 
-            values, note = evaluate_oks(annotations, predictions), "OKS, COCO keypoint evaluation"
+            values, note = evaluate_oks(annotations, predictions), "COCO keypoint evaluation (pycocotools)"
         else:
             from semipose.metrics.pck import evaluate_pck
 
@@ -131,12 +131,13 @@ def _print_table(values: dict[str, float], note: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(caption=note)
+    table = Table()
     table.add_column("metric")
     table.add_column("0-1", justify="right")
     for name, value in values.items():
         table.add_row(name, "undefined" if value == -1 else f"{value:.3f}")
     Console().print(table)
+    typer.echo(note)
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -146,7 +147,7 @@ def _write_json(path: Path, content: Any) -> None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Name another place") from None
+        raise InputError(f"{path} cannot be written: {error.strerror or error}. Name another place") from None
 
 
 def _save_overlay(overlay: "Image.Image", path: Path) -> None:
@@ -156,7 +157,7 @@ def _save_overlay(overlay: "Image.Image", path: Path) -> None:
         with replacing(path) as temporary:
             overlay.save(temporary, "PNG" if path.suffix == ".png" else "JPEG", quality=92)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}. Name another place with --out") from None
+        raise InputError(f"{path} cannot be written: {error.strerror or error}. Name another place with --out") from None
 
 
 def _make_folder(folder: Path) -> None:

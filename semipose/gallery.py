@@ -1,6 +1,7 @@
 """Pictures of people: what a method is shown and says in training, and how well the finished network does."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,19 @@ from semipose.predict import SURE, Predictions, evaluating
 from semipose.probe import Probe
 from semipose.task import Task
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TILE = 168  # px; width of a picture in a sheet
 MIXED = 0.6  # alpha in the picture of the mixed view: a drawn one is mostly near 0 or 1 and would show little
+
+
+def training_views(
+    method: Method, task: Task, pack: CropPack, unlabelled: NDArray[np.int64], probe: Probe | None
+) -> dict[str, Image.Image]:
+    """`strip` of five unlabelled people, and for AKM `masks` of a clear and a hard one."""
+    chosen = unlabelled[np.linspace(0, len(unlabelled) - 1, min(5, len(unlabelled))).astype(int)]
+    found = {"strip": strip(method, task, pack, chosen)}
+    if isinstance(method, AKM) and probe is not None:
+        found["masks"] = masks_of_clear_and_hard(method, task, pack, probe)
+    return found
 
 
 @torch.no_grad()
@@ -36,11 +45,13 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     generator = draws(0, "strip", 0, device)
     weak = task.look(pack.images(positions).to(device), task.weak(len(positions), generator)[0])
     with evaluating(method):
-        columns = {"weak view": _pictures(weak), "teacher" if isinstance(method, AKM) else "network": _maps(weak, method.net(weak))}
+        columns: dict[str, list[Any]] = {
+            "weak view": _pictures(weak),
+            "teacher" if isinstance(method, AKM) else "network": _maps(weak, method.net(weak)),
+        }
         if isinstance(method, AKM):
             taught = method.pseudo_labels(weak)
-            counts = method.draw_counts(taught, generator)
-            view = method.branch(weak, taught, counts, generator)
+            view = method.branch(weak, taught, method.draw_counts(taught, generator), generator)
             partner = mixup.partner(len(positions), generator)
             columns |= {
                 "masked strong view": _pictures(view.images),
@@ -83,7 +94,7 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
 
 
-def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> "Iterator[tuple[str, Image.Image]]":
+def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> Iterator[tuple[str, Image.Image]]:
     """Sheets of the best, the median and the worst people: truth above, prediction below, score (OKS or PCK, 0-1) in the caption."""
     order = np.argsort(-scores, kind="stable")
     order = order[np.isfinite(scores[order])]

@@ -30,7 +30,7 @@ class PoseNet(nn.Module):
 
     def __init__(self, model: "Model", keypoints: int) -> None:
         super().__init__()
-        trunk = _trunk(model)
+        trunk: Any = _trunk(model)  # timm's attributes are unknown to type checkers
         stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.act1, trunk.maxpool)
         self.trunk = nn.ModuleDict({"stem": stem, **{name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")}})
         layers: list[nn.Module] = []
@@ -132,7 +132,7 @@ def _trunk(model: "Model") -> nn.Module:
         if not pretrained:
             raise InputError(f"model.trunk = {model.trunk!r} with model.options = {model.options}: timm cannot make it: {error}") from None
         raise InputError(
-            f"model.pretrained = true: the ImageNet weights of {model.trunk} cannot be fetched ({type(error).__name__}: {str(error)[:200]}). "
+            f"model.pretrained = true: the ImageNet weights of {model.trunk} cannot be fetched ({str(error)[:200]}). "
             "Either name a weight file of yours (model.pretrained: path/to/file) or start at random (model.pretrained: false)"
         ) from None
     if not all(hasattr(trunk, name) for name in ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "layer4")):

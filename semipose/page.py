@@ -43,7 +43,7 @@ code { font-size: .85rem; }
 
 
 def page(title: str, tables: Sequence[Table], figures: Iterable[tuple[str, str, bytes]], runs: Sequence[Run]) -> str:
-    """The whole page; its links lead to `runs/<cell>.json` beside it. `figures`: caption, alternative text, PNG."""
+    """The whole page; its links lead to `runs/<cell>.json` beside it. `figures`: caption, alternative text, PNG or JPEG."""
     drawn = "\n".join(_figure(*figure) for figure in figures) or "<p>not run: no run has left anything to draw.</p>"
     return f"""<!doctype html>
 <html lang="en">
@@ -92,11 +92,14 @@ def _table(table: Table) -> str:
     )
 
 
-def _figure(caption: str, alt: str, png: bytes) -> str:
-    source = base64.b64encode(png).decode("ascii")
-    width = int.from_bytes(png[16:20], "big") * 96 // 150  # the header's width in CSS pixels, so that all texts are of one size
-    image = f'<img width="{width}" src="data:image/png;base64,{source}" alt="{escape(alt)}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+def _figure(caption: str, alt: str, image: bytes) -> str:
+    source = base64.b64encode(image).decode("ascii")
+    form, width = "jpeg", ""
+    if image.startswith(b"\x89PNG"):
+        form = "png"
+        width = f' width="{int.from_bytes(image[16:20], "big") * 96 // 150}"'  # in CSS pixels, so that all texts are of one size
+    image_tag = f'<img{width} src="data:image/{form};base64,{source}" alt="{escape(alt)}">'
+    return f"<figure>{image_tag}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def _runs(runs: Sequence[Run]) -> str:

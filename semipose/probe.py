@@ -62,8 +62,9 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     if not counts:
         return None
     hits, total = torch.stack(right).sum(0).tolist()
-    measured = (torch.cat(parts).cpu().numpy().astype(np.float64) for parts in (counts, simple, errors))
-    return Probe(pack.people.ids[positions[: len(counts) * batch_size]], *measured, hits / max(total, 1))
+    measured = [torch.cat(parts).cpu().numpy().astype(np.float64) for parts in (counts, simple, errors)]
+    ids = pack.people.ids[positions[: len(counts) * batch_size]]
+    return Probe(ids, measured[0], measured[1], measured[2], hits / max(total, 1))
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -94,8 +94,7 @@ def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cp
     """The task that params.yaml and a crop pack describe. Raises InputError where the pack was made for another input aspect."""
     model = params.model
     if abs(pack.aspect - model.width / model.height) > 1e-6:
-        raise InputError(
-            f"{pack.folder}: its crops have the aspect {pack.aspect}, the network's input {model.width / model.height}: run `dvc repro prepare`"
-        )
+        wanted = model.width / model.height
+        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}: run `dvc repro prepare`")
     base = views.base_matrix(pack.size, pack.extent, (model.height, model.width), device)
     return Task(pack.people.skeleton, model.height, model.width, base, model.sigma, params.augment)

@@ -191,9 +191,9 @@ def test_views_and_poses() -> None:
     generator = default_rng(1)
     figures = [draw_figure(generator, 100) for _ in range(400)]
     forward = np.array([np.cos(figure.yaw) for figure in figures])
-    assert 0.3 < (forward > 0.7).mean() < 0.5
-    assert 0.14 < (forward < -0.7).mean() < 0.35
-    assert 0.2 < (abs(forward) <= 0.7).mean() < 0.5
+    assert 0.5 < (forward > 0.7).mean() < 0.75
+    assert 0.08 < (forward < -0.7).mean() < 0.25
+    assert 0.14 < (abs(forward) <= 0.7).mean() < 0.35
     assert len({figure.pose for figure in figures}) == 8
     left = np.array([figure.joints["left_wrist"][1] - figure.joints["left_shoulder"][1] for figure in figures])
     right = np.array([figure.joints["right_wrist"][1] - figure.joints["right_shoulder"][1] for figure in figures])

