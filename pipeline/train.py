@@ -55,7 +55,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             fabric,
             steps=p.steps("train", labels),
             lr=p.train.lr,
-            decay_at=p.train.decay_at,
+            decay_at=p.decay_at(labels),
             decay=p.train.decay,
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from semipose.params import Model
     from semipose.skeleton import Skeleton
 
-STRIDE = 4  # input pixels per heatmap cell: the trunk's stride 32 over three deconvolutions
+STRIDE = 4  # input pixels per heatmap cell
 
 
 class PoseNet(nn.Module):
@@ -33,6 +33,12 @@ class PoseNet(nn.Module):
         trunk: Any = _trunk(model)  # timm's attributes are unknown to type checkers
         stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.act1, trunk.maxpool)
         self.trunk = nn.ModuleDict({"stem": stem, **{name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")}})
+        reduction = trunk.feature_info[-1]["reduction"]
+        if reduction != STRIDE * 2 ** len(model.head_channels):
+            raise InputError(
+                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {reduction} needs "
+                f"{reduction.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE} (see model.options.output_stride)"
+            )
         layers: list[nn.Module] = []
         channels = trunk.num_features
         for width in model.head_channels:

@@ -70,7 +70,7 @@ class Model(Section):
     pretrained: bool | str
     height: Annotated[int, Field(ge=32, multiple_of=32)]
     width: Annotated[int, Field(ge=32, multiple_of=32)]
-    head_channels: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    head_channels: Annotated[list[Positive], Field(min_length=1, max_length=3)]
     sigma: Ratio
     networks: Annotated[list[Name], Field(min_length=1)]
 
@@ -85,7 +85,7 @@ class Train(Section):
     steps: ByBudget
     batch_size: Annotated[int, Field(ge=2)]
     lr: Ratio
-    decay_at: list[Share]
+    decay_at: list[Share] | dict[Name, list[Share]]
     decay: Ratio
     precision: Literal["32-true", "bf16-mixed"]
     validate_every: Positive
@@ -221,9 +221,16 @@ class Params(Section):
             _known(key, names, self.method, "method")
         for key, names in {"sweep.labels": self.sweep.labels, "ablation.labels": self.ablation.labels}.items():
             _known(key, names, self.split.budgets, "split.budgets")
-        for key, steps in {"warmup.steps": self.warmup.steps, "train.steps": self.train.steps}.items():
-            if isinstance(steps, dict):
-                _known("split.budgets", self.split.budgets, steps, key)
+        by_budget = {"warmup.steps": self.warmup.steps, "train.steps": self.train.steps, "train.decay_at": self.train.decay_at}
+        for key, value in by_budget.items():
+            if isinstance(value, dict):
+                _known("split.budgets", self.split.budgets, value, key)
+        for key in ("labels", "seeds"):
+            for one in getattr(self.ablation, key):
+                if one not in getattr(self.sweep, key):
+                    raise ValueError(
+                        f"ablation.{key}: {one} is not in sweep.{key}, whose cells warm up the variants and are their first row"
+                    )
         for name in self.sweep.methods:
             if self.method[name].base != name:
                 raise ValueError(f"sweep.methods: {name} is a variant of {self.method[name].base}: ablation.variants is its place")
@@ -236,6 +243,11 @@ class Params(Section):
         """Optimiser steps of a stage for a budget, from a number or a map by budget."""
         steps = getattr(self, stage).steps
         return steps[labels] if isinstance(steps, dict) else steps
+
+    def decay_at(self, labels: str) -> list[float]:
+        """Fractions of the steps where the learning rate decays, for a budget."""
+        fractions = self.train.decay_at
+        return fractions[labels] if isinstance(fractions, dict) else fractions
 
     def section(self, key: str) -> Any:
         """The values under a dotted key, as plain lists and mappings: `section("method.akm")`."""

@@ -58,9 +58,9 @@ def test_a_variant_is_its_base_with_its_own_keys(demo: params.Params) -> None:
 
 
 def test_steps_by_budget(demo: params.Params) -> None:
-    by_budget = demo.model_copy(update={"train": demo.train.model_copy(update={"steps": {"L100": 7}})})
-    assert by_budget.steps("train", "L100") == 7
-    assert isinstance(demo.steps("train", "L100"), int)
+    by_budget = demo.model_copy(update={"train": demo.train.model_copy(update={"steps": {"L200": 7}})})
+    assert by_budget.steps("train", "L200") == 7
+    assert isinstance(demo.steps("train", "L200"), int)
 
 
 def test_every_key_is_listed_by_a_stage_and_machine_by_none() -> None:

@@ -1,0 +1,117 @@
+"""The network: shapes, taps, what its weight file holds, and every way in which weights can be wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from semipose.errors import InputError
+from semipose.models import build, forward_gflop, load_network, load_weights, network_card, save_network
+from semipose.params import Model, Params
+from semipose.skeleton import COCO17
+
+
+def test_shapes_and_initialisation(demo: Params) -> None:
+    net = build(demo.model, 17, seed=0)
+    assert net(torch.zeros(2, 3, demo.model.height, demo.model.width)).shape == (2, 17, demo.model.height // 4, demo.model.width // 4)
+    last = net.head[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    assert not last.bias.any()
+    deviations = [float(layer.weight.std()) for layer in net.head if isinstance(layer, nn.ConvTranspose2d)]
+    assert deviations == pytest.approx([0.001] * len(deviations), rel=0.1)
+
+
+def test_the_published_network(demo: Params) -> None:
+    """ResNet-18 at 256 x 192: 17 million weights, and half of the 17.19 GFLOP that were measured for forward and backward is a third."""
+    model = demo.model.model_copy(update={"options": {}, "head_channels": [256, 256, 256], "height": 256, "width": 192})
+    net = build(model, 17, seed=0)
+    assert sum(weight.numel() for weight in net.parameters()) == pytest.approx(15.4e6, rel=0.02)
+    assert forward_gflop(net, 256, 192) == pytest.approx(5.81 * 2, rel=0.03) or forward_gflop(net, 256, 192) == pytest.approx(
+        5.81, rel=0.03
+    )
+
+
+def test_the_seed_alone_decides(tiny: Params) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, second, other = build(tiny.model, 17, 1), build(tiny.model, 17, 1), build(tiny.model, 17, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+def test_weights_round_trip_with_their_card(tiny: Params, tmp_path: Path) -> None:
+    net = build(tiny.model, 17, 1)
+    path = tmp_path / "weights.safetensors"
+    save_network(net, path, network_card(tiny.model, COCO17, 1.25, cell="x"))
+    again, card = load_network(path)
+    image = torch.randn(2, 3, 32, 32)
+    assert torch.equal(again(image), net.eval()(image))
+    assert card["skeleton"]["joints"] == list(COCO17.joints)
+    assert (card["model"]["height"], card["padding"], card["stride"], card["cell"]) == (32, 1.25, 4, "x")
+    assert list(tmp_path.iterdir()) == [path]
+    bytes_before = path.read_bytes()
+    save_network(net, path, network_card(tiny.model, COCO17, 1.25, cell="x"))
+    assert path.read_bytes() == bytes_before
+
+
+def test_pretrained_from_a_file_of_the_user(tiny: Params, tmp_path: Path) -> None:
+    import timm
+
+    trunk = timm.create_model("resnet18", num_classes=10, **tiny.model.options)
+    path = tmp_path / "trunk.pth"
+    torch.save(trunk.state_dict(), path)
+    net = build(tiny.model.model_copy(update={"pretrained": str(path)}), 17, 0)
+    stem = net.trunk["stem"]
+    assert isinstance(stem, nn.Sequential)
+    assert torch.equal(stem[0][0].weight, trunk.conv1[0].weight)
+    wrong = tiny.model.model_copy(update={"pretrained": str(path), "options": {**tiny.model.options, "channels": [8, 8, 8, 16]}})
+    with pytest.raises(InputError, match="does not fit"):
+        build(wrong, 17, 0)
+    with pytest.raises(InputError, match="no such file"):
+        build(tiny.model.model_copy(update={"pretrained": str(tmp_path / "absent.pth")}), 17, 0)
+
+
+def test_a_file_that_would_run_code_is_refused(tiny: Params, tmp_path: Path) -> None:
+    path = tmp_path / "evil.pth"
+    torch.save({"conv1.weight": Path("x")}, path)
+    with pytest.raises(InputError, match="does not fit"):
+        build(tiny.model.model_copy(update={"pretrained": str(path)}), 17, 0)
+
+
+def test_a_download_that_fails_names_both_ways_out(demo: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub is switched off as its own client knows it; what is under test is what we make of the failure."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", "/nonexistent")
+    model = demo.model.model_copy(update={"pretrained": True, "options": {}, "head_channels": [8, 8, 8]})
+    with pytest.raises(InputError, match=r"model\.pretrained: path/to/file.*model\.pretrained: false"):
+        build(model, 17, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trunk": "resnet19"}, "timm cannot make it"),
+        ({"trunk": "vit_tiny_patch16_224", "options": {}}, "is no ResNet"),
+        ({"options": {"layres": [1]}}, "timm cannot make it"),
+        ({"head_channels": [8]}, "needs 3 for heatmaps of stride 4"),
+    ],
+)
+def test_a_network_that_cannot_be(tiny: Params, changes: dict[str, object], message: str) -> None:
+    model: Model = tiny.model.model_copy(update=changes)
+    with pytest.raises(InputError, match=message):
+        build(model, 17, 0)
+
+
+def test_a_weight_file_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(InputError, match="no such weight file"):
+        load_weights(path)
+    path.write_bytes(b"hello")
+    with pytest.raises(InputError, match="is not a semipose weight file"):
+        load_weights(path)

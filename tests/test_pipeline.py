@@ -1,0 +1,153 @@
+"""The pipeline itself, in a copy of the project, on the preset `smoke`: real DVC, real MLflow, real stages."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    """A command in a project folder, with this environment's programs first and no tracking server from outside."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "PYTHONPATH")}
+    environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
+    environment |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is ok, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def copy_of_the_project(target: Path) -> Path:
+    """The files that git knows or would know, as they are now, in a repository of their own; no results in it."""
+    listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    run(target, "git", "init", "-q")
+    run(target, "git", "add", "-A")
+    run(target, "git", "commit", "-qm", "copy")
+    return target
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which `dvc repro` went through with the preset `smoke`; its results are committed."""
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    run(folder, sys.executable, "-m", "pipeline.use", "smoke")
+    run(folder, "dvc", "repro")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "results")
+    return folder
+
+
+@pytest.mark.slow
+def test_everything_is_there(project: Path) -> None:
+    with (project / "reports/results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["method"] for row in rows} == {"supervised", "akm", "akm_no_mixup"}
+    assert {"AP", "AR", "joint/left_ankle"} <= {row["metric"] for row in rows}
+    for table in ("main", "ablation"):
+        for ending in ("md", "csv", "tex"):
+            assert "not run" not in (project / f"reports/tables/{table}.{ending}").read_text()
+    run_of_akm = json.loads((project / "reports/runs/demo-akm-L20-s0.json").read_text())
+    assert run_of_akm["training"]["masks"] >= 1
+    assert run_of_akm["commit"] == run(project, "git", "rev-parse", "HEAD~1").stdout.strip()
+    for picture in ("views/demo-akm-L20-s0/strip.jpg", "views/demo-akm-L20-s0/masks.jpg", "pictures/demo-akm-L20-s0/best.jpg"):
+        assert (project / "reports" / picture).stat().st_size > 1000
+    assert (project / "reports/index.html").read_text().count("<img") >= 8
+
+
+@pytest.mark.slow
+def test_a_second_repro_runs_nothing(project: Path) -> None:
+    assert "Running stage" not in run(project, "dvc", "repro").stdout
+    assert run(project, "git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.slow
+def test_a_knob_of_akm_concerns_akm_alone(project: Path) -> None:
+    """What DVC would run again after an edit, asked of DVC itself."""
+    path = project / "params.yaml"
+    text = path.read_text()
+
+    def changed() -> set[str]:
+        return {
+            name.split("@")[0] + ("@" + name.split("@")[1] if "@" in name else "")
+            for name in json.loads(run(project, "dvc", "status", "--json").stdout)
+        }
+
+    try:
+        path.write_text(text.replace("    tau: 0.5 ", "    tau: 0.6 "))
+        assert changed() == {"check", "train@akm-L20-0", "ablate@akm_no_mixup-L20-0", "report"}
+        path.write_text(text.replace("  workers: 2 ", "  workers: 1 "))
+        assert changed() == {"check"}
+        path.write_text(text.replace("  bootstrap: 100 ", "  bootstrap: 90  "))
+        assert {name.split("@")[0] for name in changed()} == {"check", "evaluate", "evaluate_ablation"}
+    finally:
+        path.write_text(text)
+
+
+@pytest.mark.slow
+def test_mlflow_has_every_cell_once_and_finished(project: Path) -> None:
+    asked = """
+from mlflow.tracking import MlflowClient
+client = MlflowClient("sqlite:///mlflow.db")
+for e in client.search_experiments():
+    for r in client.search_runs([e.experiment_id]):
+        print(r.info.run_name, r.info.status, r.data.tags.get("semipose.attempt", "1"), len(r.inputs.dataset_inputs), sep="|")
+"""
+    lines = run(project, sys.executable, "-c", asked).stdout.split("\n")
+    runs = {line.split("|")[0]: line.split("|")[1:] for line in lines if "|" in line}
+    assert {"train akm-L20-s0", "train supervised-L20-s0", "ablate akm_no_mixup-L20-s0", "warmup L20-s0", "evaluate akm-L20-s0"} <= set(
+        runs
+    )
+    assert {status for status, *_ in runs.values()} == {"FINISHED"}
+    assert runs["train akm-L20-s0"][2] == "2", "labelled and unlabelled people are inputs"
+    assert not list((project / ".semipose/track").glob("*.jsonl")), "everything was uploaded"
+    assert not list((project / ".semipose/state").glob("*")), "no checkpoint is left"
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_reproduces(project: Path, tmp_path: Path) -> None:
+    """No cache comes with a clone; the committed lock file and reports come out again, byte by byte."""
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(project), str(clone))
+    assert not (clone / "runs").exists()
+    run(clone, "dvc", "repro")
+    for name in ("reports/results.csv", "reports/tables/main.md", "reports/tables/ablation.md", "dvc.lock"):
+        assert (clone / name).read_bytes() == (project / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  tau: 0.5 ", "  tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
+        ("  selection: first ", "  selectoin: first ", "split.selectoin is not a parameter (params.yaml line"),
+        (
+            "  train_images: 2200 ",
+            "  train_images: many ",
+            "data.demo.train_images = 'many': Input should be a valid integer (params.yaml line",
+        ),
+    ],
+)
+def test_a_bad_parameter_stops_everything_with_one_message(tmp_path: Path, old: str, new: str, message: str) -> None:
+    folder = copy_of_the_project(tmp_path)
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace(old, new, 1))
+    done = run(folder, sys.executable, "-m", "pipeline.check", ok=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "params.ok").exists()
+
+
+def test_an_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
+    done = run(copy_of_the_project(tmp_path), sys.executable, "-m", "pipeline.use", "cocoa", ok=False)
+    assert "one of coco, demo, demo-full, lsp, smoke; got cocoa" in done.stderr
