@@ -97,9 +97,13 @@ def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: A
 
 
 def save_network(net: nn.Module, path: Path, card: Mapping[str, Any]) -> None:
-    """Weights and batch-norm statistics as safetensors; the card (what one must know to use them) is its metadata, as JSON."""
+    """Weights and batch-norm statistics as safetensors; the card (what one must know to use them) is its metadata.
+
+    The card is one JSON text under the key "semipose": safetensors writes several keys in any order, and equal networks are to
+    give equal files.
+    """
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    data = safetensors.torch.save(tensors, {key: json.dumps(value) for key, value in card.items()})
+    data = safetensors.torch.save(tensors, {"semipose": json.dumps(card)})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -108,7 +112,9 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and card of a file that save_network wrote. Raises InputError; never runs code from the file."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            card = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+            card = json.loads((file.metadata() or {}).get("semipose", "null"))
+            if not isinstance(card, dict):
+                raise InputError(f"{path} carries no card of semipose: use a weights.safetensors that `train` wrote")
             return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118 (a file is no mapping)
     except FileNotFoundError:
         raise InputError(f"{path}: no such weight file") from None

@@ -44,7 +44,7 @@ def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, ne
 
 def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(DEMO.read_text().replace("  lr: 0.001                    # Adam's learning rate\n", "  lr: 1e-3\n"))
+    path.write_text(DEMO.read_text().replace("  lr: 0.003                    # Adam's learning rate\n", "  lr: 1e-3\n"))
     assert params.load(path).train.lr == 1e-3
 
 

@@ -106,10 +106,11 @@ class AKM(Method):
     def pseudo_labels(self, weak: Tensor) -> PseudoLabels:
         """H_i on the weak views, with each person's own number of masks (before `masking` shuffles or replaces it)."""
         teacher = self.net if self.teacher is None else self.teacher
+        mode = teacher.training
         if self.p.teacher_bn == "eval":
             teacher.eval()
         heatmaps = teacher(weak).float()
-        teacher.train()
+        teacher.train(mode)
         simple = simple_keypoints(heatmaps, self.p.response, self.p.tau)
         return PseudoLabels(heatmaps, adaptive_count(heatmaps, simple, self.p), simple.float().mean(dim=1))
 
