@@ -19,12 +19,12 @@ test-fast: .venv/ready
 	pytest -m "not slow"
 
 ui: .venv/ready
-	python -m pipeline.track ui
+	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }
-	@command -v $(PYTHON) >/dev/null || { echo "semipose: $(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "semipose: $$($(PYTHON) -V) is too old: Python 3.11 or newer is needed, say make PYTHON=..." >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "semipose: $(PYTHON) is missing: install Python 3.11.4 or newer, or say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' || { echo "semipose: $$($(PYTHON) -V) is too old: Python 3.11.4 or newer is needed, say make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "semipose: $(PYTHON) has no venv module: install python3-venv with the system's packages" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -32,4 +32,4 @@ ui: .venv/ready
 	touch .venv/ready
 
 lock:
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11.4 --all-extras pyproject.toml -o requirements.lock

@@ -141,7 +141,7 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
                 moved.append(task.move_heatmaps(heatmaps[i : i + 1], theta[i : i + 1]))
                 weights.append(torch.ones(1, 17))
             else:
-                there = points[i] @ theta[i, :, :2].T + theta[i, :, 2]
+                there = decode(heatmaps[i : i + 1], 4, "dark", task.sigma)[0][0] @ theta[i, :, :2].T + theta[i, :, 2]
                 x, y = (there[:, axis, None, None] for axis in (0, 1))
                 cells = torch.arange(8.0) * 4 + 1.5
                 squared = ((cells[None, None, :] - x) ** 2 + (cells[None, :, None] - y) ** 2) / 16

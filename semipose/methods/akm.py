@@ -93,14 +93,15 @@ class AKM(Method):
 
     def branch(self, weak: Tensor, taught: PseudoLabels, counts: Tensor, generator: Generator) -> Branch:
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
-        points, confidence = decode(taught.heatmaps, STRIDE, "quarter")
+        points, confidence = decode(taught.heatmaps, STRIDE, "quarter")  # the peers' place for masks
         eligible = simple_keypoints(taught.heatmaps, self.p.response, self.p.tau) if self.p.joints == "simple" else None
         mask = masking.patches(points, counts, eligible, (self.task.height, self.task.width), self.p.patch, generator)
         theta = self.task.strong(len(weak), generator)
         images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
         if self.p.pseudo_label == "raw":
             return Branch(images, self.task.move_heatmaps(taught.heatmaps, theta), torch.ones_like(confidence))
-        return Branch(images, *self.task.targets(transform(theta, points), confidence.clamp(0, 1)))
+        exact, _ = decode(taught.heatmaps, STRIDE, "dark", self.task.sigma)  # a quarter cell of rounding would be taught as truth
+        return Branch(images, *self.task.targets(transform(theta, exact), confidence.clamp(0, 1)))
 
     @torch.no_grad()
     def pseudo_labels(self, weak: Tensor) -> PseudoLabels:
