@@ -55,7 +55,7 @@ def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, diff
         figures.keypoints(trained, sweep, look),
         *(curves.curves(histories, sweep, labels, metric, look) for labels in sweep.labels),
         curves.shuffled({key: histories[key] for key in against.cells() if key in histories}, against, metric, look),
-        figures.masks(_columns(root, masked, "masks.csv"), counts, look),
+        figures.masks({key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look),
     ]
     folder = root / "reports" / "figures"
     return [(picture.caption, picture.alt, style.save(picture, folder).read_bytes()) for picture in pictures if picture]

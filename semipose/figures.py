@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from semipose.metrics.correlation import rank_correlation
 from semipose.protocol import evaluation
 from semipose.results import Grid, Key, Run, headline
 from semipose.style import Looks, Picture, legend_of, panels_of, small_print, styled
@@ -111,17 +112,6 @@ def binned(x: np.ndarray, y: np.ndarray, bins: int) -> np.ndarray:
     parts = np.array_split(np.stack([x, y])[:, np.argsort(x, kind="stable")], max(1, min(bins, x.size)), axis=1)
     error = [part[1].std(ddof=1) / math.sqrt(part.shape[1]) if part.shape[1] > 1 else 0.0 for part in parts]
     return np.concatenate([np.array([part.mean(axis=1) for part in parts]).T, [error]])
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's correlation with mean ranks for ties; NaN where either is constant."""
-
-    def ranks(values: np.ndarray) -> np.ndarray:
-        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-        return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-    a, b = ranks(first), ranks(second)
-    return float(np.corrcoef(a, b)[0, 1]) if a.size and np.ptp(a) > 0 and np.ptp(b) > 0 else math.nan
 
 
 def _protocol(runs: Mapping[Key, Run]) -> str:

@@ -52,7 +52,7 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
         if isinstance(method, AKM):
             taught = method.pseudo_labels(weak)
             view = method.branch(weak, taught, method.draw_counts(taught, generator), generator)
-            partner = mixup.partner(len(positions), generator)
+            partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
             columns |= {
                 "masked strong view": _pictures(view.images),
                 "its pseudo-label": _maps(view.images, view.targets),

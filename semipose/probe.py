@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from semipose.batches import draws
 from semipose.crops import CropPack
 from semipose.geometry import invert, transform
 from semipose.heatmap import decode
 from semipose.methods import Method
+from semipose.metrics.correlation import rank_correlation
 from semipose.models import STRIDE
 from semipose.task import Task
 
@@ -31,9 +31,11 @@ class Probe:
     pck: float
 
     def row(self) -> dict[str, float]:
-        """For the history: accuracy in percent, and Spearman's rank correlation of mask count and error (below 0: fewer masks on
-        harder people; 0 where every count is the same)."""
-        return {"pseudo/PCK@0.1 box": 100 * self.pck, "pseudo/correlation": rank_correlation(self.counts, self.error)}
+        """For the history: accuracy in percent, and the rank correlation of mask count and error (below 0: fewer masks on harder
+        people), which is left out where every count is the same."""
+        correlation = rank_correlation(self.counts, self.error)
+        accuracy = {"pseudo/PCK@0.1 box": 100 * self.pck}
+        return accuracy | ({"pseudo/correlation": correlation} if np.isfinite(correlation) else {})
 
 
 @torch.no_grad()
@@ -65,10 +67,3 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     measured = [torch.cat(parts).cpu().numpy().astype(np.float64) for parts in (counts, simple, errors)]
     ids = pack.people.ids[positions[: len(counts) * batch_size]]
     return Probe(ids, measured[0], measured[1], measured[2], hits / max(total, 1))
-
-
-def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation; 0 where one of the two is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])

@@ -1,14 +1,12 @@
 import csv
-import json
 import math
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write
 
-from pipeline.report import main, report
+from pipeline.report import report
 from semipose.errors import InputError
 from semipose.results import LONG, Grid, read_columns, read_runs
 
@@ -26,7 +24,7 @@ def fill(root):
             made = record(method, labels, seed, value + seed)
             made["metrics"] |= {"AP_M": {"value": None}, "AP_L": {"value": math.nan}}
             write(root, made)
-            folder = root / "runs" / made["cell"]
+            folder = root / "reports" / "runs" / made["cell"]
             folder.mkdir(parents=True)
             (folder / "history.csv").write_text("epoch,step,lr,loss/a,val/AP\n1,10,0.1,2.0,\n2,20,0.1,1.0,31\n")
             (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
@@ -187,15 +185,3 @@ def test_columns_are_numbers(tmp_path):
     path.write_text("epoch,val/AP\n1\n")
     with pytest.raises(InputError, match=r"history\.csv line 2"):
         read_columns(path)
-
-
-def test_stage_reads_params(tmp_path):
-    source = Path(__file__).parents[1] / "params.yaml"
-    (tmp_path / "params.yaml").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    main(tmp_path / "params.yaml")
-    from semipose.params import load
-
-    params = load(source)
-    lines = (tmp_path / "reports" / "tables" / "main.csv").read_text().splitlines()
-    assert len(lines) == 1 + len(params.sweep.methods) * len(params.sweep.labels) * len(params.sweep.seeds)
-    assert json.dumps(params.report.title)[1:-1] in (tmp_path / "reports" / "index.html").read_text()
