@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from pipeline import stage
-from semipose import params
 from semipose.files import replacing
+from semipose.params_file import load
 
 
 def check() -> None:
-    params.load()
+    load()
     # Says itself what is wrong with the store; a store that is down stops no stage.
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns for its own parameters only.

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import stage
 from semipose.files import replacing
 from semipose.page import page
-from semipose.params import changes, read_yaml
+from semipose.params_file import changes, read_yaml
 from semipose.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
 from semipose.tables import ablation_table, main_table
 from semipose.typeset import to_csv, to_latex, to_markdown

@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 
 from pipeline import track
 from pipeline.origin import repo_root
-from semipose import params as params_module
 from semipose.errors import InputError
 from semipose.params import Params, fingerprint
+from semipose.params_file import load
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Stage:
 @contextmanager
 def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
     """Check the whole of params.yaml, take the fingerprint's lock (a second process with it waits) and follow the work in MLflow."""
-    params = params_module.load()
+    params = load()
     root = repo_root()
     listed, deps = _reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from pipeline import stage
-from semipose import params
 from semipose.errors import InputError
 from semipose.files import replacing
+from semipose.params_file import load
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -17,7 +17,7 @@ def use(*arguments: str) -> None:
     if len(arguments) != 1 or arguments[0] not in names:
         raise InputError(f"usage: python -m pipeline.use PRESET, one of {', '.join(names)}; got {' '.join(arguments) or 'nothing'}")
     preset = PRESETS / f"{arguments[0]}.yaml"
-    params.load(preset)
+    load(preset)
     target = Path("params.yaml")
     old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
     new = preset.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from semipose import params
 from semipose.augment.views import base_matrix
 from semipose.crops import CropPack
 from semipose.params import Params
+from semipose.params_file import load
 from semipose.people import People
 from semipose.skeleton import COCO17
 from semipose.task import Task
@@ -30,7 +30,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def demo() -> Params:
     """The parameters as committed."""
-    return params.load(ROOT / "pipeline" / "presets" / "demo.yaml")
+    return load(ROOT / "pipeline" / "presets" / "demo.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate"
 # Lower rooms first. A file may import rooms of its own line and of those above it.
 ORDER = [
     {"errors", "files", "skeleton"},
-    {"params", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results"},
+    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style"},
     {"crops", "models", "tables", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "page"},

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from semipose import params
 from semipose.errors import InputError
+from semipose.params import Params
+from semipose.params_file import changes, load, read_yaml
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "pipeline" / "presets" / "demo.yaml"
@@ -34,7 +35,7 @@ def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, ne
     path.write_text(text.replace(old, new, 1))
     assert old in text
     with pytest.raises(InputError) as error:
-        params.load(path)
+        load(path)
     assert message in str(error.value)
     line = text[: text.index(old)].count("\n") + 1
     if not message.startswith(("sweep", "ablation")):
@@ -45,19 +46,19 @@ def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, ne
 def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(DEMO.read_text().replace("  lr: 0.003                    # Adam's learning rate\n", "  lr: 1e-3\n"))
-    assert params.load(path).train.lr == 1e-3
+    assert load(path).train.lr == 1e-3
 
 
-def test_a_variant_is_its_base_with_its_own_keys(demo: params.Params) -> None:
+def test_a_variant_is_its_base_with_its_own_keys(demo: Params) -> None:
     base, variant = demo.method["akm"].model_dump(), demo.method["akm_mixup_input"].model_dump()
     assert variant["mixup"] == {"place": ["input"], "alpha": base["mixup"]["alpha"]}
     assert {**variant, "mixup": base["mixup"]} == base
-    tree = params.read_yaml(DEMO)
-    assert params.changes(tree, "akm_mixup_input") == {"mixup.place": ["input"]}
-    assert params.changes(tree, "akm_shuffled") == {"masking": "shuffled"}
+    tree = read_yaml(DEMO)
+    assert changes(tree, "akm_mixup_input") == {"mixup.place": ["input"]}
+    assert changes(tree, "akm_shuffled") == {"masking": "shuffled"}
 
 
-def test_steps_by_budget(demo: params.Params) -> None:
+def test_steps_by_budget(demo: Params) -> None:
     by_budget = demo.model_copy(update={"train": demo.train.model_copy(update={"steps": {"L200": 7}})})
     assert by_budget.steps("train", "L200") == 7
     assert isinstance(demo.steps("train", "L200"), int)
@@ -80,7 +81,7 @@ def test_every_key_is_listed_by_a_stage_and_machine_by_none() -> None:
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_presets_are_whole_and_commented_alike(path: Path) -> None:
-    params.load(path)
+    load(path)
     lines = path.read_text().splitlines()
     scalars = [line for line in lines if ": " in line.split(" #")[0] and not line.lstrip().startswith("#")]
     bare = [line for line in scalars if " # " not in line and not line.startswith("    ")]
