@@ -89,7 +89,8 @@ def _statistics(runs: Sequence[Run]) -> str:
         parts.append("mean ± standard deviation over seeds (n − 1)")
     if any(run.score.low is not None for run in alone):
         resamples = _either(run.protocol["bootstrap"] for run in alone)
-        parts.append(f"in brackets: bootstrap 95 % interval over people of a single seed ({resamples} resamples)")
+        units = "images" if alone[0].protocol["metric"] == "oks" else "people"
+        parts.append(f"in brackets: bootstrap 95 % interval over {units} of a single seed ({resamples} resamples)")
     return "; ".join(parts)
 
 
