@@ -46,8 +46,7 @@ def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, diff
     histories = _columns(root, runs, "history.csv")
     control = [name for name in ablation.methods if differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
-    # masks.csv holds the count that a person's own response asks for: that of the masks only where `masking` is left adaptive.
-    counting = [name for name in ablation.methods if "response" in differs[name]]
+    counting = [name for name in ablation.methods if {"masking", "response"} & set(differs[name])]
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}

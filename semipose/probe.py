@@ -21,8 +21,8 @@ THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """P people: ids [P], masks [P], share of simple keypoints [P], the teacher's mean keypoint error [P] (in units of the longer
-    side of the box), and the share of keypoints within 0.1 of it (pck, 0 to 1)."""
+    """P people: ids [P], masks that they get [P], share of simple keypoints [P], the teacher's mean keypoint error [P] (in units of the
+    longer side of the box), and the share of keypoints within 0.1 of it (pck, 0 to 1)."""
 
     ids: NDArray[np.int64]
     counts: NDArray[np.float64]
@@ -48,7 +48,8 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     counts, simple, errors, right = [], [], [], []
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
-        matrices, flipped = task.weak(batch_size, draws(0, "probe", start, device))
+        generator = draws(0, "probe", start, device)
+        matrices, flipped = task.weak(batch_size, generator)
         labels = teacher.pseudo_labels(task.look(pack.images(chosen).to(device), matrices))
         if labels is None:
             return None
@@ -57,7 +58,7 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))
         box_side = pack.size / (pack.extent * pack.padding)  # longer side of the box, crop px
         error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
-        counts.append(labels.counts.double())
+        counts.append(teacher.draw_counts(labels, generator).double())
         simple.append(labels.simple.double())
         errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))
         right.append(torch.stack([((error <= THRESHOLD) * visible).sum(), visible.sum()]))

@@ -16,7 +16,8 @@ class Losses(NamedTuple):
 
 
 class PseudoLabels(NamedTuple):
-    """What a teacher says of B weak views: heatmaps [B, K, h, w], number of masks [B], share of simple keypoints [B]."""
+    """What a teacher says of B weak views: heatmaps [B, K, h, w], the number of masks that each person's own response asks for [B],
+    share of simple keypoints [B]."""
 
     heatmaps: Tensor
     counts: Tensor
@@ -34,6 +35,10 @@ class Method(nn.Module):
 
     def after_step(self) -> None:
         """Called after each optimiser step; a moving average is updated here."""
+
+    def draw_counts(self, taught: PseudoLabels, generator: Generator) -> Tensor:
+        """The number of masks that each person gets, [B] int."""
+        return taught.counts
 
     def pseudo_labels(self, weak: Tensor) -> PseudoLabels | None:
         """What the method would teach on these weak views [B, 3, H, W]; None where nobody teaches."""
