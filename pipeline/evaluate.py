@@ -42,6 +42,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         curves.mkdir(parents=True, exist_ok=True)
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, curves / table)
+        _write(curves / "bootstrap.csv", "\n".join([headline(p.evaluate), *(f"{value:.4f}" for value in found.drawn)]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, card, found, cost["commit"], method, labels, int(seed))
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")

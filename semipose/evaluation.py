@@ -9,7 +9,7 @@ from torch import nn
 
 from semipose.crops import CropPack
 from semipose.ground_truth import annotations_of
-from semipose.metrics.bootstrap import Measure, intervals
+from semipose.metrics.bootstrap import Measure, intervals, resampled
 from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
 from semipose.people import People
@@ -25,10 +25,12 @@ Metrics = dict[str, dict[str, float | None]]
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """metrics: name -> value, low, high in 0-100 (None where undefined). scores [N]: OKS or PCK of each person, 0-1, NaN where
-    none of the joints counts. results: COCO keypoint results of the N people, in the pack's order."""
+    none of the joints counts. drawn [B]: the headline metric in each resample, 0-100; the resamples are the same for every network,
+    so that two networks can be compared on them. results: COCO keypoint results of the N people, in the pack's order."""
 
     metrics: Metrics
     scores: NDArray[np.float64]
+    drawn: NDArray[np.float64]
     results: list[dict[str, Any]]
     predictions: Predictions
 
@@ -61,14 +63,17 @@ def evaluate(net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str
     generator = np.random.default_rng(0)
     if p.metric == "oks":
         matches = match(annotations, results, people.skeleton.sigmas)
-        measures = intervals(matches.metrics, matches.images, p.bootstrap, generator)
+        drawn = resampled(matches.metrics, matches.images, p.bootstrap, generator)
+        measures = intervals(matches.metrics, matches.images, drawn)
         hits = joint_hits(found.points, people.points, people.visibility, people.areas, people.skeleton)
         scores = person_oks(found.points, people.points, people.visibility, people.areas, people.skeleton.sigmas)
     else:
         hits = _hits(people, found, p.pck_threshold, p.pck_reference)
-        measures, scores = {}, hits.per_person()
-    measures |= intervals(hits.metrics, len(people), p.bootstrap, generator)
-    return Evaluation({name: _percent(measure) for name, measure in measures.items()}, scores, results, found)
+        drawn, measures, scores = {}, {}, hits.per_person()
+    drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
+    measures |= intervals(hits.metrics, len(people), drawn_hits)
+    headlines = 100 * (drawn | drawn_hits)[headline(p)]
+    return Evaluation({name: _percent(measure) for name, measure in measures.items()}, scores, headlines, results, found)
 
 
 def _hits(people: People, found: Predictions, threshold: float, reference: str) -> Hits:

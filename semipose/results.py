@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -56,6 +56,7 @@ class Run:
     protocol: Mapping[str, Any]
     training: Mapping[str, Any]
     metrics: Mapping[str, Score]
+    drawn: Sequence[float]  # the headline metric in each resample of the validation set, the same resamples in every cell
 
     @property
     def score(self) -> Score:
@@ -81,7 +82,7 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
     again = "run the stage `evaluate` of this cell again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        fields = {name: record[name] for name in Run.__annotations__}
+        fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
         needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
         absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
         absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
@@ -89,6 +90,8 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
             raise KeyError(", ".join(absent))
         fields["labels"] = str(record["labels"])
         fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
+        drawn = path.with_suffix("") / "bootstrap.csv"
+        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]] if drawn.exists() else []
         run = Run(**fields)
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; {again}") from None

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.metrics.bootstrap import interval
 from semipose.protocol import protocol_lines, unequal
 from semipose.results import Grid, Key, Run, Score, headline
 
@@ -48,14 +52,26 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def paired(runs: Mapping[Key, Run], method: str, reference: str, labels: str, seeds: Iterable[int]) -> list[float]:
-    """Differences of the headline metric, method minus reference, for each seed that both have run with."""
-    differences = []
+def differences(
+    runs: Mapping[Key, Run | None], method: str, reference: str, labels: str, seeds: Iterable[int]
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """The headline metric, method minus reference, for each seed that both have run with: itself, and in each resample [B] of the
+    validation set (empty where a run brings no resamples)."""
+    found = []
     for seed in seeds:
         ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
         if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
-            differences.append(ours.score.value - theirs.score.value)
-    return differences
+            drawn = np.subtract(ours.drawn, theirs.drawn) if len(ours.drawn) == len(theirs.drawn) else np.empty(0)
+            found.append((ours.score.value - theirs.score.value, drawn))
+    return found
+
+
+def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:
+    """Mean over seeds, with the paired bootstrap's 95 % interval: how far other validation people would move it."""
+    value = statistics.fmean(difference for difference, _ in found)
+    if len({len(drawn) for _, drawn in found}) > 1 or not len(found[0][1]):
+        return Score(value)
+    return Score(*interval(value, np.mean([drawn for _, drawn in found], axis=0)))
 
 
 def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: str, changes: Mapping[str, str]) -> Table:
@@ -73,12 +89,13 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     for method in grid.methods:
         row = [method, changes[method]] if changes else [method]
         for labels in grid.labels:
-            differences = paired(runs, method, reference, labels, grid.seeds)
+            found = differences(runs, method, reference, labels, grid.seeds)
             scores = [run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]
-            row += [_value(scores), NOTHING if method == reference else _difference(differences)]
+            row += [_value(scores), NOTHING if method == reference else _difference(found)]
         rows.append(row + _costs(wanted, method, grid))
     legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}. "
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}; in brackets its 95 % interval, "
+        "both on the same resamples (paired bootstrap, over seeds their mean). "
         "Masks: measured mean number of masked keypoints of a person. "
         "Passes: forward passes for one labelled and one unlabelled person. GFLOP: training cost of one run in total. "
         "Budgets are separated by a stroke where they differ."
@@ -99,11 +116,13 @@ def _value(scores: Sequence[Score]) -> str:
     return f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def _difference(differences: Sequence[float]) -> str:
-    if not differences:
+def _difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> str:
+    if not found:
         return NOT_RUN
-    mean, deviation = spread(differences)
-    return f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
+    mean, low, high = mean_difference(found)
+    _, deviation = spread([difference for difference, _ in found])
+    text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
+    return text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]"
 
 
 def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[str]:
@@ -143,16 +162,17 @@ def _records(wanted: Mapping[Key, Run | None], reference: str, delta: str, chang
             records.append(record | {"status": NOT_RUN})
             continue
         value, low, high = run.score
-        other = wanted.get((reference, labels, seed))
-        paired_with = other.score.value if other and method != reference else None
-        difference = value - paired_with if value is not None and paired_with is not None else None
+        found = [] if method == reference else differences(wanted, method, reference, labels, [seed])
+        gain = mean_difference(found) if found else Score(None)
         record |= {
             "status": "run",
             "metric": run.protocol["headline"],
             "value": value,
             "low": low,
             "high": high,
-            delta: difference,
+            delta: gain.value,
+            f"{delta}_low": gain.low,
+            f"{delta}_high": gain.high,
         }
         record |= {
             name: run.training[name] for name in ("masks", "networks", "forward_passes", "gflop", "steps", "batch_size", "warmup_steps")

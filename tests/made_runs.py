@@ -1,6 +1,7 @@
 """Cells with made-up numbers, for the tests of tables, figures and report."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,13 @@ def write(root: Path, made: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made))
     return path
+
+
+def write_drawn(root: Path, cell: str, values: Iterable[float]) -> None:
+    """What a cell's headline metric was in each resample."""
+    folder = root / "reports" / "runs" / cell
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bootstrap.csv").write_text("\n".join(["AP", *map(str, values)]) + "\n")
 
 
 def runs_of(root: Path, *records: dict[str, Any]) -> dict[Key, Run]:

@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from semipose.errors import InputError
-from semipose.metrics.bootstrap import draw_weights, intervals, paired
+from semipose.metrics.bootstrap import draw_weights, interval, intervals, resampled
 from semipose.metrics.oks import KEYS, evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, evaluate_pck, pck, torso_sizes
 from semipose.skeleton import COCO17, LSP14
@@ -199,7 +199,7 @@ def test_what_is_not_annotated_is_undefined():
     assert values["AP_L"] > 0
     annotations["annotations"] = []
     assert evaluate_oks(annotations, []) == dict.fromkeys(KEYS, -1.0)
-    measures = intervals(match(annotations, []).metrics, 12, 10, np.random.default_rng(0))
+    measures = bootstrapped(match(annotations, []).metrics, 12, 10, np.random.default_rng(0))
     assert all(measure == (-1, -1, -1) for measure in measures.values())
 
 
@@ -444,12 +444,20 @@ def test_weights_are_repetitions():
         assert found["joint/c"][b] == pytest.approx(again[:, 2].mean())
 
 
+def bootstrapped(statistic, units, resamples, generator, level=0.95):
+    return intervals(statistic, units, resampled(statistic, units, resamples, generator), level)
+
+
+def drawn_by(statistic, units, resamples, name):
+    return resampled(statistic, units, resamples, np.random.default_rng(1))[name]
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(0)
     held = [
         measure.low <= 0.7 <= measure.high
         for measure in (
-            intervals(made_hits(rng, 80).metrics, 80, 400, rng)["PCK@0.2 torso"] for _ in range(200)
+            bootstrapped(made_hits(rng, 80).metrics, 80, 400, rng)["PCK@0.2 torso"] for _ in range(200)
         )
     ]  # fmt: skip
     assert 0.90 <= np.mean(held) <= 0.98  # 0.95 by construction; its own standard error is 0.013
@@ -457,11 +465,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_an_interval_is_as_wide_as_the_spread_of_people_says():
     hits = made_hits(np.random.default_rng(5), 400)
-    measure = intervals(hits.metrics, 400, 4000, np.random.default_rng(0))["PCK@0.2 torso"]
+    measure = bootstrapped(hits.metrics, 400, 4000, np.random.default_rng(0))["PCK@0.2 torso"]
     error = hits.hit.mean(1).std(ddof=1) / math.sqrt(400)
     assert measure.value == hits.hit.mean()
     assert measure.high - measure.low == pytest.approx(2 * 1.96 * error, rel=0.05)
-    narrow = intervals(hits.metrics, 400, 4000, np.random.default_rng(0), level=0.5)["PCK@0.2 torso"]
+    narrow = bootstrapped(hits.metrics, 400, 4000, np.random.default_rng(0), level=0.5)["PCK@0.2 torso"]
     assert narrow.high - narrow.low == pytest.approx(2 * 0.674 * error, rel=0.08)
 
 
@@ -469,26 +477,25 @@ def test_a_paired_difference_knows_that_the_people_are_the_same():
     rng = np.random.default_rng(0)
     first = made_hits(rng, 300)
     better = Hits(first.hit | (rng.random(first.hit.shape) < 0.1), first.counted, first.joints, first.pooled)
-    difference = paired(first.metrics, better.metrics, 300, 2000, np.random.default_rng(1))["PCK@0.2 torso"]
     gained = (better.hit ^ first.hit).mean(1)
-    assert difference.value == pytest.approx(gained.mean())
+    drawn = [drawn_by(hits.metrics, 300, 2000, "PCK@0.2 torso") for hits in (first, better)]
+    difference = interval(gained.mean(), drawn[1] - drawn[0])
+    assert difference.low < difference.value < difference.high
     width = 2 * 1.96 * gained.std(ddof=1) / math.sqrt(300)
     assert difference.high - difference.low == pytest.approx(width, rel=0.06)
-    alone = intervals(first.metrics, 300, 2000, np.random.default_rng(1))["PCK@0.2 torso"]
+    alone = bootstrapped(first.metrics, 300, 2000, np.random.default_rng(1))["PCK@0.2 torso"]
     assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
-    same = paired(first.metrics, first.metrics, 300, 50, np.random.default_rng(1))
-    assert all(measure == (0, 0, 0) for measure in same.values())
+    assert np.array_equal(drawn[0], drawn_by(first.metrics, 300, 2000, "PCK@0.2 torso"))
 
 
-def test_undefined_values_are_minus_one_and_have_no_difference():
+def test_undefined_values_are_minus_one():
     hits = made_hits(np.random.default_rng(0), 10)
     counted = hits.counted.copy()
     counted[:, 0] = False
     partly = Hits(hits.hit & counted, counted, hits.joints, hits.pooled, 0)
-    assert intervals(partly.metrics, 10, 20, np.random.default_rng(0))["joint/a"] == (-1, -1, -1)
-    assert "joint/a" not in paired(partly.metrics, partly.metrics, 10, 20, np.random.default_rng(0))
+    assert bootstrapped(partly.metrics, 10, 20, np.random.default_rng(0))["joint/a"] == (-1, -1, -1)
     nobody = Hits(hits.hit[:0], hits.counted[:0], hits.joints, hits.pooled)
-    assert intervals(nobody.metrics, 0, 20, np.random.default_rng(0))["PCK@0.2 torso"] == (-1, -1, -1)
+    assert bootstrapped(nobody.metrics, 0, 20, np.random.default_rng(0))["PCK@0.2 torso"] == (-1, -1, -1)
 
 
 def test_the_interval_of_ap_is_quick_and_holds_the_value():
@@ -496,9 +503,9 @@ def test_the_interval_of_ap_is_quick_and_holds_the_value():
     annotations = made_set(rng, images=60)
     matches = match(annotations, noisy(annotations, 0.05, rng))
     worse = match(annotations, noisy(annotations, 0.07, rng))
-    measures = intervals(matches.metrics, matches.images, 200, np.random.default_rng(1))
+    measures = bootstrapped(matches.metrics, matches.images, 200, np.random.default_rng(1))
     assert tuple(measures) == KEYS
     assert 0 < measures["AP"].low < measures["AP"].value < measures["AP"].high < 1
     assert matches.image_ids == worse.image_ids
-    difference = paired(matches.metrics, worse.metrics, matches.images, 200, np.random.default_rng(1))["AP"]
-    assert difference.high < 0
+    drawn = [drawn_by(found.metrics, found.images, 200, "AP") for found in (matches, worse)]
+    assert interval(-0.1, drawn[1] - drawn[0]).high < 0

@@ -29,37 +29,27 @@ def draw_weights(units: int, resamples: int, generator: np.random.Generator) -> 
     return generator.multinomial(units, np.full(units, 1.0 / units), size=resamples)
 
 
-def intervals(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator, level: float = 0.95) -> dict[str, Measure]:
-    """Every value of the statistic with its interval at `level`; -1, -1, -1 where the value is undefined, as COCO has
-    it."""
+def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+    """Every value of the statistic in each resample, [resamples]. Equal generators draw equal resamples of as many units."""
+    return statistic(draw_weights(units, resamples, generator))
+
+
+def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
+    """Every value of the statistic with its interval at `level`, from its `resampled` values; -1, -1, -1 where the value is undefined,
+    as COCO has it."""
     values = statistic(np.ones((1, units), np.int64))
-    resampled = statistic(draw_weights(units, resamples, generator))
     undefined = Measure(-1.0, -1.0, -1.0)
-    return {name: undefined if np.isnan(value[0]) else _measure(value[0], resampled[name], level) for name, value in values.items()}
+    return {name: undefined if np.isnan(value[0]) else interval(value[0], drawn[name], level) for name, value in values.items()}
 
 
-def paired(
-    first: Statistic, second: Statistic, units: int, resamples: int, generator: np.random.Generator, level: float = 0.95
-) -> dict[str, Measure]:
-    """The difference second - first of two sets of predictions for the same units, on the same resamples.
+def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Measure:
+    """A value with the interval at `level` of what it was in the resamples, `drawn` [B].
 
-    An easy or a hard resample moves both alike, so this interval is narrower than two separate ones would suggest. A
-    value that is undefined in either is left out.
+    For the difference of two sets of predictions, `drawn` is the difference of their values in the same resamples (the paired
+    bootstrap): an easy or a hard resample moves both alike, so this interval is narrower than two separate ones would suggest.
     """
-    ones, weights = np.ones((1, units), np.int64), draw_weights(units, resamples, generator)
-    value, other = second(ones), first(ones)
-    drawn, other_drawn = second(weights), first(weights)
-    differences = {name: (value[name] - other[name], drawn[name] - other_drawn[name]) for name in value if name in other}
-    return {
-        name: _measure(difference[0], resampled, level)
-        for name, (difference, resampled) in differences.items()
-        if not np.isnan(difference[0])
-    }
-
-
-def _measure(value: float, resampled: NDArray[np.float64], level: float) -> Measure:
     # A resample can miss every person that a value needs (all the small ones, say): it tells nothing about that value.
-    defined = resampled[~np.isnan(resampled)]
+    defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Measure(float(value), float(value), float(value))
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
