@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stage
-from semipose.download import check_layout, download
+from semipose.download import check_layout, describe, download
 from semipose.files import replacing
 from semipose.sources.demo import draw_set
 
@@ -28,6 +28,7 @@ def bring() -> None:
         elif data.root is not None:
             root = str(this.root / data.root)
             check_layout(data.source, Path(root))
+            files = describe(data.source, Path(root))
         else:
             root = str(this.root / "data" / data.source)
             files = download(data.source, Path(root), known)

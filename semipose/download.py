@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from semipose.archives import unpack, unpacked
 from semipose.errors import InputError
-from semipose.fetch import fetch
+from semipose.fetch import checksums, fetch
 
-__all__ = ["DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "download", "fetch", "unpack"]
+__all__ = ["DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,19 @@ def check_layout(source: str, root: Path) -> None:
             f"data.root: {root} {found} {', '.join(missing)} of source {source}; run `dvc repro download` with "
             f"data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
         )
+
+
+def describe(source: str, root: Path) -> list[dict[str, Any]]:
+    """What a data root of the user's own holds: {"path", "bytes", "sha256"} of each file of the layout, {"path", "files"} of each
+    folder. Annotations that change, or images that are added or go, so give another record."""
+    records: list[dict[str, Any]] = []
+    for entry in LAYOUTS[source]:
+        path = Path(root) / entry
+        if entry.endswith("/"):
+            records.append({"path": entry, "files": sum(1 for _ in path.glob("*.jpg"))})
+        else:
+            records.append({"path": entry, "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]})
+    return records
 
 
 def _is_there(path: Path, folder: bool) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from semipose import download, fetch
-from semipose.download import DATASETS, RemoteArchive, check_layout
+from semipose.download import DATASETS, RemoteArchive, check_layout, describe
 from semipose.errors import InputError
 
 BODY = np.random.default_rng(0).bytes(1_000_000)
@@ -312,5 +312,15 @@ def test_check_layout_names_all_that_is_missing(tmp_path, source):
     (root / "annotations/person_keypoints_train2017.json").touch()
     (root / "val2017/2.jpg").touch()
     check_layout(source, root)
+    before = describe(source, root)
+    (root / "val2017/3.jpg").touch()
+    assert [new for old, new in zip(before, describe(source, root), strict=True) if old != new] == [{"path": "val2017/", "files": 2}]
+    (root / "annotations/person_keypoints_val2017.json").write_bytes(b"{}")
+    changed = [new for old, new in zip(before, describe(source, root), strict=True) if old != new]
+    assert changed[0] == {
+        "path": "annotations/person_keypoints_val2017.json",
+        "bytes": 2,
+        "sha256": hashlib.sha256(b"{}").hexdigest(),
+    }
     with pytest.raises(InputError, match=r"data\.source: 'moon'"):
         check_layout("moon", root)

@@ -88,7 +88,7 @@ def test_coco_counts_the_dropped_by_the_first_reason(tmp_path):
         annotation(2, 3, category_id=2, iscrowd=1),
         annotation(3, 3, iscrowd=1, keypoints=[0] * 51),
         annotation(4, 5, keypoints=[5, 5, 0] * 17, area=0),
-        without(annotation(5, 5), "keypoints"),
+        annotation(5, 5, keypoints=None),
         annotation(6, 5, keypoints=[]),
         annotation(7, 7, area=0),
         annotation(8, 7, bbox=[10, 20, 1, 50]),
@@ -127,6 +127,7 @@ def test_clamp_is_the_peers(box, clamped):
     [
         (annotation(8, 3, keypoints=[1] * 50), "`keypoints` has 50 values, not 51"),
         (annotation(8, 3, keypoints=5), "`keypoints` has no list but 5"),
+        (without(annotation(8, 3), "keypoints"), "the field `keypoints` is missing"),
         (annotation(8, 3, keypoints=[float("nan"), 2, 2] * 17), "`keypoints` is .*not 51 finite"),
         (annotation(8, 3, keypoints=["a", 2, 2] * 17), "`keypoints` is .*not 51 finite"),
         (annotation(8, 3, keypoints=[1, 2, 3] * 17), "`keypoints` has a visibility that is not 0, 1 or 2"),

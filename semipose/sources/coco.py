@@ -149,8 +149,10 @@ def _reason(annotation: dict[str, Any], category: int, path: Path) -> str | None
         return "other category"
     if annotation.get("iscrowd"):
         return "crowd"
-    keypoints = annotation.get("keypoints")
-    if not keypoints:
+    if "keypoints" not in annotation:
+        raise InputError(f"{path}: annotation {annotation['id']}: the field `keypoints` is missing; {REPAIR}")
+    keypoints = annotation["keypoints"]
+    if keypoints in ([], None):
         return "no keypoint"
     if not isinstance(keypoints, list) or len(keypoints) != 3 * JOINTS:
         length = f"{len(keypoints)} values" if isinstance(keypoints, list) else f"no list but {keypoints!r}"
