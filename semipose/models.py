@@ -39,6 +39,10 @@ class PoseNet(nn.Module):
                 f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {reduction} needs "
                 f"{reduction.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE} (see model.options.output_stride)"
             )
+        for side, size in (("height", model.height), ("width", model.width)):
+            if size % reduction:
+                stride = f"the trunk's stride {reduction} (see model.options.output_stride)"
+                raise InputError(f"model.{side} = {size} is not a multiple of {stride}")
         layers: list[nn.Module] = []
         channels = trunk.num_features
         for width in model.head_channels:
@@ -71,7 +75,7 @@ def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
     state is put aside and brought back."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return PoseNet(model, keypoints)
+        return PoseNet(model, keypoints).to(memory_format=torch.channels_last)  # about a tenth faster on a CPU, more on a GPU
 
 
 def forward_gflop(net: PoseNet, height: int, width: int) -> float:

@@ -62,8 +62,8 @@ class Model(Section):
     trunk: str
     options: dict[str, Any]
     pretrained: bool | str
-    height: Annotated[int, Field(ge=32, multiple_of=32)]
-    width: Annotated[int, Field(ge=32, multiple_of=32)]
+    height: Annotated[int, Field(ge=32, multiple_of=8)]
+    width: Annotated[int, Field(ge=32, multiple_of=8)]
     head_channels: Annotated[list[Positive], Field(min_length=1, max_length=3)]
     sigma: Ratio
     networks: Annotated[list[Name], Field(min_length=1)]

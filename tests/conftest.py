@@ -35,7 +35,7 @@ def demo() -> Params:
 
 @pytest.fixture(scope="session")
 def tiny(demo: Params) -> Params:
-    """The demo with a network of a few thousand weights and 32 px input."""
+    """The demo with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
     model = demo.model.model_copy(
         update={
             "height": 32,
@@ -44,7 +44,11 @@ def tiny(demo: Params) -> Params:
             "options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4},
         }
     )
-    return demo.model_copy(update={"model": model})
+    akm = demo.method["akm"]
+    paper = {"response": "relative", "tau": 0.5, "fixed_count": 3, "pseudo_label": "raw", "ema": 0.0}
+    mixup = akm.mixup.model_copy(update={"alpha": 0.2})
+    method = demo.method | {"akm": akm.model_copy(update=paper | {"mixup": mixup})}
+    return demo.model_copy(update={"model": model, "method": method})
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,7 @@ def test_keypoints_of_a_person_alone_lie_on_the_person(alone: list[tuple[Person,
             if v:
                 assert labels[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].any(), name
                 assert abs(x - person.figure.joints[name][0]) < 0.01
-    assert away > 60
+    assert away > 40
 
 
 def test_v_is_0_exactly_outside_and_1_behind_a_thing(alone: list[tuple[Person, np.ndarray]]) -> None:
@@ -159,7 +159,7 @@ def test_left_is_the_persons_own(alone: list[tuple[Person, np.ndarray]]) -> None
         assert right_of == (view == "front")
         if view == "back":
             assert {"nose", "left_eye", "right_eye"} & figure.turned_away
-    assert min(views.values()) >= 5
+    assert min(views.values()) >= 1
 
 
 def test_turning_away_hides_the_face_and_the_far_ear() -> None:
@@ -191,9 +191,9 @@ def test_views_and_poses() -> None:
     generator = default_rng(1)
     figures = [draw_figure(generator, 100) for _ in range(400)]
     forward = np.array([np.cos(figure.yaw) for figure in figures])
-    assert 0.5 < (forward > 0.7).mean() < 0.75
-    assert 0.08 < (forward < -0.7).mean() < 0.25
-    assert 0.14 < (abs(forward) <= 0.7).mean() < 0.35
+    assert 0.78 < (forward > 0.7).mean() < 0.92
+    assert 0.015 < (forward < -0.7).mean() < 0.08
+    assert 0.05 < (abs(forward) <= 0.7).mean() < 0.2
     assert len({figure.pose for figure in figures}) == 8
     left = np.array([figure.joints["left_wrist"][1] - figure.joints["left_shoulder"][1] for figure in figures])
     right = np.array([figure.joints["right_wrist"][1] - figure.joints["right_shoulder"][1] for figure in figures])

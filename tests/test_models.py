@@ -100,6 +100,7 @@ def test_a_download_that_fails_names_both_ways_out(demo: Params, monkeypatch: py
         ({"trunk": "vit_tiny_patch16_224", "options": {}}, "is no ResNet"),
         ({"options": {"layres": [1]}}, "timm cannot make it"),
         ({"head_channels": [8]}, "needs 3 for heatmaps of stride 4"),
+        ({"width": 72}, r"model\.width = 72 is not a multiple of the trunk's stride 32"),
     ],
 )
 def test_a_network_that_cannot_be(tiny: Params, changes: dict[str, object], message: str) -> None:

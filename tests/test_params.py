@@ -17,11 +17,11 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("    tau: 0.5", "    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
-        ("    tau: 0.5", "    tua: 0.5", "method.akm.tua is not a parameter"),
-        ("    tau: 0.5", "    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
+        ("    tau: 0.7", "    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
+        ("    tau: 0.7", "    tua: 0.5", "method.akm.tua is not a parameter"),
+        ("    tau: 0.7", "    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
         ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
-        ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 32"),
+        ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
         ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
         ("  methods:\n    - supervised", "  methods:\n    - posefoo", "sweep.methods: posefoo is not among method"),
         ("    base: supervised", "    base: sup", "'sup' found using 'base' does not match any of the expected tags"),
@@ -45,7 +45,7 @@ def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, ne
 
 def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(DEMO.read_text().replace("  lr: 0.003                    # Adam's learning rate\n", "  lr: 1e-3\n"))
+    path.write_text(DEMO.read_text().replace("  lr: 0.004                    # Adam's learning rate\n", "  lr: 1e-3\n"))
     assert load(path).train.lr == 1e-3
 
 

@@ -84,7 +84,7 @@ def test_a_knob_of_akm_concerns_akm_alone(project: Path) -> None:
         }
 
     try:
-        path.write_text(text.replace("    tau: 0.5 ", "    tau: 0.6 "))
+        path.write_text(text.replace("    tau: 0.7 ", "    tau: 0.6 "))
         assert changed() == {"check", "train@akm-L20-0", "ablate@akm_no_mixup-L20-0", "report"}
         path.write_text(text.replace("  workers: 2 ", "  workers: 1 "))
         assert changed() == {"check"}
@@ -135,7 +135,7 @@ def test_a_fresh_clone_reproduces(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  tau: 0.5 ", "  tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
+        ("  tau: 0.7 ", "  tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
         ("  selection: first ", "  selectoin: first ", "split.selectoin is not a parameter (params.yaml line"),
         (
             "  train_images: 2200 ",

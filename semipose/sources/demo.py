@@ -119,7 +119,7 @@ def draw_people(generator: Generator, size: tuple[int, int], light: Points) -> l
         seat = paint_seat(person, generator) if figure.pose == "sit" and generator.random() < 0.75 else []
         held = paint_held(person, generator) if generator.random() < 0.1 else []
         layers = seat + paint_person(person) + held
-        if generator.random() < 0.15:
+        if generator.random() < 0.1:
             layers += draw_obstacle(generator, figure.joints["middle"][:2], figure.stature, light)
         people.append((person, layers))
     return people

@@ -76,13 +76,13 @@ def draw_outfit(generator: Generator) -> Outfit:
         sleeve=float(generator.choice([0.0, 0.3, 0.45, 1.0], p=[0.12, 0.25, 0.18, 0.45])),
         leg=0.0 if skirt else float(generator.choice([0.25, 0.45, 1.0], p=[0.13, 0.25, 0.62])),
         skirt=skirt,
-        pattern=str(generator.choice(["plain", "hoops", "stripes", "checks", "print", "zip"], p=[0.75, 0.05, 0.05, 0.05, 0.05, 0.05])),
+        pattern=str(generator.choice(["plain", "hoops", "stripes", "checks", "print", "zip"], p=[0.4, 0.05, 0.05, 0.05, 0.15, 0.3])),
         style=str(generator.choice(["short", "long", "bob", "tail", "bun", "bald", "afro"],
                                    p=[0.4, 0.15, 0.13, 0.1, 0.06, 0.1, 0.06])),
         hat=str(generator.choice(["", "cap", "beanie"], p=[0.8, 0.12, 0.08])),
         beard=bool(generator.random() < 0.12),
         glasses=bool(generator.random() < 0.12),
-        backpack=bool(generator.random() < 0.08),
+        backpack=bool(generator.random() < 0.15),
     )  # fmt: skip
 
 
