@@ -107,7 +107,7 @@ class Observer:
     def __call__(self, method: Method, epoch: int, last: bool) -> Row:
         if not last and epoch % self.p.validate_every:
             return {}
-        shown = np.arange(len(self.val) if last else min(self.p.validation_people, len(self.val)))
+        shown = np.arange(min(self.p.validation_people, len(self.val)))
         row = validate(method.net, self.task, self.val, shown, self.p.batch_size)
         chosen = self.unlabelled[np.linspace(0, len(self.unlabelled) - 1, min(PROBED, len(self.unlabelled))).astype(int)]
         self.probe = probe(method, self.task, self.pack, chosen, self.p.batch_size, next(method.parameters()).device)
