@@ -91,10 +91,12 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         fields["labels"] = str(record["labels"])
         fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
         drawn = path.with_suffix("") / "bootstrap.csv"
-        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]] if drawn.exists() else []
+        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]]
         run = Run(**fields)
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; {again}") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing; {again}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
     asked = {

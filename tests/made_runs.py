@@ -67,14 +67,16 @@ def write(root: Path, made: dict[str, Any]) -> Path:
     path = root / "reports" / "runs" / f"{made['cell']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made))
+    if not (path.with_suffix("") / "bootstrap.csv").exists():
+        write_drawn(root, made["cell"], [], made["protocol"]["headline"])
     return path
 
 
-def write_drawn(root: Path, cell: str, values: Iterable[float]) -> None:
+def write_drawn(root: Path, cell: str, values: Iterable[float], metric: str = "AP") -> None:
     """What a cell's headline metric was in each resample."""
     folder = root / "reports" / "runs" / cell
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bootstrap.csv").write_text("\n".join(["AP", *map(str, values)]) + "\n")
+    (folder / "bootstrap.csv").write_text("\n".join([metric, *map(str, values)]) + "\n")
 
 
 def runs_of(root: Path, *records: dict[str, Any]) -> dict[Key, Run]:

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write
+from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
 
 from pipeline.report import report
 from semipose.errors import InputError
@@ -25,7 +25,6 @@ def fill(root):
             made["metrics"] |= {"AP_M": {"value": None}, "AP_L": {"value": math.nan}}
             write(root, made)
             folder = root / "reports" / "runs" / made["cell"]
-            folder.mkdir(parents=True)
             (folder / "history.csv").write_text("epoch,step,lr,loss/a,val/AP\n1,10,0.1,2.0,\n2,20,0.1,1.0,31\n")
             (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
     write(root, record("akm", "L100", 7, 99.0))
@@ -138,6 +137,7 @@ def test_different_headlines_do_not_share_a_table(root):
     made = record("akm", "L100", 1, 40.0, headline="PCK@0.2 torso")
     made["metrics"]["PCK@0.2 torso"] = {"value": 70.0}
     write(root, made)
+    write_drawn(root, made["cell"], [], "PCK@0.2 torso")
     with pytest.raises(InputError, match=r"demo-.*json: protocol.headline is .* but .* reports .*PCK@0.2 torso"):
         write_report(root)
     assert not (root / "reports" / "results.csv").exists()
@@ -169,6 +169,12 @@ def test_a_broken_file_is_named(root):
     path = root / "reports" / "runs" / "demo-akm-L100-s0.json"
     path.write_text(path.read_text()[:50])
     with pytest.raises(InputError, match=r"demo-akm-L100-s0\.json is not readable"):
+        write_report(root)
+
+
+def test_missing_resamples_are_named(root):
+    (root / "reports" / "runs" / "demo-akm-L100-s0" / "bootstrap.csv").unlink()
+    with pytest.raises(InputError, match=r"bootstrap\.csv is missing; run the stage `evaluate` of this cell again"):
         write_report(root)
 
 
