@@ -9,10 +9,10 @@ from typing import Any
 from pipeline import stage
 from semipose.crops import CropPack
 from semipose.engine import launch
-from semipose.evaluation import Evaluation, evaluate, headline
+from semipose.evaluation import Evaluation, evaluate, headline, mean
 from semipose.files import replacing
 from semipose.gallery import ranked
-from semipose.models import load_network
+from semipose.models import Ensemble, load_network
 from semipose.task import task_of
 
 
@@ -28,12 +28,19 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         net, card = load_network(folder / "weights.safetensors")
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
-        found = evaluate(net.to(fabric.device), task, val, truth, p.evaluate)
+        nets = {card["network"]: net.to(fabric.device)}
+        for path in sorted((folder / "others").glob("*.safetensors")):
+            other, its_card = load_network(path)
+            nets[its_card["network"]] = other.to(fabric.device)
+        each = {name: evaluate(net, task, val, truth, p.evaluate) for name, net in nets.items()}
+        if len(nets) > 1:
+            each |= {"mean": mean(list(each.values())), "ensemble": evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate)}
+        found, metric = each[card["training"]["reported"]], headline(p.evaluate)
 
         _write(folder / "predictions.json", json.dumps(found.results))
         pictures = reports / "pictures" / full
         pictures.mkdir(parents=True, exist_ok=True)
-        measure = "OKS" if p.evaluate.metric == "oks" else headline(p.evaluate)
+        measure = "OKS" if p.evaluate.metric == "oks" else metric
         for rank, picture in ranked(val, found.predictions, found.scores, p.evaluate.overlays, measure):
             with replacing(pictures / f"{rank}.jpg") as temporary:
                 picture.save(temporary, "JPEG", quality=88)
@@ -42,16 +49,18 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         curves.mkdir(parents=True, exist_ok=True)
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, curves / table)
-        _write(curves / "bootstrap.csv", "\n".join([headline(p.evaluate), *(f"{value:.4f}" for value in found.drawn)]) + "\n")
+        _write(curves / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, card, found, cost["commit"], method, labels, int(seed))
+        if len(nets) > 1:
+            record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
         tracker.dataset("validation", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
-        numbers = {name: metric["value"] for name, metric in found.metrics.items() if metric["value"] is not None}
+        numbers = {name: score["value"] for name, score in record["metrics"].items() if score["value"] is not None}
         tracker.final(numbers)
         tracker.model(folder / "weights.safetensors", numbers, card["fingerprint"])
-        print(f"{full}: {headline(p.evaluate)} {record['metrics'][headline(p.evaluate)]['value']:.2f}")
+        print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
 
 
 def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
@@ -86,6 +95,7 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
             "batch_size": training["batch_size"],
             "warmup_steps": training["warmup_steps"],
             "networks": training["networks"],
+            "reported": training["reported"],
             "forward_passes": training["gradient"] + training["no_gradient"],
             "gflop": round(passes * training["forward_gflop"] * training["steps"] * training["batch_size"], 1),
             "masks": training["masks"],

@@ -22,9 +22,9 @@ from semipose.evaluation import validate
 from semipose.files import replacing
 from semipose.gallery import training_views
 from semipose.methods import Method, build
+from semipose.models import PoseNet, forward_gflop, load_weights, network_card, save_network
 from semipose.models import build as build_network
-from semipose.models import forward_gflop, load_weights, network_card, save_network
-from semipose.params import Train
+from semipose.params import Params, Train
 from semipose.probe import Probe, probe
 from semipose.splits import read_split
 from semipose.task import Task, task_of
@@ -43,10 +43,8 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         for context, positions in {"labelled": split.labelled, "unlabelled": split.unlabelled}.items():
             tracker.dataset(context, context, f"data/split/{labels}.json", pack.digest[:32], people=len(positions))
         task = task_of(p, pack, fabric.device)
-        net = build_network(p.model, len(task.skeleton.joints), seed=0)
-        warm = Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{p.model.networks[0]}.safetensors"
-        net.load_state_dict(load_weights(warm)[0])
-        method = build(net, p.method[method_name], task)
+        warm = Path("warmups") / f"{p.data.source}-{labels}-s{seed}"
+        method = build(_warmed_up(p, warm, p.method[method_name].networks), p.method[method_name], task)
         batches = Batches(pack, split.labelled, split.unlabelled, p.train.batch_size, stream(int(seed), "train", 0))
         observe = Observer(task, pack, val, split.unlabelled, p.train)
         rows = fit(
@@ -64,6 +62,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         )
 
         folder = Path("runs") / f"{p.data.source}-{cell}"
+        (folder / "others").mkdir(parents=True, exist_ok=True)
         _write_rows(folder / "history.csv", rows)
         _write_masks(folder / "masks.csv", observe.probe)
         training = {
@@ -72,14 +71,17 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             "batch_size": p.train.batch_size,
             "labelled": len(split.labelled),
             "unlabelled": len(split.unlabelled),
-            "networks": 1,
+            "networks": len(method.networks),
+            "reported": method.reported,
             **method.passes,
-            "forward_gflop": forward_gflop(net, p.model.height, p.model.width),
+            "forward_gflop": forward_gflop(method.net, p.model.height, p.model.width),
             **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
         }
         card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, training=training)
         card["method"] = p.method[method_name].model_dump(mode="json")
-        save_network(net, folder / "weights.safetensors", card)
+        for name, net in method.networks.items():
+            alone = net is method.net
+            save_network(net, folder / ("weights.safetensors" if alone else f"others/{name}.safetensors"), card | {"network": name})
         views = Path("reports/views") / f"{p.data.source}-{cell}"
         for picture, image in training_views(method, task, pack, split.unlabelled, observe.probe).items():
             with replacing(views / f"{picture}.jpg") as temporary:
@@ -114,6 +116,17 @@ class Observer:
         return row | (self.probe.row() if self.probe else {})
 
 
+def _warmed_up(p: Params, folder: Path, count: int) -> list[PoseNet]:
+    """The first so many networks of model.networks, as the warm-up left them."""
+    nets = []
+    for name in p.model.networks[:count]:
+        tensors, card = load_weights(folder / f"{name}.safetensors")
+        net = build_network(p.model, len(card["skeleton"]["joints"]), seed=0)
+        net.load_state_dict(tensors)
+        nets.append(net)
+    return nets
+
+
 def _cost(device: torch.device, seconds: float, steps: int) -> dict[str, Any]:
     """Time, memory and origin, apart from what equal training makes equal. Those of the last process, if a run was resumed."""
     head, changed = commit()
@@ -143,11 +156,11 @@ def _write_rows(path: Path, rows: list[Row]) -> None:
 
 
 def _write_masks(path: Path, found: Probe | None) -> None:
-    """The last probe, person by person; only the heading where the method teaches nobody."""
+    """The last probe, person by person; only the heading where the method draws no keypoint masks of its own."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "count", "simple", "teacher_error"])
-        if found:
+        if found and np.isfinite(found.counts).all():
             for person, count, simple, error in zip(found.ids, found.counts, found.simple, found.error, strict=True):
                 writer.writerow([int(person), int(count), f"{simple:.4f}", f"{error:.4f}"])
 

@@ -31,7 +31,7 @@ def warmup(labels: str, seed: str) -> None:
                 tracker.metrics({f"{name}/{key}": value for key, value in row.items()}, step=int(row["step"]))
 
             fit(
-                Supervised(net, Nothing(base="supervised"), task).train(),
+                Supervised([net], Nothing(base="supervised"), task).train(),
                 batches,
                 fabric,
                 steps=p.steps("warmup", labels),

@@ -29,7 +29,13 @@ app = typer.Typer(
 def evaluate(
     annotations: Annotated[Path, typer.Option(help="Annotations in COCO's keypoint format.", metavar="GT.json")],
     predictions: Annotated[Path, typer.Option(help="Results in COCO's keypoint format.", metavar="DT.json")],
-    metric: Annotated[Literal["oks", "pck"], typer.Option(help="oks: AP and AR of pycocotools; pck: PCK@0.2 of the torso.")] = "oks",
+    metric: Annotated[
+        Literal["oks", "pck", "pckh"],
+        typer.Option(
+            help="oks: AP and AR of pycocotools; pck: PCK@0.2 of the torso; pckh: PCKh@0.5, for which every annotation has "
+            "`head_size` (0.6 times the diagonal of the head's box in px, null where unknown)."
+        ),
+    ] = "oks",
     out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there: 0-1, -1 if undefined.", metavar="OUT")] = None,
 ) -> None:
     """Measure keypoint results against annotations."""
@@ -38,11 +44,16 @@ def evaluate(
             from semipose.metrics.oks import evaluate_oks
 
             values, note = evaluate_oks(annotations, predictions), "COCO keypoint evaluation (pycocotools)"
-        else:
+        elif metric == "pck":
             from semipose.metrics.pck import evaluate_pck
 
             hits = evaluate_pck(annotations, predictions)
-            values, note = hits.values(), _pck_note(hits)
+            values, note = hits.values(), _pck_note(hits, "an end of the torso is not annotated")
+        else:
+            from semipose.metrics.pckh import evaluate_pckh
+
+            hits = evaluate_pckh(annotations, predictions)
+            values, note = hits.values(), _pck_note(hits, "the head size is not known")
         if out:
             _write_json(out, values)
         _print_table(values, note)
@@ -122,9 +133,9 @@ class _Poses:
         return to_results(found, [image_id] * len(found), None if boxes is None else boxes.scores), overlay
 
 
-def _pck_note(hits: "Hits") -> str:
+def _pck_note(hits: "Hits", reason: str) -> str:
     note = f"of {len(hits.hit)} people"
-    return note + (f"; {hits.left_out} left out, because an end of the torso is not annotated" if hits.left_out else "")
+    return note + (f"; {hits.left_out} left out, because {reason}" if hits.left_out else "")
 
 
 def _print_table(values: dict[str, float], note: str) -> None:

@@ -41,7 +41,7 @@ def fit(
     `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished
     row. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the weights of a run never stopped.
     """
-    wrapped, optimiser = fabric.setup(method, torch.optim.Adam(method.net.parameters(), lr=lr))
+    wrapped, optimiser = fabric.setup(method, torch.optim.Adam([q for q in method.parameters() if q.requires_grad], lr=lr))
     progress: dict[str, Any] = {"step": 0, "rows": [], "sums": {}}
     if saved := checkpoint.load(state):
         method.load_state_dict(saved["method"])
@@ -63,6 +63,7 @@ def fit(
         progress["step"] = step + 1
         if (step + 1) % batches.per_epoch == 0 or step + 1 == steps:
             epoch = step // batches.per_epoch + 1
+            method.after_epoch()
             means = {name: total / progress["sums"]["n"] for name, total in progress["sums"].items() if name != "n"}
             row = {"epoch": epoch, "step": step + 1, "lr": rate, **means, **observe(method, epoch, step + 1 == steps)}
             progress["rows"].append(row)

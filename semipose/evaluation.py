@@ -1,6 +1,7 @@
 """How good a network is on the validation people, under one protocol: ground-truth boxes, OKS AP or PCK, 95 % intervals."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from semipose.crops import CropPack
 from semipose.ground_truth import annotations_of
-from semipose.metrics.bootstrap import Measure, intervals, resampled
+from semipose.metrics.bootstrap import Measure, interval, intervals, resampled
 from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
 from semipose.people import People
@@ -24,15 +25,20 @@ Metrics = dict[str, dict[str, float | None]]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """metrics: name -> value, low, high in 0-100 (None where undefined). scores [N]: OKS or PCK of each person, 0-1, NaN where
-    none of the joints counts. drawn [B]: the headline metric in each resample, 0-100; the resamples are the same for every network,
-    so that two networks can be compared on them. results: COCO keypoint results of the N people, in the pack's order."""
+    """measures: name -> value, low, high in 0-1 (-1 where undefined). drawn: name -> the metric in each of B resamples, 0-1, NaN where
+    undefined; the resamples are the same for every network, so that networks can be compared on them. scores [N]: OKS or PCK of each
+    person, 0-1, NaN where none of the joints counts. results: COCO keypoint results of the N people, in the pack's order."""
 
-    metrics: Metrics
+    measures: dict[str, Measure]
+    drawn: dict[str, NDArray[np.float64]]
     scores: NDArray[np.float64]
-    drawn: NDArray[np.float64]
     results: list[dict[str, Any]]
     predictions: Predictions
+
+    @property
+    def metrics(self) -> Metrics:
+        """name -> value, low, high in 0-100 (None where undefined)."""
+        return {name: _percent(measure) for name, measure in self.measures.items()}
 
 
 def headline(p: "Evaluate") -> str:
@@ -72,8 +78,19 @@ def evaluate(net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str
         drawn, measures, scores = {}, {}, hits.per_person()
     drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
     measures |= intervals(hits.metrics, len(people), drawn_hits)
-    headlines = 100 * (drawn | drawn_hits)[headline(p)]
-    return Evaluation({name: _percent(measure) for name, measure in measures.items()}, scores, headlines, results, found)
+    return Evaluation(measures, drawn | drawn_hits, scores, results, found)
+
+
+def mean(found: Sequence[Evaluation]) -> Evaluation:
+    """What one of several networks is worth: the mean of each of their metrics, in each resample too. Poses are the first one's."""
+    first = found[0]
+    drawn = {name: np.mean([one.drawn[name] for one in found], axis=0) for name in first.drawn}
+    measures = {}
+    for name, measure in first.measures.items():
+        undefined = measure.value < 0
+        value = float(np.mean([one.measures[name].value for one in found]))
+        measures[name] = measure if undefined else Measure(*interval(value, drawn[name]))
+    return replace(first, measures=measures, drawn=drawn)
 
 
 def _hits(people: People, found: Predictions, threshold: float, reference: str) -> Hits:

@@ -74,22 +74,23 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     with evaluating(method):
         weak = task.look(pack.images(positions).to(device), task.base.to(device).expand(2, 2, 3))
         taught = method.pseudo_labels(weak)
-        points, _ = decode(taught.heatmaps, STRIDE, "quarter")
-        fixed = torch.full_like(taught.counts, method.p.fixed_count)
+        points, _ = decode(taught, STRIDE, "quarter")
+        adaptive = method.adaptive_counts(taught)
+        fixed = torch.full_like(adaptive, method.p.fixed_count)
         masked = [
             masking.mask_keypoints(weak, masking.patches(points, counts, None, size, method.p.patch, draws(0, "masks", 0, device)))
-            for counts in (fixed, taught.counts)
+            for counts in (fixed, adaptive)
         ]
     tiles: list[Image.Image | NDArray[np.uint8]] = []
     captions = []
     for k, name in enumerate(("clear", "hard")):
         error = probe.error[probe.ids == chosen[k]][0]
-        tiles += [_pictures(weak)[k], _maps(weak, taught.heatmaps)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
+        tiles += [_pictures(weak)[k], _maps(weak, taught)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
         captions += [
             f"{name}: teacher's error {100 * error:.0f} % of the box",
-            f"its heatmaps, largest response {float(taught.heatmaps[k].amax()):.2f}",
+            f"its heatmaps, largest response {float(taught[k].amax()):.2f}",
             f"fixed: {int(fixed[k])} masks",
-            f"adaptive: {int(taught.counts[k])} masks",
+            f"adaptive: {int(adaptive[k])} masks",
         ]
     return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
 

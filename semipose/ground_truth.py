@@ -7,20 +7,35 @@ from typing import Any
 import numpy as np
 
 from semipose.people import People
+from semipose.sources.coco import find_category
 
 
 def ground_truth(source: str, root: Path, part: str, people: People) -> dict[str, Any]:
     """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
     those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
-    if source == "lsp":
+    if source not in ("coco", "demo"):
         return annotations_of(people)
     whole = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text(encoding="utf-8"))
     annotations = [{key: value for key, value in one.items() if key != "segmentation"} for one in whole["annotations"]]
     return {"images": whole["images"], "annotations": annotations, "categories": whole["categories"]}
 
 
+def custom_ground_truth(path: Path, category: str | None = None) -> dict[str, Any]:
+    """The same of a file that `sources.coco.read_custom` has read: its one category, numbered 1 as in results."""
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    chosen = find_category(whole["categories"], category, path)
+    nothing = [0] * 3 * len(chosen["keypoints"])
+    annotations = [
+        {key: value for key, value in one.items() if key != "segmentation"}
+        | {"category_id": 1, "keypoints": one.get("keypoints") or nothing}
+        for one in whole["annotations"]
+        if one["category_id"] == chosen["id"]
+    ]
+    return {"images": whole["images"], "annotations": annotations, "categories": [chosen | {"id": 1}]}
+
+
 def annotations_of(people: People) -> dict[str, Any]:
-    """A people table in COCO's layout, for pycocotools."""
+    """A people table in COCO's layout, for pycocotools; with `head_size` (px, null where unknown) where the table has head sizes."""
     first = {int(image): k for k, image in reversed(list(enumerate(people.image_ids)))}
     keypoints = np.concatenate([people.points, people.visibility[..., None]], axis=2).astype(np.float64)
     keypoints[people.visibility == 0] = 0
@@ -39,6 +54,7 @@ def annotations_of(people: People) -> dict[str, Any]:
                 "area": float(people.areas[k]),
                 "keypoints": keypoints[k].ravel().tolist(),
                 "num_keypoints": int((people.visibility[k] > 0).sum()),
+                **_head(people, k),
             }
             for k in range(len(people))
         ],
@@ -51,3 +67,10 @@ def annotations_of(people: People) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _head(people: People, k: int) -> dict[str, float | None]:
+    if people.head_sizes is None:
+        return {}
+    size = float(people.head_sizes[k])
+    return {"head_size": size if np.isfinite(size) else None}

@@ -70,6 +70,17 @@ class PoseNet(nn.Module):
         return self.head(features)
 
 
+class Ensemble(nn.Module):
+    """Several networks as one: the mean of their heatmaps."""
+
+    def __init__(self, nets: list[PoseNet]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([net(images) for net in self.nets]).mean(dim=0)
+
+
 def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
     """A network whose random weights are those of the seed. torch's own initialisation draws from the global generator, so its
     state is put aside and brought back."""

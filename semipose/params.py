@@ -6,7 +6,7 @@ No key has a default here, so that params.yaml is the one place where a value ca
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,11 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
 ByBudget = Count | dict[Name, Count]
 Place = Literal["input", "stem", "layer1", "layer2", "layer3", "none"]
+Strengthening = Literal["joint_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"]
+Path = list[Strengthening]
+Weight = Annotated[float, Field(ge=0)]
+PseudoLabel = Literal["raw", "rendered"]
+BatchNorm = Literal["train", "eval"]
 
 
 class Section(BaseModel):
@@ -97,15 +102,6 @@ class WeakView(StrongView):
     flip_probability: Share
 
 
-class Augment(Section):
-    weak: WeakView
-    strong: StrongView
-
-
-class Supervised(Section):
-    base: Literal["supervised"]
-
-
 class Patch(Section):
     half_min: Positive
     half_max: Positive
@@ -116,6 +112,40 @@ class Patch(Section):
         if self.half_min > self.half_max:
             raise ValueError(f"half_min = {self.half_min} must not exceed half_max = {self.half_max}")
         return self
+
+
+class RandAugment(Section):
+    operations: Positive
+    magnitude: Annotated[int, Field(ge=0, le=30)]
+
+
+class Strengthen(Section):
+    """How much each strengthening of a strong view does; a method's `strong` (or `paths`) says which are used."""
+
+    joint_cutout: Count
+    cut_occlude: Count
+    cutout: Count
+    cutmix: Count
+    patch: Patch
+    mixup_alpha: Ratio
+    rand_augment: RandAugment
+
+
+class Traps(Section):
+    """The released codes' traps (methods.md 5), all false by default."""
+
+    clamp: bool
+    transposed: bool
+    channels: bool
+    shear: bool
+    half_cell: bool
+
+
+class Augment(Section):
+    weak: WeakView
+    strong: StrongView
+    strengthen: Strengthen
+    traps: Traps
 
 
 class Mixup(Section):
@@ -130,6 +160,7 @@ class Mixup(Section):
 
 
 class AKM(Section):
+    networks: ClassVar[int] = 1
     base: Literal["akm"]
     response: Literal["relative", "relative_max", "absolute"]
     tau: Share
@@ -142,11 +173,11 @@ class AKM(Section):
     patch: Patch
     second_view: Literal["independent", "shared"]
     mixup: Mixup
-    lambda_u: Annotated[float, Field(ge=0)]
-    lambda_m: Annotated[float, Field(ge=0)]
+    lambda_u: Weight
+    lambda_m: Weight
     ramp_up_steps: Count
-    pseudo_label: Literal["raw", "rendered"]
-    teacher_bn: Literal["train", "eval"]
+    pseudo_label: PseudoLabel
+    teacher_bn: BatchNorm
     ema: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
@@ -156,7 +187,63 @@ class AKM(Section):
         return self
 
 
-Method = Annotated[Supervised | AKM, Field(discriminator="base")]
+class Supervised(Section):
+    networks: ClassVar[int] = 1
+    base: Literal["supervised"]
+
+
+class PoseCons(Section):
+    networks: ClassVar[int] = 1
+    base: Literal["posecons"]
+    strong: Path
+    lambda_u: Weight
+    pseudo_label: PseudoLabel
+    teacher_bn: BatchNorm
+
+
+class PoseDual(PoseCons):
+    networks: ClassVar[int] = 2
+    base: Literal["posedual"]  # type: ignore[assignment]
+
+
+class SSPCM(PoseCons):
+    networks: ClassVar[int] = 3
+    base: Literal["sspcm"]  # type: ignore[assignment]
+    score: Share
+    position: Share | None
+
+
+class MultiAugs(Section):
+    base: Literal["multiaugs"]
+    dual: bool
+    paths: Annotated[list[Path], Field(min_length=1)]
+    lambda_u: Weight
+    pseudo_label: PseudoLabel
+    teacher_bn: BatchNorm
+
+    @property
+    def networks(self) -> int:
+        return 2 if self.dual else 1
+
+
+class PseudoPose(Section):
+    networks: ClassVar[int] = 1
+    base: Literal["pseudopose"]
+    confidence: Share
+    lambda_u: Weight
+
+
+class DataDistill(PseudoPose):
+    base: Literal["datadistill"]  # type: ignore[assignment]
+    flip: bool
+    scales: Annotated[list[Ratio], Field(min_length=1)]
+    rotations_deg: Annotated[list[Annotated[float, Field(ge=-180, le=180)]], Field(min_length=1)]
+
+
+Method = Annotated[
+    Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill,
+    Field(discriminator="base"),
+]
 
 
 class Evaluate(Section):
@@ -228,6 +315,10 @@ class Params(Section):
         for name in self.sweep.methods:
             if self.method[name].base != name:
                 raise ValueError(f"sweep.methods: {name} is a variant of {self.method[name].base}: ablation.variants is its place")
+            if self.method[name].networks > len(self.model.networks):
+                raise ValueError(
+                    f"sweep.methods: {name} trains {self.method[name].networks} networks, but model.networks names {len(self.model.networks)}"
+                )
         for name in self.ablation.variants:
             if name == "akm" or self.method[name].base != "akm":
                 raise ValueError(f"ablation.variants: {name} must be an entry of `method` with base: akm (dvc.yaml lists that base)")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semipose.errors import InputError
 from semipose.files import replacing
-from semipose.skeleton import SKELETONS, Skeleton
+from semipose.skeleton import Skeleton, decode
 
 ARRAYS = {
     "ids": np.int64,
@@ -30,6 +30,7 @@ class People:
     sizes [N, 2]: width and height of the image (px). boxes [N, 4]: xywh (px). areas [N]: area of the person as OKS
     takes it (px^2): COCO's segment area, else the box area. points [N, K, 2]: x, y (px; integer = pixel centre).
     visibility [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible. dropped: people left out, by reason.
+    head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head.
     Raises ValueError where the arrays do not belong together.
     """
 
@@ -43,6 +44,7 @@ class People:
     points: NDArray[np.float32]
     visibility: NDArray[np.uint8]
     dropped: dict[str, int] = field(default_factory=dict)
+    head_sizes: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count, joints = len(self.images), len(self.skeleton.joints)
@@ -58,6 +60,11 @@ class People:
             if array.shape != expected:
                 raise ValueError(f"People.{name} has shape {array.shape}, expected {expected} for {count} images")
             object.__setattr__(self, name, array.astype(dtype, copy=False))
+        if self.head_sizes is not None:
+            heads = np.asarray(self.head_sizes, np.float32)
+            if heads.shape != (count,):
+                raise ValueError(f"People.head_sizes has shape {heads.shape}, expected {(count,)} for {count} images")
+            object.__setattr__(self, "head_sizes", heads)
         if len(np.unique(self.ids)) != count:
             raise ValueError("People.ids are not unique")
 
@@ -69,17 +76,19 @@ class People:
         index = np.asarray(positions)
         chosen = np.arange(len(self))[index if index.size else index.astype(np.int64)]  # an empty list is one of floats
         arrays = {name: getattr(self, name)[chosen] for name in ARRAYS}
-        return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), **arrays)
+        heads = None if self.head_sizes is None else self.head_sizes[chosen]
+        return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), head_sizes=heads, **arrays)
 
     def save(self, path: Path | str) -> None:
         """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
-                skeleton=np.array(self.skeleton.name),
+                skeleton=np.array(self.skeleton.encode()),
                 images=np.array(self.images, dtype=np.str_),
                 dropped=np.array(json.dumps(self.dropped, sort_keys=True)),
                 **{name: getattr(self, name) for name in ARRAYS},
+                **({} if self.head_sizes is None else {"head_sizes": self.head_sizes}),
             )
 
     @staticmethod
@@ -89,9 +98,10 @@ class People:
         try:
             with np.load(path, allow_pickle=False) as table:
                 return People(
-                    skeleton=SKELETONS[str(table["skeleton"])],
+                    skeleton=decode(str(table["skeleton"])),
                     images=table["images"].tolist(),
                     dropped=json.loads(str(table["dropped"])),
+                    head_sizes=table["head_sizes"] if "head_sizes" in table.files else None,
                     **{name: table[name] for name in ARRAYS},
                 )
         except FileNotFoundError as error:

@@ -21,7 +21,7 @@ THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """P people: ids [P], masks that they get [P], share of simple keypoints [P], the teacher's mean keypoint error [P] (in units of the
+    """P people: ids [P], masks that they get [P] and share of simple keypoints [P] (NaN where a method has no such thing), the teacher's mean keypoint error [P] (in units of the
     longer side of the box), and the share of keypoints within 0.1 of it (pck, 0 to 1)."""
 
     ids: NDArray[np.int64]
@@ -50,21 +50,23 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
         chosen = positions[start : start + batch_size]
         generator = draws(0, "probe", start, device)
         matrices, flipped = task.weak(batch_size, generator)
-        labels = teacher.pseudo_labels(task.look(pack.images(chosen).to(device), matrices))
-        if labels is None:
+        heatmaps = teacher.pseudo_labels(task.look(pack.images(chosen).to(device), matrices))
+        if heatmaps is None:
             return None
-        found, _ = decode(labels.heatmaps, STRIDE, "quarter")
+        found, _ = decode(heatmaps, STRIDE, "quarter")
         found = torch.where(flipped[:, None, None], found[:, task.skeleton.flip], found)
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))
         box_side = pack.size / (pack.extent * pack.padding)  # longer side of the box, crop px
         error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
-        counts.append(teacher.draw_counts(labels, generator).double())
-        simple.append(labels.simple.double())
+        unknown = torch.full((batch_size,), torch.nan, device=device)
+        drawn, easy = teacher.draw_counts(heatmaps, generator), teacher.simple(heatmaps)
+        counts.append(unknown if drawn is None else drawn)
+        simple.append(unknown if easy is None else easy.float().mean(dim=1))
         errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))
         right.append(torch.stack([((error <= THRESHOLD) * visible).sum(), visible.sum()]))
     if not counts:
         return None
     hits, total = torch.stack(right).sum(0).tolist()
-    measured = [torch.cat(parts).cpu().numpy().astype(np.float64) for parts in (counts, simple, errors)]
+    measured = [torch.cat(parts).double().cpu().numpy() for parts in (counts, simple, errors)]
     ids = pack.people.ids[positions[: len(counts) * batch_size]]
     return Probe(ids, measured[0], measured[1], measured[2], hits / max(total, 1))

@@ -83,6 +83,7 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     columns += [
         Column("masks"),
         *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
+        Column("reported", text=True),
         Column("seeds"),
     ]
     rows = []
@@ -97,6 +98,7 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
         f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}; in brackets its 95 % interval, "
         "both on the same resamples (paired bootstrap, over seeds their mean). "
         "Masks: measured mean number of masked keypoints of a person. "
+        "Reported: which network's number it is; mean: the mean of the networks' numbers. "
         "Passes: forward passes for one labelled and one unlabelled person. GFLOP: training cost of one run in total. "
         "Budgets are separated by a stroke where they differ."
     )
@@ -140,10 +142,11 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[st
         return " / ".join(text if runs else NOT_RUN for text, runs in zip(texts, budgets, strict=True))
 
     formats = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
+    reported = together(["/".join(dict.fromkeys(run.training["reported"] for run in runs)) for runs in budgets])
     costs = [together([mean(runs, field, text) for runs in budgets]) for field, text in formats.items()]
     asked = len(grid.seeds)
     seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
-    return [*costs, " / ".join(seeds if len(set(seeds)) > 1 else seeds[:1])]
+    return [*costs, reported, " / ".join(seeds if len(set(seeds)) > 1 else seeds[:1])]
 
 
 def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
@@ -175,7 +178,8 @@ def _records(wanted: Mapping[Key, Run | None], reference: str, delta: str, chang
             f"{delta}_high": gain.high,
         }
         record |= {
-            name: run.training[name] for name in ("masks", "networks", "forward_passes", "gflop", "steps", "batch_size", "warmup_steps")
+            name: run.training[name]
+            for name in ("masks", "networks", "reported", "forward_passes", "gflop", "steps", "batch_size", "warmup_steps")
         }
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
         record |= {name: run.protocol[name] for name in ("input", "trunk", "boxes", "flip_test", "decode", "epoch", "people")}

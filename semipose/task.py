@@ -7,14 +7,14 @@ import torch
 from torch import Generator, Tensor
 
 from semipose import geometry, heatmap
-from semipose.augment import views
+from semipose.augment import strengthen, views
 from semipose.errors import InputError
 from semipose.models import STRIDE
 from semipose.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from semipose.crops import CropPack
-    from semipose.params import Augment, Params
+    from semipose.params import Augment, Params, Path
 
 
 class Labelled(NamedTuple):
@@ -73,9 +73,30 @@ class Task:
         matrices, flipped = views.draw_weak(count, self.augment.weak, self.centre, generator, generator.device)
         return geometry.compose(matrices, self.base.to(generator.device)), flipped
 
+    def weak_view(self, crops: Tensor, generator: Generator) -> Tensor:
+        """A weak view [B, 3, H, W] of each crop, uint8 [B, 3, S, S]."""
+        return self.look(crops, self.weak(len(crops), generator)[0])
+
     def strong(self, count: int, generator: Generator) -> Tensor:
         """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
-        return views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
+        theta = views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
+        return views.sheared(theta, (self.height, self.width)) if self.augment.traps.shear else theta
+
+    def taught(self, theta: Tensor) -> Tensor:
+        """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (trap T5).
+
+        There heatmap cell u stands for pixel 4 u but turns about the heatmap's centre: labels turn about a point 1.5 px beside.
+        """
+        if not self.augment.traps.half_cell:
+            return theta
+        beside = (STRIDE - 1) / 2
+        shift = theta[:, :, 2] - beside + beside * theta[:, :, :2].sum(dim=2)  # t - (1 - L) (1.5, 1.5)
+        return torch.cat([theta[:, :, :2], shift[..., None]], dim=-1)
+
+    def strengthen(self, images: Tensor, heatmaps: Tensor, path: "Path", generator: Generator) -> Tensor:
+        """Weak views [B, 3, H, W] with the strengthenings of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
+        points, _ = heatmap.decode(heatmaps, STRIDE, "quarter")
+        return strengthen.apply(images, points, path, self.augment, generator)
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

@@ -32,7 +32,7 @@ def train(
     tiny: Params, task: Task, pack: CropPack, state: Path, name: str = "akm", die_at: int | None = None, ema: float = 0.0, **settings: Any
 ) -> tuple[Method, list[Row], list[Row]]:
     entry = tiny.method[name].model_copy(update={"ema": ema} if name == "akm" else {})
-    made = build(build_network(tiny.model, 17, seed=0), entry, task)
+    made = build([build_network(tiny.model, 17, seed=k) for k in range(entry.networks)], entry, task)
     reported: list[Row] = []
 
     def report(row: Row) -> None:
@@ -57,7 +57,7 @@ def weights(method: Method) -> dict[str, torch.Tensor]:
     return method.state_dict()
 
 
-@pytest.mark.parametrize("method", ["supervised", "akm"])
+@pytest.mark.parametrize("method", ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"])
 def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, method: str) -> None:
     first, rows, _ = train(tiny, task, pack, tmp_path / "a", method)
     second, again, _ = train(tiny, task, pack, tmp_path / "b", method)
@@ -67,16 +67,18 @@ def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPa
     assert rows[-1]["seen"] == 3
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(("name", "ema"), [("akm", 0.0), ("akm", 0.9), ("sspcm", 0.0), ("pseudopose", 0.0)])
 @pytest.mark.parametrize("die_at", [5, 10])
-def test_killed_and_resumed_equals_never_killed(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, ema: float) -> None:
-    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", ema=ema)
+def test_killed_and_resumed_equals_never_killed(
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, name: str, ema: float
+) -> None:
+    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", name, ema=ema)
     with pytest.raises(Killed):
-        train(tiny, task, pack, tmp_path / "cut", die_at=die_at, ema=ema)
+        train(tiny, task, pack, tmp_path / "cut", name, die_at=die_at, ema=ema)
     saved = checkpoint.load(tmp_path / "cut")
     assert saved is not None
     assert 0 < saved["progress"]["step"] < die_at, "the checkpoint lies within an epoch"
-    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", ema=ema)
+    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", name, ema=ema)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
 

@@ -80,12 +80,14 @@ class Knowing(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.start = 0
 
-    def draw_counts(self, taught, generator):
-        return taught.counts
+    def draw_counts(self, heatmaps: Tensor, generator: torch.Generator) -> Tensor:
+        return (10 - self.shift[self.start - len(heatmaps) : self.start]).long()
 
-    def pseudo_labels(self, weak: Tensor):
+    def simple(self, heatmaps: Tensor) -> None:
+        return None
+
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
         from semipose.geometry import transform
-        from semipose.methods import PseudoLabels
 
         count = len(weak)
         people = np.arange(self.start, self.start + count)
@@ -96,7 +98,7 @@ class Knowing(nn.Module):
         there[..., 0] += self.shift[people][:, None]
         self.start += count
         heatmaps, _ = self.task.targets(there, torch.ones_like(visible))
-        return PseudoLabels(heatmaps, (10 - self.shift[people]).long(), torch.ones(count))
+        return heatmaps
 
 
 def test_probe_measures_the_teachers_error(pack: CropPack, task: Task) -> None:
@@ -112,7 +114,7 @@ def test_probe_measures_the_teachers_error(pack: CropPack, task: Task) -> None:
 
 
 def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
-    method = build(build_network(tiny.model, 17, 0), tiny.method["akm"], task)
+    method = build([build_network(tiny.model, 17, 0)], tiny.method["akm"], task)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     found = probe(method, task, pack, np.arange(40), 8, torch.device("cpu"))
     pictures = training_views(method, task, pack, np.arange(40), found)
@@ -120,7 +122,7 @@ def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tin
     validate(method.net, task, pack, np.arange(10), 4)
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
     assert all(module.training for module in method.modules())
-    supervised = build(build_network(tiny.model, 17, 0), tiny.method["supervised"], task)
+    supervised = build([build_network(tiny.model, 17, 0)], tiny.method["supervised"], task)
     assert set(training_views(supervised, task, pack, np.arange(40), None)) == {"strip"}
 
 

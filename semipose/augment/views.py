@@ -69,6 +69,15 @@ def draw_strong(
     return similarity(angle, scale, torch.zeros(n, dtype=torch.bool, device=device), centre)
 
 
+def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
+    """The released codes' strong transforms (trap T4): the same rotations and scales [n, 2, 3] in coordinates normalised by the height
+    and width ``size`` of the view, about whose centre they turn; where the view is not square, that shears."""
+    height, width = size
+    linear = theta[:, :, :2] * theta.new_tensor([[1, width / height], [height / width, 1]])
+    centre = theta.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    return torch.cat([linear, (centre - linear @ centre)[..., None]], dim=-1)
+
+
 def _draw(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Angles (degrees) and content scales, [n] each, on the generator's device."""
     device = generator.device

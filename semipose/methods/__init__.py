@@ -1,9 +1,15 @@
 """One file per method; each reads like its paper. `build` makes the method that an entry of params.yaml describes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semipose.methods.akm import AKM
-from semipose.methods.method import Losses, Method, PseudoLabels
+from semipose.methods.datadistill import DataDistill
+from semipose.methods.method import Losses, Method
+from semipose.methods.multiaugs import MultiAugs
+from semipose.methods.posecons import PoseCons
+from semipose.methods.posedual import PoseDual
+from semipose.methods.pseudopose import PseudoPose
+from semipose.methods.sspcm import SSPCM
 from semipose.methods.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -11,10 +17,21 @@ if TYPE_CHECKING:
     from semipose.models import PoseNet
     from semipose.task import Task
 
-__all__ = ["AKM", "Losses", "Method", "PseudoLabels", "Supervised", "build"]
+__all__ = ["AKM", "SSPCM", "DataDistill", "Losses", "Method", "MultiAugs", "PoseCons", "PoseDual", "PseudoPose", "Supervised", "build"]
+
+METHODS: dict[str, Any] = {
+    "akm": AKM,
+    "datadistill": DataDistill,
+    "multiaugs": MultiAugs,
+    "posecons": PoseCons,
+    "posedual": PoseDual,
+    "pseudopose": PseudoPose,
+    "sspcm": SSPCM,
+    "supervised": Supervised,
+}
 
 
-def build(net: "PoseNet", method: "params.Method", task: "Task") -> Method:
-    """The method with its network in train mode."""
-    made: Method = AKM(net, method, task) if method.base == "akm" else Supervised(net, method, task)
+def build(nets: list["PoseNet"], method: "params.Method", task: "Task") -> Method:
+    """The method on its networks (as many as `method.networks`), in train mode."""
+    made: Method = METHODS[method.base](nets, method, task)
     return made.train()

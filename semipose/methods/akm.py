@@ -12,9 +12,9 @@ from torch import Generator, Tensor
 
 from semipose.augment import masking, mixup
 from semipose.ema import follow
-from semipose.geometry import transform
 from semipose.heatmap import decode, heatmap_loss
-from semipose.methods.method import Losses, Method, PseudoLabels
+from semipose.methods.method import Losses, Method
+from semipose.methods.teacher import moved_targets, teach
 from semipose.models import STRIDE, PoseNet
 from semipose.params import AKM as Params
 from semipose.task import Batch, Task
@@ -55,10 +55,11 @@ class Branch(NamedTuple):
 class AKM(Method):
     """L = L_s + lambda_u L_u + lambda_m L_m on one network f, teacher and student in one (or a moving average as teacher)."""
 
-    def __init__(self, net: PoseNet, params: Params, task: Task) -> None:
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
-        self.net, self.p, self.task = net, params, task
-        self.teacher = copy.deepcopy(net).requires_grad_(False) if params.ema > 0 else None
+        (self.net,) = nets
+        self.p, self.task = params, task
+        self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
         self.passes = {"gradient": 2 if params.mixup.place == ["none"] else 3, "no_gradient": 1}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
@@ -66,8 +67,7 @@ class AKM(Method):
         images, targets, weight = self.task.labelled(batch.labelled, generator)
         loss_s = heatmap_loss(f(images), targets, weight)
 
-        matrices, _ = self.task.weak(len(batch.unlabelled), generator)
-        weak = self.task.look(batch.unlabelled, matrices)
+        weak = self.task.weak_view(batch.unlabelled, generator)
         taught = self.pseudo_labels(weak)
         counts = self.draw_counts(taught, generator)
 
@@ -78,7 +78,7 @@ class AKM(Method):
         if p.mixup.place != ["none"]:
             second = first if p.second_view == "shared" else self.branch(weak, taught, counts, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
-        return Losses(terms, {"masks": counts.float().mean(), "simple": taught.simple.mean()})
+        return Losses(terms, {"masks": counts.float().mean(), "simple": self.simple(taught).float().mean()})
 
     def mixed_loss(self, view: Branch, generator: Generator) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
@@ -91,33 +91,28 @@ class AKM(Method):
             predicted, view.targets[partner], view.weight[partner]
         )
 
-    def branch(self, weak: Tensor, taught: PseudoLabels, counts: Tensor, generator: Generator) -> Branch:
+    def branch(self, weak: Tensor, taught: Tensor, counts: Tensor, generator: Generator) -> Branch:
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
-        points, confidence = decode(taught.heatmaps, STRIDE, "quarter")  # the peers' place for masks
-        eligible = simple_keypoints(taught.heatmaps, self.p.response, self.p.tau) if self.p.joints == "simple" else None
+        points, _ = decode(taught, STRIDE, "quarter")  # the peers' place for masks
+        eligible = self.simple(taught) if self.p.joints == "simple" else None
         mask = masking.patches(points, counts, eligible, (self.task.height, self.task.width), self.p.patch, generator)
         theta = self.task.strong(len(weak), generator)
         images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
-        if self.p.pseudo_label == "raw":
-            return Branch(images, self.task.move_heatmaps(taught.heatmaps, theta), torch.ones_like(confidence))
-        exact, _ = decode(taught.heatmaps, STRIDE, "dark", self.task.sigma)  # a quarter cell of rounding would be taught as truth
-        return Branch(images, *self.task.targets(transform(theta, exact), confidence.clamp(0, 1)))
+        return Branch(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
 
-    @torch.no_grad()
-    def pseudo_labels(self, weak: Tensor) -> PseudoLabels:
-        """H_i on the weak views, with each person's own number of masks (before `masking` shuffles or replaces it)."""
-        teacher = self.net if self.teacher is None else self.teacher
-        mode = teacher.training
-        if self.p.teacher_bn == "eval":
-            teacher.eval()
-        heatmaps = teacher(weak).float()
-        teacher.train(mode)
-        simple = simple_keypoints(heatmaps, self.p.response, self.p.tau)
-        return PseudoLabels(heatmaps, adaptive_count(heatmaps, simple, self.p), simple.float().mean(dim=1))
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
+        """H_i on the weak views."""
+        return teach(self.net if self.teacher is None else self.teacher, weak, self.p.teacher_bn)
 
-    def draw_counts(self, taught: PseudoLabels, generator: Generator) -> Tensor:
-        """The number of masks that each person gets, [B] int, under `masking`."""
-        adaptive, device = taught.counts, taught.counts.device
+    def simple(self, heatmaps: Tensor) -> Tensor:
+        return simple_keypoints(heatmaps, self.p.response, self.p.tau)
+
+    def adaptive_counts(self, heatmaps: Tensor) -> Tensor:
+        """n_i, the number of masks that each person's own response asks for, [B] int (before `masking` shuffles or replaces it)."""
+        return adaptive_count(heatmaps, self.simple(heatmaps), self.p)
+
+    def draw_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor:
+        adaptive, device = self.adaptive_counts(heatmaps), heatmaps.device
         if self.p.masking == "adaptive":
             return adaptive
         if self.p.masking == "shuffled":

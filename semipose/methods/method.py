@@ -15,20 +15,21 @@ class Losses(NamedTuple):
     measures: dict[str, Tensor]
 
 
-class PseudoLabels(NamedTuple):
-    """What a teacher says of B weak views: heatmaps [B, K, h, w], the number of masks that each person's own response asks for [B],
-    share of simple keypoints [B]."""
-
-    heatmaps: Tensor
-    counts: Tensor
-    simple: Tensor
-
-
 class Method(nn.Module):
-    """One network `net` (the one that is evaluated) and the paper's losses. `forward` is all that the data-parallel wrapper sees."""
+    """The paper's losses on one network or several. `forward` is all that the data-parallel wrapper sees.
+
+    `net` is the network to use alone. `reported` says what a table shows of a method with several: the name of one of `networks`,
+    `mean` (of the networks' figures: what one of them is worth) or `ensemble` (the mean of their heatmaps).
+    """
 
     net: PoseNet
     passes: dict[str, int]  # network passes per step: with gradient, without gradient
+    reported: str = "net"
+
+    @property
+    def networks(self) -> dict[str, PoseNet]:
+        """The networks that are kept and evaluated, by name, `net` first."""
+        return {"net": self.net}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         raise TypeError(f"{type(self).__name__} defines no losses")
@@ -36,10 +37,17 @@ class Method(nn.Module):
     def after_step(self) -> None:
         """Called after each optimiser step; a moving average is updated here."""
 
-    def draw_counts(self, taught: PseudoLabels, generator: Generator) -> Tensor:
-        """The number of masks that each person gets, [B] int."""
-        return taught.counts
+    def after_epoch(self) -> None:
+        """Called after each epoch, before it is observed; weights of the previous epoch are kept here."""
 
-    def pseudo_labels(self, weak: Tensor) -> PseudoLabels | None:
-        """What the method would teach on these weak views [B, 3, H, W]; None where nobody teaches."""
+    def pseudo_labels(self, weak: Tensor) -> Tensor | None:
+        """The heatmaps [B, K, h, w] that would be taught on these weak views [B, 3, H, W]; None where nobody teaches."""
+        return None
+
+    def simple(self, heatmaps: Tensor) -> Tensor | None:
+        """Which keypoints of these heatmaps count as simple, [B, K] bool; None where the method does not ask."""
+        return None
+
+    def draw_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor | None:
+        """How many keypoint masks each person with these heatmaps gets, [B] int; None where the method has no masks of its own."""
         return None

@@ -12,9 +12,10 @@ from semipose.task import Batch, Task
 class Supervised(Method):
     """L_s, the mean squared error of the heatmaps of visible keypoints."""
 
-    def __init__(self, net: PoseNet, params: Params, task: Task) -> None:
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
-        self.net, self.task = net, task
+        (self.net,) = nets
+        self.task = task
         self.passes = {"gradient": 1, "no_gradient": 0}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:

@@ -1,0 +1,160 @@
+"""RandAugment (Cubuk et al. 2020) and TrivialAugment (Müller and Hutter 2021), without the ops that move the person.
+
+Each person of a batch draws their own ops and strengths. Images are RGB uint8 [B, 3, H, W], as ``views.denormalise``
+makes them. From the peers' code: the ops, their ranges and how a level of 0 ... 30 becomes a strength (RandAugment:
+PoseCons; TrivialAugment: MultiAugs). Not from there: they hand BGR images to Pillow as if they were RGB; here channels
+are what they are. Pixels may be one or two of 255 off Pillow's, and CutoutAbs grows with the width as all patches do.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torchvision.transforms.v2.functional as F  # type: ignore[import-untyped]
+from torch import Tensor
+
+from semipose.augment.masking import REFERENCE_WIDTH
+
+LEVELS = 30  # the strongest level
+FILL = (125, 123, 114)  # RGB colour of CutoutAbs, the peers' mean colour
+
+Op = Callable[[Tensor, Tensor, Tensor], Tensor]  # images, level [B] of whole numbers, uniform draws [B, 3] -> new images
+
+
+def rand_augment(images: Tensor, count: int, level: int, generator: torch.Generator, cutout: bool = True) -> Tensor:
+    """New uint8 images [B, 3, H, W]: each went through ``count`` ops in a row, drawn with replacement, all at ``level``.
+
+    PoseCons has count 2, level 20. MultiAugs leaves CutoutAbs out (``cutout`` False).
+    """
+    ops = RAND_AUGMENT if cutout else RAND_AUGMENT[:-1]
+    kinds, uniforms = draw(len(images), count, len(ops), generator)
+    return apply(images, ops, kinds, torch.full_like(kinds, level), uniforms)
+
+
+def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """New uint8 images [B, 3, H, W]: each went through one of nine ops, at a level drawn from 0 ... 30."""
+    kinds, uniforms = draw(len(images), 1, len(TRIVIAL_AUGMENT), generator)
+    levels = torch.randint(LEVELS + 1, kinds.shape, generator=generator, device=generator.device)
+    return apply(images, TRIVIAL_AUGMENT, kinds, levels, uniforms)
+
+
+def draw(n: int, count: int, ops: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which op each of n people gets in each of ``count`` turns, [n, count], and what it may use, [n, count, 3] in [0, 1)."""
+    device = generator.device
+    kinds = torch.randint(ops, (n, count), generator=generator, device=device)
+    return kinds, torch.rand(n, count, 3, generator=generator, device=device)
+
+
+def apply(images: Tensor, ops: tuple[Op, ...], kinds: Tensor, levels: Tensor, uniforms: Tensor) -> Tensor:
+    """Put each person through their ops: ``kinds`` and ``levels`` [B, turns], ``uniforms`` [B, turns, 3]."""
+    result = images.clone()
+    kinds = kinds.cpu()  # one wait for the device; finding an op's people there would be one per op
+    levels, uniforms = levels.to(images.device), uniforms.to(images.device)
+    for turn in range(kinds.shape[1]):
+        for kind, op in enumerate(ops):
+            people = (kinds[:, turn] == kind).nonzero()[:, 0].to(images.device)
+            if len(people):
+                result[people] = op(result[people], levels[people, turn], uniforms[people, turn])
+    return result
+
+
+def posterise(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest ``bits`` [B] of each value."""
+    return images & _each(256 - 2 ** (8 - bits)).to(torch.uint8)
+
+
+def solarise(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert the values from ``threshold`` [B] on."""
+    return torch.where(images >= _each(threshold), 255 - images, images)
+
+
+def solarise_add(images: Tensor, addition: Tensor) -> Tensor:
+    """Add ``addition`` [B], at most up to 255, then invert the values from 128 on."""
+    brighter = (images + _each(addition)).clamp(max=255).to(torch.uint8)
+    return solarise(brighter, torch.full_like(addition, 128))
+
+
+def saturate(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from the grey image by ``factor`` [B] (Pillow's Color): 0 is grey, 1 changes nothing."""
+    return _blend(images, F.rgb_to_grayscale(images), factor)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from the mean grey by ``factor`` [B]."""
+    grey = F.rgb_to_grayscale(images).float().mean(dim=(1, 2, 3), keepdim=True)
+    return _blend(images, grey.round(), factor)
+
+
+def brighten(images: Tensor, factor: Tensor) -> Tensor:
+    """Times ``factor`` [B]."""
+    return _blend(images, torch.zeros_like(images), factor)
+
+
+def sharpen(images: Tensor, factor: Tensor) -> Tensor:
+    """Away from the smoothed image by ``factor`` [B]; the outermost pixels stay."""
+    return _blend(images, F.adjust_sharpness(images, 0.0), factor)
+
+
+def cutout_abs(images: Tensor, side: Tensor, place: Tensor) -> Tensor:
+    """A square of ``side`` [B] px in the colour FILL about a uniform centre, ``place`` [B, 2] (x, y) as shares of the extent.
+
+    As in the peers' code, a square that would begin left of or above the image is moved inside.
+    """
+    height, width = images.shape[-2:]
+    columns, rows = (_covered(extent, place[:, axis] * extent, side) for axis, extent in enumerate((width, height)))
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    return torch.where(inside, images.new_tensor(FILL)[:, None, None], images)
+
+
+def _covered(extent: int, centre: Tensor, side: Tensor) -> Tensor:
+    """Which pixels of one axis the side of a square covers, [B, extent]."""
+    first = (centre - side / 2).clamp(min=0).floor()[:, None]
+    grid = torch.arange(extent, device=centre.device)
+    return (grid >= first) & (grid < first + side[:, None])
+
+
+def _blend(images: Tensor, other: Tensor, factor: Tensor) -> Tensor:
+    """``other`` + ``factor`` [B] (images - other), cut off at 0 and 255; whole numbers by truncation, as in Pillow."""
+    share = _each(factor)
+    return (images * share + other * (1 - share)).clamp(0, 255).to(torch.uint8)
+
+
+def _each(values: Tensor) -> Tensor:
+    """[B] -> [B, 1, 1, 1]."""
+    return values[:, None, None, None]
+
+
+def _mirrored(level: Tensor, uniforms: Tensor) -> Tensor:
+    """RandAugment's factor 1 ± 0.9 level / 30, both signs equally likely."""
+    return 1 + torch.where(uniforms[:, 0] < 0.5, -0.9, 0.9) * level / LEVELS
+
+
+def _rising(level: Tensor) -> Tensor:
+    """TrivialAugment's factor 0.1 ... 1.9."""
+    return 0.1 + 1.8 * level / LEVELS
+
+
+RAND_AUGMENT: tuple[Op, ...] = (
+    lambda x, level, u: F.autocontrast(x),
+    lambda x, level, u: F.equalize(x),
+    lambda x, level, u: F.invert(x),
+    lambda x, level, u: posterise(x, (6 - 4 * level // LEVELS).clamp(min=2)),
+    lambda x, level, u: solarise(x, 256 - 256 * level / LEVELS),
+    lambda x, level, u: solarise_add(x, 110 * level // LEVELS),
+    lambda x, level, u: saturate(x, _mirrored(level, u)),
+    lambda x, level, u: contrast(x, _mirrored(level, u)),
+    lambda x, level, u: brighten(x, _mirrored(level, u)),
+    lambda x, level, u: sharpen(x, _mirrored(level, u)),
+    lambda x, level, u: cutout_abs(x, 80 * level / LEVELS * x.shape[-1] / REFERENCE_WIDTH, u[:, 1:]),
+)
+
+TRIVIAL_AUGMENT: tuple[Op, ...] = (
+    lambda x, level, u: x,
+    lambda x, level, u: F.autocontrast(x),
+    lambda x, level, u: F.equalize(x),
+    lambda x, level, u: posterise(x, 8 - 4 * level // LEVELS),
+    lambda x, level, u: solarise(x, 256 - 256 * level // LEVELS),
+    lambda x, level, u: saturate(x, _rising(level)),
+    lambda x, level, u: contrast(x, _rising(level)),
+    lambda x, level, u: brighten(x, _rising(level)),
+    lambda x, level, u: sharpen(x, _rising(level)),
+)

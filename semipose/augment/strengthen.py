@@ -1,0 +1,55 @@
+"""What makes a weak view strong before it moves: a path of strengthenings, one after the other. Pseudo-labels stay as they are."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from semipose.augment import colour, masking, mixup
+from semipose.augment.cut_occlude import cut_occlude
+from semipose.augment.cutmix import cutmix
+from semipose.augment.cutout import cutout
+from semipose.augment.views import denormalise, normalise
+from semipose.augment.yoco import yoco
+
+if TYPE_CHECKING:
+    from semipose.params import Augment, Path, Strengthening
+
+CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (trap T3)
+
+
+def apply(images: Tensor, points: Tensor, path: "Path", p: "Augment", generator: torch.Generator) -> Tensor:
+    """New images [B, 3, H, W] (normalised), strengthened by each of ``path`` in turn; ``points`` [B, K, 2] are the teacher's, px."""
+    for name in path:
+        images = one(name, images, points, p, generator)
+    return images
+
+
+def one(name: "Strengthening", images: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
+    """One strengthening, with the numbers of ``augment.strengthen`` and the traps of ``augment.traps``."""
+    much, traps = p.strengthen, p.traps
+    channels, clamp = CHANNELS if traps.channels else None, "peers" if traps.clamp else "frame"
+    match name:
+        case "joint_cutout":
+            counts = torch.full((len(images),), much.joint_cutout, device=images.device)
+            size = images.shape[2], images.shape[3]
+            mask = masking.patches(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
+            return masking.mask_keypoints(images, mask)
+        case "cut_occlude":
+            return cut_occlude(images, points, much.cut_occlude, much.patch, generator, channels=channels, transposed=traps.transposed)
+        case "cutout":
+            return cutout(images, much.cutout, much.patch, generator, clamp)
+        case "cutmix":
+            return cutmix(images, much.cutmix, much.patch, generator, clamp)
+        case "mixup":
+            share = 1 - mixup.draw_alpha(much.mixup_alpha, generator) / 4  # the person whose labels are taught stays the clearer one
+            return mixup.mix(images, mixup.partner(len(images), generator), share)
+        case "rand_augment":
+            law = much.rand_augment
+            return normalise(colour.rand_augment(denormalise(images), law.operations, law.magnitude, generator))
+        case "trivial_augment":
+            return normalise(colour.trivial_augment(denormalise(images), generator))
+        case "yoco":
+            law, plain = much.rand_augment, denormalise(images)
+            halves = (colour.rand_augment(plain, law.operations, law.magnitude, generator) for _ in range(2))
+            return normalise(yoco(*halves, generator))

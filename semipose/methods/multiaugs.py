@@ -1,0 +1,48 @@
+"""MultiAugs (Zhang et al. 2024; methods.md 2.8): several differently strengthened copies of the easy view, a loss for each.
+
+Single: L = L(f(x_l), Y) + lambda_u sum_k L(f(x_k), W(H, theta)); dual: the targets crossed and the supervised losses halved, as in
+PoseDual. x_k = W(S_k(x_e), theta): path k strengthens its own copy, and one theta per person moves all of them.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from semipose.heatmap import heatmap_loss
+from semipose.methods.method import Losses, Method
+from semipose.methods.teacher import moved_targets, teach
+from semipose.models import PoseNet
+from semipose.params import MultiAugs as Params
+from semipose.task import Batch, Task
+
+
+class MultiAugs(Method):
+    """On one network, which teaches itself, or on two, which teach each other."""
+
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
+        super().__init__()
+        self.net, self.second = nets[0], nets[1] if len(nets) > 1 else None
+        self.p, self.task = params, task
+        self.passes = {"gradient": len(nets) * (1 + len(params.paths)), "no_gradient": len(nets)}
+        self.reported = "net" if len(nets) == 1 else "mean"
+
+    @property
+    def networks(self) -> dict[str, PoseNet]:
+        return {"net": self.net} if self.second is None else {"net1": self.net, "net2": self.second}
+
+    def forward(self, batch: Batch, generator: Generator) -> Losses:
+        p, task, networks = self.p, self.task, self.networks
+        images, targets, weight = task.labelled(batch.labelled, generator)
+        terms = {"supervised": torch.stack([heatmap_loss(net(images), targets, weight) for net in networks.values()]).mean()}
+
+        easy = task.weak_view(batch.unlabelled, generator)
+        taught = [teach(net, easy, p.teacher_bn) for net in networks.values()]
+        theta = task.strong(len(easy), generator)
+        for (name, net), heatmaps in zip(networks.items(), reversed(taught), strict=True):  # those of the other network
+            moved, weight = moved_targets(task, heatmaps, theta, p.pseudo_label)
+            for k, path in enumerate(p.paths, start=1):
+                hard = task.move_images(task.strengthen(easy, heatmaps, path, generator), theta)
+                terms[f"{name}/path{k}"] = p.lambda_u * heatmap_loss(net(hard), moved, weight)
+        return Losses(terms, {})
+
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
+        return teach(self.second or self.net, weak, self.p.teacher_bn)

@@ -1,0 +1,45 @@
+"""PoseDual (Xie et al., ICCV 2021; methods.md 2.3): two networks teach each other, so that neither can collapse onto itself.
+
+L = 1/2 L(f1(x_l), Y) + 1/2 L(f2(x_l), Y) + lambda_u (L(f1(x_h1), W(H2, theta)) + L(f2(x_h2), W(H1, theta))), H_n = f_n(x_e) without
+gradient, x_hn = W(S(x_e; H of the other network), theta), one theta for both. The networks start from different warm-ups.
+"""
+
+from torch import Generator, Tensor
+
+from semipose.heatmap import heatmap_loss
+from semipose.methods.method import Losses, Method
+from semipose.methods.teacher import moved_targets, teach
+from semipose.models import PoseNet
+from semipose.params import PoseDual as Params
+from semipose.task import Batch, Task
+
+
+class PoseDual(Method):
+    reported = "mean"
+
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
+        super().__init__()
+        self.net, self.second = nets
+        self.p, self.task = params, task
+        self.passes = {"gradient": 4, "no_gradient": 2}
+
+    @property
+    def networks(self) -> dict[str, PoseNet]:
+        return {"net1": self.net, "net2": self.second}
+
+    def forward(self, batch: Batch, generator: Generator) -> Losses:
+        p, f1, f2, task = self.p, self.net, self.second, self.task
+        images, targets, weight = task.labelled(batch.labelled, generator)
+        loss_l = 0.5 * heatmap_loss(f1(images), targets, weight) + 0.5 * heatmap_loss(f2(images), targets, weight)
+
+        easy = task.weak_view(batch.unlabelled, generator)
+        taught1, taught2 = teach(f1, easy, p.teacher_bn), teach(f2, easy, p.teacher_bn)  # H1, H2
+        theta = task.strong(len(easy), generator)
+        hard1 = task.move_images(task.strengthen(easy, taught2, p.strong, generator), theta)
+        hard2 = task.move_images(task.strengthen(easy, taught1, p.strong, generator), theta)
+        loss_1 = heatmap_loss(f1(hard1), *moved_targets(task, taught2, theta, p.pseudo_label))
+        loss_2 = heatmap_loss(f2(hard2), *moved_targets(task, taught1, theta, p.pseudo_label))
+        return Losses({"supervised": loss_l, "net1": p.lambda_u * loss_1, "net2": p.lambda_u * loss_2}, {})
+
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
+        return teach(self.second, weak, self.p.teacher_bn)

@@ -1,0 +1,22 @@
+"""PseudoPose, the offline baseline (methods.md 6): a trained network looks at each unlabelled person once, as it is."""
+
+import torch
+from torch import Tensor
+
+from semipose.methods.offline import Offline
+from semipose.models import PoseNet
+from semipose.params import PseudoPose as Params
+from semipose.task import Task
+
+
+class PseudoPose(Offline):
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
+        super().__init__(nets, params, task)
+        self.passes = {"gradient": 2, "no_gradient": 1}
+
+    @torch.no_grad()
+    def look(self, images: Tensor) -> Tensor:
+        return self.teacher.eval()(images).float()
+
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
+        return self.look(weak)

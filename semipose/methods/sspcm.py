@@ -1,0 +1,91 @@
+"""SSPCM (Huang et al., CVPR 2023, arXiv 2303.04346; methods.md 2.6): two teachers that teach each other, a student that both teach.
+
+A and B are the teachers, C the student, A' and B' the teachers as they were at the end of the previous epoch. On an easy view they
+say a, b, a', b'. Joint by joint, the pair whose peaks lie nearest to each other is believed: E = half the sum of (a, b), (a', b),
+(a, b') or (a', b'), whichever is the least inconsistent. A learns from b, B from a, C from E; nobody learns from C.
+L = 1/2 (L_l(A) + L_l(B) + L_l(C)) + lambda_u (L(A(x_A), W(b)) + L(B(x_B), W(a)) + L(C(x_C), W(E))), with the score mask.
+"""
+
+import copy
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from semipose.heatmap import heatmap_loss, peak
+from semipose.methods.method import Losses, Method
+from semipose.methods.teacher import moved_targets, teach
+from semipose.models import PoseNet
+from semipose.params import SSPCM as Params
+from semipose.task import Batch, Task
+
+
+def least_inconsistent(a: Tensor, b: Tensor, previous_a: Tensor, previous_b: Tensor) -> Tensor:
+    """E [B, K, h, w]: for every person and joint half the sum of the pair whose peaks lie nearest to each other; the first of
+    (a, b), (a', b), (a, b'), (a', b') where several do."""
+    pairs = [(a, b), (previous_a, b), (a, previous_b), (previous_a, previous_b)]
+    inconsistency = torch.stack([(peak(one)[0] - peak(other)[0]).norm(dim=2) for one, other in pairs])  # D_1 ... D_4, cells
+    chosen = inconsistency.argmin(dim=0)[None, :, :, None, None]
+    halves = torch.stack([0.5 * (one + other) for one, other in pairs])
+    return halves.gather(0, chosen.expand(1, *a.shape))[0]
+
+
+def score_mask(a: Tensor, b: Tensor, score: float) -> Tensor:
+    """Joints whose two largest responses have a mean above `score`, [B, K], 0 or 1."""
+    return ((a.amax(dim=(2, 3)) + b.amax(dim=(2, 3))) / 2 > score).float()
+
+
+def position_mask(a: Tensor, b: Tensor, largest: float) -> Tensor:
+    """Joints whose two peaks lie nearer to each other than `largest` times the heatmap's diagonal, [B, K], 0 or 1."""
+    diagonal = math.hypot(*a.shape[2:])
+    return ((peak(a)[0] - peak(b)[0]).norm(dim=2).clamp_max(diagonal - 1) / diagonal < largest).float()
+
+
+class SSPCM(Method):
+    reported = "student"
+
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
+        super().__init__()
+        self.net, self.first, self.second = nets  # C, A, B
+        self.previous = torch.nn.ModuleList(copy.deepcopy(net).requires_grad_(False) for net in (self.first, self.second))  # A', B'
+        self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
+        self.p, self.task = params, task
+        self.passes = {"gradient": 6, "no_gradient": 4}
+
+    @property
+    def networks(self) -> dict[str, PoseNet]:
+        return {"student": self.net, "teacher1": self.first, "teacher2": self.second}
+
+    def forward(self, batch: Batch, generator: Generator) -> Losses:
+        p, task = self.p, self.task
+        trained = {"teacher1": self.first, "teacher2": self.second, "student": self.net}
+        images, targets, weight = task.labelled(batch.labelled, generator)
+        loss_l = 0.5 * torch.stack([heatmap_loss(net(images), targets, weight) for net in trained.values()]).sum()
+
+        easy = task.weak_view(batch.unlabelled, generator)
+        a, b = (teach(net, easy, p.teacher_bn) for net in (self.first, self.second))
+        corrected = self.corrected(easy, a, b)  # E
+        theta = task.strong(len(easy), generator)
+        sure = score_mask(a, b, p.score)
+        terms = {"supervised": loss_l}
+        for name, taught in {"teacher1": b, "teacher2": a, "student": corrected}.items():
+            hard = task.move_images(task.strengthen(easy, taught, p.strong, generator), theta)
+            moved, weight = moved_targets(task, taught, theta, p.pseudo_label)
+            kept = sure if name != "student" or p.position is None else sure * position_mask(a, b, p.position)
+            terms[name] = p.lambda_u * heatmap_loss(trained[name](hard), moved, weight * kept)
+        return Losses(terms, {"kept": sure.mean()})
+
+    def corrected(self, easy: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """E; in the first epoch there is no previous one, and it is half the sum of a and b."""
+        if int(self.epochs) == 0:
+            return 0.5 * (a + b)
+        return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in self.previous))
+
+    def pseudo_labels(self, weak: Tensor) -> Tensor:
+        a, b = (teach(net, weak, self.p.teacher_bn) for net in (self.first, self.second))
+        return self.corrected(weak, a, b)
+
+    def after_epoch(self) -> None:
+        for previous, net in zip(self.previous, (self.first, self.second), strict=True):
+            previous.load_state_dict(net.state_dict())
+        self.epochs += 1

@@ -1,0 +1,261 @@
+"""The peers' methods against naive versions: losses and gradients written out from the papers, people and joints in loops."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semipose.augment import masking
+from semipose.batches import Batches, draws
+from semipose.crops import CropPack
+from semipose.methods import Method, build
+from semipose.methods.sspcm import least_inconsistent, position_mask, score_mask
+from semipose.models import PoseNet
+from semipose.models import build as build_network
+from semipose.params import Params
+from semipose.task import Batch, Task
+
+PEOPLE = 6
+
+
+@pytest.fixture
+def nets(tiny: Params) -> list[PoseNet]:
+    made = []
+    for seed in (1, 2, 3):
+        net = build_network(tiny.model, 17, seed=seed)
+        for layer in net.head:  # heatmaps of some height, so that peaks lie here and there
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.2, generator=torch.Generator().manual_seed(seed))
+        made.append(net.train())
+    return made
+
+
+@pytest.fixture
+def batch(pack: CropPack) -> Batch:
+    everybody = np.arange(len(pack))
+    return Batches(pack, everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
+
+
+def mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """methods.md 1.8 with K for 24, joint by joint and person by person."""
+    total = predicted.new_zeros(())
+    for j in range(17):
+        for b in range(len(predicted)):
+            total = total + 0.5 * (weight[b, j] * (predicted[b, j] - target[b, j])).square().mean() / len(predicted)
+    return total / 17
+
+
+def argmax_point(heatmap: Tensor) -> tuple[int, int]:
+    best = max(((float(heatmap[y, x]), -y, -x) for y in range(heatmap.shape[0]) for x in range(heatmap.shape[1])))
+    return -best[2], -best[1]
+
+
+def hard_view(task: Task, tiny: Params, easy: Tensor, heatmaps: Tensor, theta: Tensor, generator: torch.Generator) -> Tensor:
+    """Joint cutout at the keypoints of the heatmaps, then the warp; the patches' law is tested in test_augment.py."""
+    from semipose.heatmap import decode
+
+    points, _ = decode(heatmaps, 4, "quarter")
+    counts = torch.full((len(easy),), tiny.augment.strengthen.joint_cutout)
+    mask = masking.patches(points, counts, None, (32, 32), tiny.augment.strengthen.patch, generator)
+    rows = []
+    for i in range(len(easy)):
+        view = easy[i : i + 1].clone()
+        view[:, :, mask[i]] = 0
+        rows.append(task.move_images(view, theta[i : i + 1]))
+    return torch.cat(rows)
+
+
+def made(tiny: Params, name: str, nets: list[PoseNet], task: Task, **changes: object) -> Method:
+    entry = tiny.method[name].model_copy(update=changes)
+    return build(copy.deepcopy(nets[: entry.networks]), entry, task)
+
+
+def gradients(method: Method) -> Tensor:
+    return torch.cat([q.grad.flatten() for net in method.networks.values() for q in net.parameters()])
+
+
+def check(method: Method, batch: Batch, expected: dict[str, Tensor], naive: list[PoseNet]) -> None:
+    """Terms and gradients of the method equal those of the naive losses on the naive networks (in the order of `networks`)."""
+    terms = method(batch, draws(7, "step", 0)).terms
+    assert set(terms) == set(expected)
+    for name, value in terms.items():
+        assert float(value.detach()) == pytest.approx(float(expected[name].detach()), rel=1e-5), name
+    torch.stack(list(terms.values())).sum().backward()
+    torch.stack(list(expected.values())).sum().backward()
+    truth = torch.cat([q.grad.flatten() for net in naive for q in net.parameters()])
+    assert torch.allclose(gradients(method), truth, rtol=1e-4, atol=1e-5 * float(truth.abs().max()))
+
+
+def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
+    method = made(tiny, "posecons", nets, task, lambda_u=0.7)
+    f, g = nets[0], draws(7, "step", 0)
+    images, targets, weight = task.labelled(batch.labelled, g)
+    loss_l = mse(f(images), targets, weight)
+    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    taught = f(easy).detach()
+    theta = task.strong(PEOPLE, g)
+    hard = hard_view(task, tiny, easy, taught, theta, g)
+    loss_u = mse(f(hard), task.move_heatmaps(taught, theta), torch.ones(PEOPLE, 17))
+    check(method, batch, {"supervised": loss_l, "unsupervised": 0.7 * loss_u}, nets[:1])
+
+
+def test_posedual(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
+    method = made(tiny, "posedual", nets, task)
+    (f1, f2), g = nets[:2], draws(7, "step", 0)
+    images, targets, weight = task.labelled(batch.labelled, g)
+    loss_l = 0.5 * mse(f1(images), targets, weight) + 0.5 * mse(f2(images), targets, weight)
+    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    one, two = f1(easy).detach(), f2(easy).detach()
+    theta, sure = task.strong(PEOPLE, g), torch.ones(PEOPLE, 17)
+    hard1 = hard_view(task, tiny, easy, two, theta, g)
+    hard2 = hard_view(task, tiny, easy, one, theta, g)
+    expected = {
+        "supervised": loss_l,
+        "net1": mse(f1(hard1), task.move_heatmaps(two, theta), sure),
+        "net2": mse(f2(hard2), task.move_heatmaps(one, theta), sure),
+    }
+    check(method, batch, expected, nets[:2])
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoch: int) -> None:
+    method = made(tiny, "sspcm", nets, task, strong=["joint_cutout"], score=0.3, position=0.5)
+    student, a_net, b_net = nets  # the method's networks, in its order
+    old_a, old_b = (copy.deepcopy(net) for net in (a_net, b_net))
+    if epoch:
+        method.after_epoch()
+        with torch.no_grad():  # the networks moved on since then
+            for net in (a_net, b_net):
+                for value in net.parameters():
+                    value.mul_(1.1)
+            for net, moved in zip((method.networks["teacher1"], method.networks["teacher2"]), (a_net, b_net), strict=True):
+                net.load_state_dict(moved.state_dict())
+    g = draws(7, "step", 0)
+    images, targets, weight = task.labelled(batch.labelled, g)
+    loss_l = sum(0.5 * mse(net(images), targets, weight) for net in (a_net, b_net, student))
+    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    a, b = a_net(easy).detach(), b_net(easy).detach()
+    corrected, sure, near = torch.empty_like(a), torch.zeros(PEOPLE, 17), torch.zeros(PEOPLE, 17)
+    before_a, before_b = old_a(easy).detach(), old_b(easy).detach()
+    for i in range(PEOPLE):
+        for j in range(17):
+            pairs = [(a, b), (before_a, b), (a, before_b), (before_a, before_b)]
+            distances = [math.dist(argmax_point(p[i, j]), argmax_point(q[i, j])) for p, q in pairs]
+            p, q = pairs[min(range(4), key=lambda k: distances[k])] if epoch else (a, b)
+            corrected[i, j] = 0.5 * (p[i, j] + q[i, j])
+            sure[i, j] = float((float(a[i, j].max()) + float(b[i, j].max())) / 2 > 0.3)
+            near[i, j] = float(min(distances[0], math.hypot(8, 8) - 1) / math.hypot(8, 8) < 0.5)
+    assert 0 < sure.mean() < 1
+    assert 0 < near.mean() < 1
+    theta = task.strong(PEOPLE, g)
+    expected = {"supervised": loss_l}
+    for name, net, taught, kept in (
+        ("teacher1", a_net, b, sure),
+        ("teacher2", b_net, a, sure),
+        ("student", student, corrected, sure * near),
+    ):
+        hard = hard_view(task, tiny, easy, taught, theta, g)
+        expected[name] = mse(net(hard), task.move_heatmaps(taught, theta), kept)
+    check(method, batch, expected, [student, a_net, b_net])
+
+
+def bump(x: int, y: int, height: float = 1.0) -> Tensor:
+    heatmap = torch.zeros(1, 1, 12, 9)
+    heatmap[0, 0, y, x] = height
+    return heatmap
+
+
+def test_sspcm_believes_the_least_inconsistent_of_four() -> None:
+    a, b, old_a, old_b = bump(1, 1), bump(7, 9), bump(6, 9), bump(0, 11)
+    assert torch.equal(least_inconsistent(a, b, old_a, old_b), 0.5 * (old_a + b))  # D: 10.0, 1.0, 10.05, 6.3
+    assert torch.equal(least_inconsistent(a, b, bump(1, 1), bump(1, 2)), 0.5 * (a + bump(1, 2)))
+    assert torch.equal(least_inconsistent(a, a, a, bump(0, 0)), a)  # several at 0: the first
+    both = least_inconsistent(*(torch.cat([one, other], dim=1) for one, other in ((a, a), (b, a), (old_a, b), (old_b, b))))
+    assert torch.equal(both[:, :1], 0.5 * (old_a + b))  # each joint for itself
+    assert torch.equal(both[:, 1:], a)
+
+
+def test_sspcm_masks() -> None:
+    assert score_mask(bump(0, 0, 0.3), bump(5, 5, 0.1), 0.15).item() == 1
+    assert score_mask(bump(0, 0, 0.3), bump(5, 5, 0.1), 0.25).item() == 0
+    assert position_mask(bump(0, 0), bump(3, 4), 5.1 / 15).item() == 1  # the diagonal of 12 x 9 cells is 15
+    assert position_mask(bump(0, 0), bump(3, 4), 4.9 / 15).item() == 0
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_multiaugs(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], dual: bool) -> None:
+    method = made(tiny, "multiaugs", nets, task, dual=dual, paths=[["joint_cutout"], [], ["joint_cutout"]])
+    used, g = nets[: 2 if dual else 1], draws(7, "step", 0)
+    images, targets, weight = task.labelled(batch.labelled, g)
+    expected = {"supervised": sum(mse(net(images), targets, weight) for net in used) / len(used)}
+    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    taught = [net(easy).detach() for net in used]
+    theta = task.strong(PEOPLE, g)
+    for n, net in enumerate(used):
+        teacher = taught[1 - n] if dual else taught[0]
+        for k in (1, 2, 3):
+            hard = task.move_images(easy, theta) if k == 2 else hard_view(task, tiny, easy, teacher, theta, g)
+            name = f"net{n + 1}" if dual else "net"
+            expected[f"{name}/path{k}"] = mse(net(hard), task.move_heatmaps(teacher, theta), torch.ones(PEOPLE, 17))
+    check(method, batch, expected, used)
+
+
+@pytest.mark.parametrize(("name", "confident"), [("pseudopose", 0.3), ("datadistill", 0.05)])
+def test_offline_pseudo_labels_are_trained_on_like_labels(
+    tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], name: str, confident: float
+) -> None:
+    from semipose.geometry import similarity
+    from semipose.heatmap import decode, heatmap_loss
+
+    method = made(tiny, name, nets, task, confidence=confident, **({"scales": [0.9, 1.0]} if name == "datadistill" else {}))
+    f, teacher, g = nets[0], copy.deepcopy(nets[0]).eval(), draws(7, "step", 0)
+    plain = task.look(batch.unlabelled, task.base.expand(PEOPLE, 2, 3))
+    with torch.no_grad():
+        if name == "pseudopose":
+            heatmaps = teacher(plain)
+        else:
+            total = torch.zeros(PEOPLE, 17, 8, 8)
+            for mirrored in (False, True):
+                for scale in (0.9, 1.0):
+                    for angle in (-30.0, 0.0, 30.0):
+                        for i in range(PEOPLE):
+                            one = torch.tensor([angle]), torch.tensor([scale]), torch.tensor([mirrored])
+                            there = similarity(*one, task.centre)
+                            maps = teacher(task.move_images(plain[i : i + 1], there))
+                            whole = torch.eye(3)
+                            whole[:2] = there[0]
+                            back = torch.linalg.inv(whole)[None, :2]
+                            maps = task.move_heatmaps(maps, back)
+                            total[i] += maps[0, list(task.skeleton.flip)] if mirrored else maps[0]
+            heatmaps = total / 12
+    points, confidence = decode(heatmaps, 4, "dark", task.sigma)
+    matrix = torch.eye(3)
+    matrix[:2] = task.base[0]
+    inverse = torch.linalg.inv(matrix)
+    in_crop = torch.stack([torch.stack([inverse[:2, :2] @ point + inverse[:2, 2] for point in person]) for person in points])
+    sure = torch.tensor([[float(float(value) >= confident) for value in row] for row in confidence])
+    assert 0 < sure.mean() < 1
+    images, targets, weight = task.labelled(batch.labelled, g)
+    expected = {"supervised": mse(f(images), targets, weight)}
+    images, targets, weight = task.labelled(type(batch.labelled)(batch.unlabelled, in_crop, sure), g)
+    expected["pseudo"] = heatmap_loss(f(images), targets, weight)
+    check(method, batch, expected, nets[:1])
+    before = [value.clone() for value in method.teacher.state_dict().values()]
+    method(batch, draws(8, "step", 0))
+    method.after_step()
+    method.after_epoch()
+    assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.state_dict().values(), strict=True))
+
+
+def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[PoseNet]) -> None:
+    names = {
+        name: (list(made(tiny, name, nets, task).networks), made(tiny, name, nets, task).reported) for name in ("akm", "posedual", "sspcm")
+    }
+    assert names == {
+        "akm": (["net"], "net"),
+        "posedual": (["net1", "net2"], "mean"),
+        "sspcm": (["student", "teacher1", "teacher2"], "student"),
+    }
