@@ -9,7 +9,7 @@ from semipose.archives import unpack, unpacked
 from semipose.errors import InputError
 from semipose.fetch import checksums, fetch
 
-__all__ = ["DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
+__all__ = ["BY_HAND", "DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,22 @@ class RemoteArchive:
 
 
 COCO_HOST = "http://images.cocodataset.org"
+MPII_HOST = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
 DATASETS: dict[str, tuple[RemoteArchive, ...]] = {
     "coco": (
         RemoteArchive(f"{COCO_HOST}/annotations/annotations_trainval2017.zip", "f4bbac642086de4f52a3fdda2de5fa2c"),
         RemoteArchive(f"{COCO_HOST}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80"),
         RemoteArchive(f"{COCO_HOST}/zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2"),
     ),
-    "lsp": (RemoteArchive("http://sam.johnson.io/research/lspet_dataset.zip"),),  # no checksum is published
+    # No checksum is published of the others.
+    "lsp": (RemoteArchive("http://sam.johnson.io/research/lspet_dataset.zip"),),
+    "mpii": (RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1_u12_2.zip"), RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1.tar.gz")),
 }
+BY_HAND = {
+    "aic": "AI Challenger, Human Skeletal System Keypoints Detection (2017), lies behind share links: get its archives "
+    "ai_challenger_keypoint_train_*.zip and ai_challenger_keypoint_validation_*.zip",
+}
+"""Sets that no program can bring, and what the user has to get."""
 
 COCO_LAYOUT = (
     "annotations/person_keypoints_train2017.json",
@@ -41,8 +49,31 @@ COCO_LAYOUT = (
     "train2017/",
     "val2017/",
 )
-LAYOUTS = {"demo": COCO_LAYOUT, "coco": COCO_LAYOUT, "lsp": ("joints.mat", "images/")}
-"""What a data root holds, relative to it; a slash at the end: a folder with images."""
+LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "demo": (COCO_LAYOUT,),
+    "coco": (COCO_LAYOUT,),
+    "lsp": (("joints.mat", "images/"),),
+    "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are named where they are
+        ("annot/train.json", "annot/valid.json", "annot/gt_valid.mat", "images/"),
+        ("annot/train.json", "annot/validation.json", "annot/gt_validation.mat", "images/"),
+        ("annotations/mpii_train.json", "annotations/mpii_val.json", "annotations/mpii_gt_val.mat", "images/"),
+        ("annot/train.json", "annot/valid.json", "images/"),
+        ("annot/train.json", "annot/validation.json", "images/"),
+        ("annotations/mpii_train.json", "annotations/mpii_val.json", "images/"),
+        ("mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", "images/"),
+        ("mpii_human_pose_v1_u12_1.mat", "images/"),
+    ),
+    "aic": (
+        (
+            "ai_challenger_keypoint_train_*/keypoint_train_annotations_*.json",
+            "ai_challenger_keypoint_train_*/keypoint_train_images_*/",
+            "ai_challenger_keypoint_validation_*/keypoint_validation_annotations_*.json",
+            "ai_challenger_keypoint_validation_*/keypoint_validation_images_*/",
+        ),
+    ),
+}
+"""What a data root holds, relative to it: all of one of these, the first that is whole; a slash at the end: a folder with images; a
+star: anything, such as a date."""
 
 
 def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = None, progress: bool = True) -> list[dict[str, Any]]:
@@ -50,9 +81,12 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
 
     known: records of an earlier download by their url; every archive has to be the same file again. Archives gather in
     `root`/archives and are removed once they are unpacked; what was unpacked before is not brought again. At the end
-    the layout is checked. Raises InputError as `fetch`, `unpack` and `check_layout` do, or where `source` has no
-    address.
+    the layout is checked. Of a source in BY_HAND there are no records: what the user has put into `root` is checked.
+    Raises InputError as `fetch`, `unpack` and `check_layout` do, or where `source` has no address.
     """
+    if source in BY_HAND:
+        check_layout(source, root)
+        return []
     if source not in DATASETS:
         raise InputError(f"data.source: {source!r} has no address to download from; choose one of {', '.join(DATASETS)}")
     records = []
@@ -75,27 +109,33 @@ def check_layout(source: str, root: Path) -> None:
     if source not in LAYOUTS:
         raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(LAYOUTS)}")
     root = Path(root)
-    missing = [entry for entry in LAYOUTS[source] if not _is_there(root / entry, entry.endswith("/"))]
-    if missing:
+    lacking = [[entry for entry in layout if not _there(root, entry)] for layout in LAYOUTS[source]]
+    if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
-        raise InputError(
-            f"data.root: {root} {found} {', '.join(missing)} of source {source}; run `dvc repro download` with "
-            f"data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
-        )
+        nearest = min(lacking, key=len)
+        remedy = "run `dvc repro download` with data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
+        if source in BY_HAND:
+            remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
+        raise InputError(f"data.root: {root} {found} {', '.join(nearest)} of source {source}; {remedy}")
 
 
 def describe(source: str, root: Path) -> list[dict[str, Any]]:
     """What a data root of the user's own holds: {"path", "bytes", "sha256"} of each file of the layout, {"path", "files"} of each
-    folder. Annotations that change, or images that are added or go, so give another record."""
+    folder. Annotations that change, or images that are added or go, so give another record. Raises InputError as `check_layout` does."""
+    check_layout(source, root)
+    root = Path(root)
+    layout = next(layout for layout in LAYOUTS[source] if all(_there(root, entry) for entry in layout))
     records: list[dict[str, Any]] = []
-    for entry in LAYOUTS[source]:
-        path = Path(root) / entry
+    for entry in layout:
         if entry.endswith("/"):
-            records.append({"path": entry, "files": sum(1 for _ in path.glob("*.jpg"))})
+            records.append({"path": entry, "files": sum(1 for _ in root.glob(f"{entry}*.jpg"))})
         else:
-            records.append({"path": entry, "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]})
+            records += [
+                {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
+                for path in sorted(root.glob(entry))
+            ]
     return records
 
 
-def _is_there(path: Path, folder: bool) -> bool:
-    return any(path.glob("*.jpg")) if folder else path.is_file()
+def _there(root: Path, entry: str) -> bool:
+    return any(path.is_file() for path in root.glob(f"{entry}*.jpg" if entry.endswith("/") else entry))

@@ -315,10 +315,9 @@ class Params(Section):
         for name in self.sweep.methods:
             if self.method[name].base != name:
                 raise ValueError(f"sweep.methods: {name} is a variant of {self.method[name].base}: ablation.variants is its place")
-            if self.method[name].networks > len(self.model.networks):
-                raise ValueError(
-                    f"sweep.methods: {name} trains {self.method[name].networks} networks, but model.networks names {len(self.model.networks)}"
-                )
+            needed, named = self.method[name].networks, len(self.model.networks)
+            if needed > named:
+                raise ValueError(f"sweep.methods: {name} trains {needed} networks, but model.networks names {named} for the warm-up")
         for name in self.ablation.variants:
             if name == "akm" or self.method[name].base != "akm":
                 raise ValueError(f"ablation.variants: {name} must be an entry of `method` with base: akm (dvc.yaml lists that base)")

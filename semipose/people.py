@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,14 +82,16 @@ class People:
 
     def save(self, path: Path | str) -> None:
         """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
+        if self.head_sizes is not None:
+            arrays["head_sizes"] = self.head_sizes
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 skeleton=np.array(self.skeleton.encode()),
                 images=np.array(self.images, dtype=np.str_),
                 dropped=np.array(json.dumps(self.dropped, sort_keys=True)),
-                **{name: getattr(self, name) for name in ARRAYS},
-                **({} if self.head_sizes is None else {"head_sizes": self.head_sizes}),
+                **arrays,
             )
 
     @staticmethod

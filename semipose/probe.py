@@ -21,8 +21,8 @@ THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """P people: ids [P], masks that they get [P] and share of simple keypoints [P] (NaN where a method has no such thing), the teacher's mean keypoint error [P] (in units of the
-    longer side of the box), and the share of keypoints within 0.1 of it (pck, 0 to 1)."""
+    """P people: ids [P], masks that they get [P] and share of simple keypoints [P] (NaN where a method has no such thing), the
+    teacher's mean keypoint error [P] (in units of the longer side of the box), and the share of keypoints within 0.1 of it (pck)."""
 
     ids: NDArray[np.int64]
     counts: NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semipose.metrics.bootstrap import interval
 from semipose.protocol import protocol_lines, unequal
-from semipose.results import Grid, Key, Run, Score, headline
+from semipose.results import TRAINING, Grid, Key, Run, Score, headline
 
 NOT_RUN = "not run"
 NOTHING = "–"
@@ -177,10 +177,7 @@ def _records(wanted: Mapping[Key, Run | None], reference: str, delta: str, chang
             f"{delta}_low": gain.low,
             f"{delta}_high": gain.high,
         }
-        record |= {
-            name: run.training[name]
-            for name in ("masks", "networks", "reported", "forward_passes", "gflop", "steps", "batch_size", "warmup_steps")
-        }
+        record |= {name: run.training[name] for name in TRAINING}
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
         record |= {name: run.protocol[name] for name in ("input", "trunk", "boxes", "flip_test", "decode", "epoch", "people")}
         records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})

@@ -42,6 +42,7 @@ def record(method: str, labels: str, seed: int, value: float | None, **changed: 
             "batch_size": 32,
             "warmup_steps": 400,
             "networks": 1,
+            "reported": "net",
             "forward_passes": 4.0,
             "gflop": 2012.3,
             "masks": 2.5,

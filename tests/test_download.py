@@ -285,7 +285,7 @@ def test_addresses_and_checksums():
     for remotes in DATASETS.values():
         assert len({remote.name for remote in remotes}) == len(remotes)
         for remote in remotes:
-            assert remote.name.endswith(".zip")
+            assert remote.name.endswith((".zip", ".tar.gz"))
             assert remote.md5 is None or len(bytes.fromhex(remote.md5)) == 16
     assert {remote.name for remote in DATASETS["coco"]} == {
         "train2017.zip",

@@ -49,7 +49,7 @@ def mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def argmax_point(heatmap: Tensor) -> tuple[int, int]:
-    best = max(((float(heatmap[y, x]), -y, -x) for y in range(heatmap.shape[0]) for x in range(heatmap.shape[1])))
+    best = max((float(heatmap[y, x]), -y, -x) for y in range(heatmap.shape[0]) for x in range(heatmap.shape[1]))
     return -best[2], -best[1]
 
 

@@ -46,8 +46,8 @@ def read_annotations(source: Path | dict[str, Any]) -> Annotations:
 
     The category is the only one, or the only one with `keypoints` (joint names; where the file has no names: COCO's
     17). Annotations of other categories are left out. `iscrowd` defaults to 0 and `num_keypoints` is counted where it
-    is missing. Annotation ids are numbered anew from 1, because COCOeval takes a match with id 0 for no match. The
-    source is not changed.
+    is missing; `head_size`, which PCKh alone needs, is kept where there is one. Annotation ids are numbered anew from 1,
+    because COCOeval takes a match with id 0 for no match. The source is not changed.
 
     Raises:
         InputError: names the file, the annotation and the field.
@@ -146,7 +146,14 @@ def _annotation(annotation: dict[str, Any], joints: int, place: str) -> dict[str
         "area": area,
         "iscrowd": 1 if annotation.get("iscrowd", 0) else 0,
         "num_keypoints": _whole(counted | annotation, "num_keypoints", place),
-    }
+    } | ({"head_size": _head_size(annotation, place)} if "head_size" in annotation else {})
+
+
+def _head_size(annotation: dict[str, Any], place: str) -> float | None:
+    size = None if annotation["head_size"] is None else number(annotation, "head_size", place)
+    if size is not None and size <= 0:
+        raise InputError(f"{place}: head_size {size:g}, must be above 0 px, or null where it is not known")
+    return size
 
 
 def is_object(value: Any, place: str) -> None:

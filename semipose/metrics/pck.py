@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from semipose.errors import InputError
-from semipose.metrics.annotations import read_annotations, read_predictions
+from semipose.metrics.annotations import Annotations, read_annotations, read_predictions
 from semipose.skeleton import COCO17
 
 
@@ -104,25 +104,34 @@ def evaluate_pck(annotations: Path | dict[str, Any], predictions: Path | list[di
         InputError: names the file, the index and the field; or the ends of the torso are not among the joints.
     """
     known = read_annotations(annotations)
+    _, truth, visible, points = assigned(known, predictions)
+    sizes = torso_sizes(truth, visible, known.joints, COCO17.torso)
+    return pck(points, truth, visible, sizes, known.joints, threshold, "torso")
+
+
+def assigned(
+    known: Annotations, predictions: Path | list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
+    """The N annotations of people with keypoints, their joints [N, K, 2] px, which of them are annotated [N, K] (0 or 1), and the joints
+    of the result that each person gets, as `evaluate_pck` says, [N, K, 2] px, NaN for none."""
     shape = (-1, len(known.joints), 3)
     people = [person for person in known.dataset["annotations"] if not person["iscrowd"] and person["num_keypoints"] > 0]
-    truth = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)
-    visible = (truth[..., 2] > 0).astype(np.uint8)
+    keypoints = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)
+    truth, visible = keypoints[..., :2], (keypoints[..., 2] > 0).astype(np.uint8)
     results = read_predictions(predictions, known)
     found = np.array([result["keypoints"] for result in results], np.float64).reshape(shape)[..., :2]
-    points = np.full_like(truth[..., :2], np.nan)
+    points = np.full_like(truth, np.nan)
     in_image: dict[int, list[int]] = defaultdict(list)
     for number, result in enumerate(results):
         in_image[result["image_id"]].append(number)
     image_ids = np.array([person["image_id"] for person in people])
     for image_id, candidates in in_image.items():
         there = np.flatnonzero(image_ids == image_id)
-        errors = np.linalg.norm(found[candidates][None] - truth[there][:, None, :, :2], axis=3)  # [people, results, K]
+        errors = np.linalg.norm(found[candidates][None] - truth[there][:, None], axis=3)  # [people, results, K]
         costs = (errors * visible[there][:, None]).sum(2) / visible[there].sum(1).clip(1)[:, None]
         rows, columns = linear_sum_assignment(costs)
         points[there[rows]] = found[np.array(candidates)[columns]]
-    sizes = torso_sizes(truth[..., :2], visible, known.joints, COCO17.torso)
-    return pck(points, truth[..., :2], visible, sizes, known.joints, threshold, "torso")
+    return people, truth, visible, points
 
 
 def _share(found: NDArray[np.floating], total: NDArray[np.floating]) -> NDArray[np.float64]:

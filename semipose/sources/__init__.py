@@ -4,16 +4,19 @@ from pathlib import Path
 
 from semipose.errors import InputError
 from semipose.people import People
+from semipose.sources.aic import read_aic
 from semipose.sources.coco import read_coco
 from semipose.sources.lsp import read_lsp
+from semipose.sources.mpii import read_mpii
 
-SOURCES = ("demo", "coco", "lsp")
+SOURCES = ("demo", "coco", "lsp", "mpii", "aic")
 
 
 def read_people(source: str, root: Path, part: str, validation: int = 0) -> People:
     """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
 
-    validation: for "lsp", whose authors give no split: the last so many people of its file are "val"; else not used.
+    validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
+    "val"; else not used. A set of the user's own is read by `sources.coco.read_custom`.
     Raises InputError where source or part is unknown, or where the files are missing or wrong.
     """
     if source not in SOURCES:
@@ -22,4 +25,8 @@ def read_people(source: str, root: Path, part: str, validation: int = 0) -> Peop
         raise InputError(f"part: {part!r} is unknown; choose train or val")
     if source == "lsp":
         return read_lsp(root, part, validation)
+    if source == "mpii":
+        return read_mpii(root, part, validation)
+    if source == "aic":
+        return read_aic(root, part)
     return read_coco(root, part)  # the demo's people are drawn into COCO's layout

@@ -4,25 +4,21 @@ One person per image. The set has no official split, no boxes and no areas: the 
 person's box is the extent of the visible joints, grown.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.io import loadmat
 
 from semipose.errors import InputError
 from semipose.people import People
 from semipose.skeleton import LSP14
+from semipose.sources.reading import BRING, image_sizes
 
 BOX_MARGIN = 0.1
 """The box grows by this part of the joints' width (height) on each side: joints lie in the body, boxes around it."""
 FEWEST_JOINTS = 2
 """Below that there is no extent, hence no box."""
-HEADER_THREADS = 8
-
-BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
 
 
 def read_lsp(root: Path, part: str, validation: int) -> People:
@@ -50,7 +46,7 @@ def read_lsp(root: Path, part: str, validation: int) -> People:
         ids=numbers,
         image_ids=numbers,
         images=images,
-        sizes=_sizes(root, images),
+        sizes=image_sizes(root, images, "joints.mat"),
         boxes=boxes[keep].astype(np.float32),
         areas=np.prod(boxes[keep, 2:], axis=1).astype(np.float32),
         points=points[keep].astype(np.float32),
@@ -100,19 +96,3 @@ def _boxes(points: NDArray[np.float64], visible: NDArray[np.bool_]) -> NDArray[n
     far = np.where(seen, np.where(visible[..., None], points, -np.inf).max(axis=1), 0)
     extent = far - near
     return np.hstack([near - BOX_MARGIN * extent, (1 + 2 * BOX_MARGIN) * extent])
-
-
-def _sizes(root: Path, images: list[str]) -> NDArray[np.int64]:
-    """[N, 2] width and height (px) from the images' headers."""
-
-    def size(image: str) -> tuple[int, int]:
-        try:
-            with Image.open(root / image) as header:
-                return header.size
-        except FileNotFoundError as error:
-            raise InputError(f"{root / image}: not there, but joints.mat has its person; {BRING}") from error
-        except (OSError, Image.DecompressionBombError):
-            return 0, 0
-
-    with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        return np.array(list(pool.map(size, images)), dtype=np.int64).reshape(-1, 2)
