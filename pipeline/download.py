@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stage
-from semipose.download import check_layout, describe, download
+from semipose.download import describe, describe_file, download
 from semipose.files import replacing
+from semipose.params import Custom
 from semipose.sources.demo import draw_set
 
 MANIFEST = Path("data/manifest.json")
@@ -25,20 +26,34 @@ def bring() -> None:
             counts = {"train": data.demo.train_images, "val": data.demo.val_images}
             draw_set(DRAWN, counts, data.demo.seed, processes=this.params.machine.workers)
             root = str(DRAWN)
-        elif data.root is not None:
-            root = str(this.root / data.root)
-            check_layout(data.source, Path(root))
-            files = describe(data.source, Path(root))
         else:
-            root = str(this.root / "data" / data.source)
-            files = download(data.source, Path(root), known)
-            with replacing(remembered) as temporary:
-                temporary.write_text(json.dumps(known | {file["url"]: file for file in files}), encoding="utf-8")
-        manifest = {"source": data.source, "root": root, "files": files}
+            root, files = _bring(data.source, data.root, this.root, known, data.custom)
+        manifest: dict[str, Any] = {"source": data.source, "root": root, "files": files}
+        if data.detections:
+            files.append(describe_file(this.root / data.detections.file, "data.detections.file"))
+        if data.unlabelled:
+            other, more = _bring(data.unlabelled.source, data.unlabelled.root, this.root, known)
+            if data.unlabelled.detections:
+                more.append(describe_file(this.root / data.unlabelled.detections.file, "data.unlabelled.detections.file"))
+            manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more}
+        with replacing(remembered) as temporary:
+            temporary.write_text(json.dumps(known), encoding="utf-8")
         with replacing(MANIFEST) as temporary:
             temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         tracker.file("manifest.json", MANIFEST)
         print(f"{data.source}: {root}")
+
+
+def _bring(
+    source: str, root: str | None, repo: Path, known: dict[str, dict[str, Any]], custom: Custom | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Root and files of a set: the user's own folder, described, or what is downloaded, which `known` then remembers by its address."""
+    if root is not None:
+        return str(repo / root), describe(source, repo / root, custom)
+    folder = repo / "data" / source
+    files = download(source, folder, known)
+    known |= {file["url"]: file for file in files}
+    return str(folder), files
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
         val = CropPack.open(Path("data/packs/val"))
+        detected = CropPack.open(Path("data/packs/val_detected")) if p.evaluate.boxes == "detector" else None
         net, card = load_network(folder / "weights.safetensors")
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
@@ -32,9 +33,10 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         for path in sorted((folder / "others").glob("*.safetensors")):
             other, its_card = load_network(path)
             nets[its_card["network"]] = other.to(fabric.device)
-        each = {name: evaluate(net, task, val, truth, p.evaluate) for name, net in nets.items()}
+        each = {name: evaluate(net, task, val, truth, p.evaluate, detected) for name, net in nets.items()}
         if len(nets) > 1:
-            each |= {"mean": mean(list(each.values())), "ensemble": evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate)}
+            together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected)
+            each |= {"mean": mean(list(each.values())), "ensemble": together}
         found, metric = each[card["training"]["reported"]], headline(p.evaluate)
 
         _write(folder / "predictions.json", json.dumps(found.results))
@@ -81,7 +83,7 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
         "protocol": {
             "metric": p.evaluate.metric,
             "headline": headline(p.evaluate),
-            "boxes": "ground truth",
+            "boxes": p.evaluate.boxes.replace("_", " "),
             "flip_test": p.evaluate.flip_test,
             "decode": p.evaluate.decode,
             "epoch": "last",

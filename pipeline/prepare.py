@@ -8,7 +8,13 @@ from pipeline import stage
 from semipose.crops import write_pack
 from semipose.files import replacing
 from semipose.ground_truth import ground_truth
+from semipose.params import Unlabelled
+from semipose.people import People
+from semipose.skeleton import Skeleton
 from semipose.sources import read_people
+from semipose.sources.aic import read_aic
+from semipose.sources.detections import read_detections
+from semipose.sources.reading import read_json
 
 PACKS = Path("data/packs")
 
@@ -17,17 +23,30 @@ def prepare() -> None:
     with stage.opened("prepare", "prepare", {}) as (this, tracker):
         p = this.params
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
-        source, root, crop = manifest["source"], Path(manifest["root"]), p.data.crop
-        for part in ("train", "val"):
-            people = read_people(source, root, part, p.data.validation_people)
+        source, root = manifest["source"], Path(manifest["root"])
+        train, val = (read_people(source, root, part, p.data.validation_people, p.data.custom) for part in ("train", "val"))
+        truth = ground_truth(source, root, "val", val, p.data.custom)
+        packs = {"train": (train, root), "val": (val, root)}
+        if p.data.unlabelled:
+            other = Path(manifest["unlabelled"]["root"])
+            packs["unlabelled"] = (_unlabelled(p.data.unlabelled, other, this.root, train.skeleton), other)
+        if p.data.detections:
+            folder, boxes = Path(val.images[0]).parent.as_posix(), p.data.detections
+            packs["val_detected"] = (
+                read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score),
+                root,
+            )
+        for part in ("unlabelled", "val_detected"):  # DVC wants every output to be there
+            (PACKS / part).mkdir(parents=True, exist_ok=True)
+        for part, (people, where) in packs.items():
             started = time.monotonic()
             summary = write_pack(
                 people,
-                root,
+                where,
                 PACKS / part,
-                size=crop.size,
-                padding=crop.padding,
-                extent=crop.extent,
+                size=p.data.crop.size,
+                padding=p.data.crop.padding,
+                extent=p.data.crop.extent,
                 aspect=p.model.width / p.model.height,
                 max_broken=p.data.max_broken,
                 processes=p.machine.workers,
@@ -36,9 +55,17 @@ def prepare() -> None:
             dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
-            tracker.dataset(part, part, str(root), summary["digest"][:32], people=summary["count"])
+            tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
         with replacing(PACKS / "val.json") as temporary:
-            temporary.write_text(json.dumps(ground_truth(source, root, "val", people)), encoding="utf-8")
+            temporary.write_text(json.dumps(truth), encoding="utf-8")
+
+
+def _unlabelled(p: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> People:
+    """People of another set, of whom training sees the crops alone."""
+    if p.detections is None:
+        return read_aic(root, "train", labelled=False)
+    images = read_json(root / "annotations" / "image_info_unlabeled2017.json")["images"]
+    return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score)
 
 
 if __name__ == "__main__":

@@ -40,13 +40,14 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         fabric = launch(p.machine, p.train.precision)
         pack, val = CropPack.open(Path("data/packs/train")), CropPack.open(Path("data/packs/val"))
         split = read_split(Path("data/split") / f"{labels}.json", pack.people)
-        for context, positions in {"labelled": split.labelled, "unlabelled": split.unlabelled}.items():
-            tracker.dataset(context, context, f"data/split/{labels}.json", pack.digest[:32], people=len(positions))
+        other, unlabelled = (pack, split.unlabelled) if p.data.unlabelled is None else _everybody(Path("data/packs/unlabelled"))
+        tracker.dataset("labelled", "labelled", f"data/split/{labels}.json", pack.digest[:32], people=len(split.labelled))
+        tracker.dataset("unlabelled", "unlabelled", f"data/split/{labels}.json", other.digest[:32], people=len(unlabelled))
         task = task_of(p, pack, fabric.device)
         warm = Path("warmups") / f"{p.data.source}-{labels}-s{seed}"
         method = build(_warmed_up(p, warm, p.method[method_name].networks), p.method[method_name], task)
-        batches = Batches(pack, split.labelled, split.unlabelled, p.train.batch_size, stream(int(seed), "train", 0))
-        observe = Observer(task, pack, val, split.unlabelled, p.train)
+        batches = Batches(pack, split.labelled, unlabelled, p.train.batch_size, stream(int(seed), "train", 0), other)
+        observe = Observer(task, other, val, unlabelled, p.train)
         rows = fit(
             method,
             batches,
@@ -70,7 +71,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             "warmup_steps": p.steps("warmup", labels),
             "batch_size": p.train.batch_size,
             "labelled": len(split.labelled),
-            "unlabelled": len(split.unlabelled),
+            "unlabelled": len(unlabelled),
             "networks": len(method.networks),
             "reported": method.reported,
             **method.passes,
@@ -83,7 +84,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             alone = net is method.net
             save_network(net, folder / ("weights.safetensors" if alone else f"others/{name}.safetensors"), card | {"network": name})
         views = Path("reports/views") / f"{p.data.source}-{cell}"
-        for picture, image in training_views(method, task, pack, split.unlabelled, observe.probe).items():
+        for picture, image in training_views(method, task, other, unlabelled, observe.probe).items():
             with replacing(views / f"{picture}.jpg") as temporary:
                 image.save(temporary, "JPEG", quality=88)
             tracker.picture(f"views/{picture}.jpg", views / f"{picture}.jpg")
@@ -114,6 +115,11 @@ class Observer:
         chosen = self.unlabelled[np.linspace(0, len(self.unlabelled) - 1, min(PROBED, len(self.unlabelled))).astype(int)]
         self.probe = probe(method, self.task, self.pack, chosen, self.p.batch_size, next(method.parameters()).device)
         return row | (self.probe.row() if self.probe else {})
+
+
+def _everybody(folder: Path) -> tuple[CropPack, NDArray[np.int64]]:
+    pack = CropPack.open(folder)
+    return pack, np.arange(len(pack))
 
 
 def _warmed_up(p: Params, folder: Path, count: int) -> list[PoseNet]:

@@ -36,9 +36,10 @@ class Batches:
 
     pack: CropPack
     labelled: NDArray[np.int64]  # positions in the pack
-    unlabelled: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]  # positions in the pack, or in `unlabelled_pack`
     batch_size: int
     seed: int
+    unlabelled_pack: CropPack | None = None
 
     @property
     def per_epoch(self) -> int:
@@ -46,7 +47,7 @@ class Batches:
         return max(1, len(self.unlabelled) // self.batch_size)
 
     def positions(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Positions in the pack of the step's labelled and unlabelled people."""
+        """Positions in their packs of the step's labelled and unlabelled people."""
         epoch, within = divmod(step, self.per_epoch)
         order = np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled)
         # A pool smaller than a batch is gone through again within the batch.
@@ -58,4 +59,4 @@ class Batches:
         labelled, unlabelled = self.positions(step)
         points, visible = self.pack.points(labelled)
         taught = Labelled(self.pack.images(labelled).to(device), points.to(device), visible.to(device))
-        return Batch(step, taught, self.pack.images(unlabelled).to(device))
+        return Batch(step, taught, (self.unlabelled_pack or self.pack).images(unlabelled).to(device))

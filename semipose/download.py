@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from semipose.archives import unpack, unpacked
 from semipose.errors import InputError
 from semipose.fetch import checksums, fetch
+
+if TYPE_CHECKING:
+    from semipose.params import Custom
 
 __all__ = ["BY_HAND", "DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
 
@@ -33,6 +36,10 @@ DATASETS: dict[str, tuple[RemoteArchive, ...]] = {
         RemoteArchive(f"{COCO_HOST}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80"),
         RemoteArchive(f"{COCO_HOST}/zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2"),
     ),
+    "unlabeled2017": (
+        RemoteArchive(f"{COCO_HOST}/annotations/image_info_unlabeled2017.zip"),
+        RemoteArchive(f"{COCO_HOST}/zips/unlabeled2017.zip"),
+    ),
     # No checksum is published of the others.
     "lsp": (RemoteArchive("http://sam.johnson.io/research/lspet_dataset.zip"),),
     "mpii": (RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1_u12_2.zip"), RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1.tar.gz")),
@@ -52,6 +59,7 @@ COCO_LAYOUT = (
 LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "demo": (COCO_LAYOUT,),
     "coco": (COCO_LAYOUT,),
+    "unlabeled2017": (("annotations/image_info_unlabeled2017.json", "unlabeled2017/"),),
     "lsp": (("joints.mat", "images/"),),
     "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are named where they are
         ("annot/train.json", "annot/valid.json", "annot/gt_valid.mat", "images/"),
@@ -104,31 +112,40 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
     return records
 
 
-def check_layout(source: str, root: Path) -> None:
-    """Raise one InputError that names all that the data root lacks, and what brings it."""
+def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...], ...]:
+    """What a data root of this source may hold. Raises InputError for an unknown source."""
+    if custom is not None:
+        return ((custom.train.annotations, custom.val.annotations, f"{custom.train.images}/", f"{custom.val.images}/"),)
     if source not in LAYOUTS:
         raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[source]
+
+
+def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
+    """Raise one InputError that names all that the data root lacks, and what brings it."""
     root = Path(root)
-    lacking = [[entry for entry in layout if not _there(root, entry)] for layout in LAYOUTS[source]]
+    lacking = [[entry for entry in layout if not _there(root, entry)] for layout in layouts(source, custom)]
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
         nearest = min(lacking, key=len)
         remedy = "run `dvc repro download` with data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
+        if custom is not None:
+            remedy = "data.custom in params.yaml says where they are, relative to data.root"
         if source in BY_HAND:
             remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
         raise InputError(f"data.root: {root} {found} {', '.join(nearest)} of source {source}; {remedy}")
 
 
-def describe(source: str, root: Path) -> list[dict[str, Any]]:
+def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[dict[str, Any]]:
     """What a data root of the user's own holds: {"path", "bytes", "sha256"} of each file of the layout, {"path", "files"} of each
     folder. Annotations that change, or images that are added or go, so give another record. Raises InputError as `check_layout` does."""
-    check_layout(source, root)
+    check_layout(source, root, custom)
     root = Path(root)
-    layout = next(layout for layout in LAYOUTS[source] if all(_there(root, entry) for entry in layout))
+    layout = next(layout for layout in layouts(source, custom) if all(_there(root, entry) for entry in layout))
     records: list[dict[str, Any]] = []
     for entry in layout:
         if entry.endswith("/"):
-            records.append({"path": entry, "files": sum(1 for _ in root.glob(f"{entry}*.jpg"))})
+            records.append({"path": entry, "files": sum(1 for path in root.glob(f"{entry}*") if path.is_file())})
         else:
             records += [
                 {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
@@ -137,5 +154,12 @@ def describe(source: str, root: Path) -> list[dict[str, Any]]:
     return records
 
 
+def describe_file(path: Path, needed_by: str) -> dict[str, Any]:
+    """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
+    if not path.is_file():
+        raise InputError(f"{needed_by}: {path} is not there; give the path of a JSON in the layout of COCO's detection results, or null")
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
+
+
 def _there(root: Path, entry: str) -> bool:
-    return any(path.is_file() for path in root.glob(f"{entry}*.jpg" if entry.endswith("/") else entry))
+    return any(path.is_file() for path in root.glob(f"{entry}*" if entry.endswith("/") else entry))

@@ -11,8 +11,10 @@ from torch import nn
 from semipose.crops import CropPack
 from semipose.ground_truth import annotations_of
 from semipose.metrics.bootstrap import Measure, interval, intervals, resampled
+from semipose.metrics.nms import oks_nms
 from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
+from semipose.metrics.pckh import pckh
 from semipose.people import People
 from semipose.predict import Predictions, predict_pack, to_results
 
@@ -43,7 +45,7 @@ class Evaluation:
 
 def headline(p: "Evaluate") -> str:
     """The name of the metric that tables show."""
-    return "AP" if p.metric == "oks" else f"PCK@{p.pck_threshold:g} {p.pck_reference}"
+    return {"oks": "AP", "pck": f"PCK@{p.pck_threshold:g} {p.pck_reference}", "pckh": "PCKh@0.5"}[p.metric]
 
 
 def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
@@ -54,18 +56,21 @@ def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np
     found = predict_pack(net, pack, positions, (task.height, task.width), False, "quarter", batch_size, device)
     if people.skeleton.sigmas:
         return {"val/AP": 100 * evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)["AP"]}
-    values = _hits(people, found, 0.2, "torso").values()
+    values = _hits(people, found, "pck", 0.2, "torso").values()
     return {"val/PCK@0.2 torso": 100 * values["PCK@0.2 torso"]}
 
 
-def evaluate(net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str, Any], p: "Evaluate") -> Evaluation:
+def evaluate(
+    net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str, Any], p: "Evaluate", detected: CropPack | None = None
+) -> Evaluation:
     """All figures of a network on a validation pack. `annotations`: the data set's own, in COCO's layout, crowds and people without
-    keypoints among them, because pycocotools ignores results on those instead of counting them as wrong."""
+    keypoints among them, because pycocotools ignores results on those instead of counting them as wrong. `detected`: a pack of a
+    detector's boxes; AP and AR are then of the poses in those, while joints and single people stay measured in annotated boxes."""
     people = pack.people
     device = next(net.parameters()).device
     size = task.height, task.width
     found = predict_pack(net, pack, np.arange(len(people)), size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
-    results = to_results(found, people.image_ids)
+    results = to_results(found, people.image_ids) if detected is None else detected_results(net, task, detected, p)
     generator = np.random.default_rng(0)
     if p.metric == "oks":
         matches = match(annotations, results, people.skeleton.sigmas)
@@ -74,11 +79,28 @@ def evaluate(net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str
         hits = joint_hits(found.points, people.points, people.visibility, people.areas, people.skeleton)
         scores = person_oks(found.points, people.points, people.visibility, people.areas, people.skeleton.sigmas)
     else:
-        hits = _hits(people, found, p.pck_threshold, p.pck_reference)
+        hits = _hits(people, found, p.metric, p.pck_threshold, p.pck_reference)
         drawn, measures, scores = {}, {}, hits.per_person()
     drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
     measures |= intervals(hits.metrics, len(people), drawn_hits)
     return Evaluation(measures, drawn | drawn_hits, scores, results, found)
+
+
+def detected_results(net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate") -> list[dict[str, Any]]:
+    """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
+    non-maximum suppression leaves (methods.md 1.11). Its area is that of the padded box."""
+    people, size = detected.people, (task.height, task.width)
+    device = next(net.parameters()).device
+    found = predict_pack(net, detected, np.arange(len(people)), size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
+    results = to_results(found, people.image_ids, people.scores)
+    scores = np.array([result["score"] for result in results])
+    width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
+    areas = width**2 / detected.aspect
+    kept: list[int] = []
+    for image in np.unique(people.image_ids):
+        there = np.flatnonzero(people.image_ids == image)
+        kept += there[oks_nms(found.points[there], scores[there], areas[there], people.skeleton.sigmas, p.nms_oks)].tolist()
+    return [results[number] for number in sorted(kept)]
 
 
 def mean(found: Sequence[Evaluation]) -> Evaluation:
@@ -93,8 +115,10 @@ def mean(found: Sequence[Evaluation]) -> Evaluation:
     return replace(first, measures=measures, drawn=drawn)
 
 
-def _hits(people: People, found: Predictions, threshold: float, reference: str) -> Hits:
+def _hits(people: People, found: Predictions, metric: str, threshold: float, reference: str) -> Hits:
     skeleton = people.skeleton
+    if metric == "pckh":
+        return pckh(found.points, people.points, people.visibility, people.head_sizes, skeleton.joints)
     if reference == "torso":
         sizes = torso_sizes(people.points, people.visibility, skeleton.joints, skeleton.torso)
     else:

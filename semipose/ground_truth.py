@@ -2,17 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semipose.people import People
 from semipose.sources.coco import find_category
 
+if TYPE_CHECKING:
+    from semipose.params import Custom
 
-def ground_truth(source: str, root: Path, part: str, people: People) -> dict[str, Any]:
+
+def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
     """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
     those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
+    if custom is not None:
+        return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, custom.category)
     if source not in ("coco", "demo"):
         return annotations_of(people)
     whole = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text(encoding="utf-8"))

@@ -41,18 +41,60 @@ class Crop(Section):
     extent: Annotated[float, Field(ge=1)]
 
 
-class Data(Section):
-    source: Literal["demo", "coco", "lsp"]
+class Part(Section):
+    annotations: str
+    images: str
+
+
+class Custom(Section):
+    """A COCO-format set of the user's own; paths are relative to data.root."""
+
+    train: Part
+    val: Part
+    category: str | None
+    pairs: list[list[str]] | None
+    sigmas: list[Ratio] | None
+    torso: Annotated[list[str], Field(min_length=2, max_length=2)] | None
+
+
+class Detections(Section):
+    """A detector's boxes: a JSON in the layout of COCO's detection results."""
+
+    file: str
+    score: Share
+
+
+class Unlabelled(Section):
+    """People of another set than data.source, without labels: COCO's unlabeled2017 in a detector's boxes, or AI Challenger."""
+
+    source: Literal["unlabeled2017", "aic"]
     root: str | None
+    detections: Detections | None
+
+    @model_validator(mode="after")
+    def _has_its_boxes(self) -> "Unlabelled":
+        if (self.source == "unlabeled2017") != (self.detections is not None):
+            raise ValueError("data.unlabelled.detections must name the boxes of unlabeled2017, and be null for aic, which has its own")
+        return self
+
+
+class Data(Section):
+    source: Literal["demo", "coco", "lsp", "mpii", "aic", "custom"]
+    root: str | None
+    custom: Custom | None
+    unlabelled: Unlabelled | None
+    detections: Detections | None
     validation_people: Positive
     max_broken: Count
     demo: DemoData
     crop: Crop
 
     @model_validator(mode="after")
-    def _drawn_data_has_no_root(self) -> "Data":
+    def _source_has_what_it_needs(self) -> "Data":
         if self.source == "demo" and self.root is not None:
             raise ValueError("data.root must be null for data.source: demo, whose images the project draws")
+        if self.source == "custom" and (self.root is None or self.custom is None):
+            raise ValueError("data.root and data.custom must say where a set of your own lies for data.source: custom (docs/own-data.md)")
         return self
 
 
@@ -247,7 +289,9 @@ Method = Annotated[
 
 
 class Evaluate(Section):
-    metric: Literal["oks", "pck"]
+    boxes: Literal["ground_truth", "detector"]
+    nms_oks: Share
+    metric: Literal["oks", "pck", "pckh"]
     pck_threshold: Ratio
     pck_reference: Literal["torso", "box"]
     decode: Literal["quarter", "dark"]
@@ -298,6 +342,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
+        if self.evaluate.boxes == "detector" and (self.data.detections is None or self.evaluate.metric != "oks"):
+            raise ValueError("evaluate.boxes: detector needs data.detections (a detector's boxes of the validation images) and metric: oks")
         for key, names in {"sweep.methods": self.sweep.methods, "ablation.variants": self.ablation.variants}.items():
             _known(key, names, self.method, "method")
         for key, names in {"sweep.labels": self.sweep.labels, "ablation.labels": self.ablation.labels}.items():

@@ -21,6 +21,7 @@ ARRAYS = {
     "points": np.float32,
     "visibility": np.uint8,
 }
+OPTIONAL = ("head_sizes", "scores")  # [N], or None where the data set has no such thing
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,8 @@ class People:
     sizes [N, 2]: width and height of the image (px). boxes [N, 4]: xywh (px). areas [N]: area of the person as OKS
     takes it (px^2): COCO's segment area, else the box area. points [N, K, 2]: x, y (px; integer = pixel centre).
     visibility [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible. dropped: people left out, by reason.
-    head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head.
+    head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head. scores [N]: a detector's
+    confidence in the box; None where boxes were drawn by hand.
     Raises ValueError where the arrays do not belong together.
     """
 
@@ -46,6 +48,7 @@ class People:
     visibility: NDArray[np.uint8]
     dropped: dict[str, int] = field(default_factory=dict)
     head_sizes: NDArray[np.float32] | None = None
+    scores: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count, joints = len(self.images), len(self.skeleton.joints)
@@ -61,11 +64,12 @@ class People:
             if array.shape != expected:
                 raise ValueError(f"People.{name} has shape {array.shape}, expected {expected} for {count} images")
             object.__setattr__(self, name, array.astype(dtype, copy=False))
-        if self.head_sizes is not None:
-            heads = np.asarray(self.head_sizes, np.float32)
-            if heads.shape != (count,):
-                raise ValueError(f"People.head_sizes has shape {heads.shape}, expected {(count,)} for {count} images")
-            object.__setattr__(self, "head_sizes", heads)
+        for name in OPTIONAL:
+            if getattr(self, name) is not None:
+                array = np.asarray(getattr(self, name), np.float32)
+                if array.shape != (count,):
+                    raise ValueError(f"People.{name} has shape {array.shape}, expected {(count,)} for {count} images")
+                object.__setattr__(self, name, array)
         if len(np.unique(self.ids)) != count:
             raise ValueError("People.ids are not unique")
 
@@ -77,8 +81,8 @@ class People:
         index = np.asarray(positions)
         chosen = np.arange(len(self))[index if index.size else index.astype(np.int64)]  # an empty list is one of floats
         arrays = {name: getattr(self, name)[chosen] for name in ARRAYS}
-        heads = None if self.head_sizes is None else self.head_sizes[chosen]
-        return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), head_sizes=heads, **arrays)
+        arrays |= {name: getattr(self, name)[chosen] for name in OPTIONAL if getattr(self, name) is not None}
+        return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), **arrays)
 
     def save(self, path: Path | str) -> None:
         """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
@@ -104,8 +108,7 @@ class People:
                     skeleton=decode(str(table["skeleton"])),
                     images=table["images"].tolist(),
                     dropped=json.loads(str(table["dropped"])),
-                    head_sizes=table["head_sizes"] if "head_sizes" in table.files else None,
-                    **{name: table[name] for name in ARRAYS},
+                    **{name: table[name] for name in (*ARRAYS, *(set(OPTIONAL) & set(table.files)))},
                 )
         except FileNotFoundError as error:
             raise InputError(f"{path}: there is no people table here; {remedy}") from error

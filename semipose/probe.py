@@ -42,8 +42,11 @@ class Probe:
 def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
     """Ask the method for pseudo-labels on weak views (always the same draws) of these people and compare them with the truth.
 
-    Works on a copy, because a teacher in batch-norm train mode would move the running statistics. None where nobody teaches.
+    Works on a copy, because a teacher in batch-norm train mode would move the running statistics. None where nobody teaches, or
+    nothing is known of these people (a detector's boxes, another skeleton).
     """
+    if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
+        return None
     teacher = copy.deepcopy(method)
     counts, simple, errors, right = [], [], [], []
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):

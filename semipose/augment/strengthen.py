@@ -28,7 +28,8 @@ def apply(images: Tensor, points: Tensor, path: "Path", p: "Augment", generator:
 def one(name: "Strengthening", images: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
     """One strengthening, with the numbers of ``augment.strengthen`` and the traps of ``augment.traps``."""
     much, traps = p.strengthen, p.traps
-    channels, clamp = CHANNELS if traps.channels else None, "peers" if traps.clamp else "frame"
+    channels = CHANNELS if traps.channels else None
+    clamp: masking.Clamp = "peers" if traps.clamp else "frame"
     match name:
         case "joint_cutout":
             counts = torch.full((len(images),), much.joint_cutout, device=images.device)
@@ -51,5 +52,5 @@ def one(name: "Strengthening", images: Tensor, points: Tensor, p: "Augment", gen
             return normalise(colour.trivial_augment(denormalise(images), generator))
         case "yoco":
             law, plain = much.rand_augment, denormalise(images)
-            halves = (colour.rand_augment(plain, law.operations, law.magnitude, generator) for _ in range(2))
-            return normalise(yoco(*halves, generator))
+            first, second = (colour.rand_augment(plain, law.operations, law.magnitude, generator) for _ in range(2))
+            return normalise(yoco(first, second, generator))

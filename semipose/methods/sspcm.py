@@ -47,7 +47,10 @@ class SSPCM(Method):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
         self.net, self.first, self.second = nets  # C, A, B
-        self.previous = torch.nn.ModuleList(copy.deepcopy(net).requires_grad_(False) for net in (self.first, self.second))  # A', B'
+        self.previous_first, self.previous_second = (
+            copy.deepcopy(net).requires_grad_(False) for net in (self.first, self.second)
+        )  # A', B'
+        self.epochs: Tensor
         self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
         self.p, self.task = params, task
         self.passes = {"gradient": 6, "no_gradient": 4}
@@ -79,13 +82,13 @@ class SSPCM(Method):
         """E; in the first epoch there is no previous one, and it is half the sum of a and b."""
         if int(self.epochs) == 0:
             return 0.5 * (a + b)
-        return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in self.previous))
+        return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in (self.previous_first, self.previous_second)))
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
         a, b = (teach(net, weak, self.p.teacher_bn) for net in (self.first, self.second))
         return self.corrected(weak, a, b)
 
     def after_epoch(self) -> None:
-        for previous, net in zip(self.previous, (self.first, self.second), strict=True):
-            previous.load_state_dict(net.state_dict())
+        self.previous_first.load_state_dict(self.first.state_dict())
+        self.previous_second.load_state_dict(self.second.state_dict())
         self.epochs += 1

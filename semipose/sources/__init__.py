@@ -1,22 +1,26 @@
 """Where people come from: data sets as users have them, and people that the project draws itself."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semipose.errors import InputError
 from semipose.people import People
 from semipose.sources.aic import read_aic
-from semipose.sources.coco import read_coco
+from semipose.sources.coco import read_coco, read_custom
 from semipose.sources.lsp import read_lsp
 from semipose.sources.mpii import read_mpii
 
-SOURCES = ("demo", "coco", "lsp", "mpii", "aic")
+if TYPE_CHECKING:
+    from semipose.params import Custom
+
+SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "custom")
 
 
-def read_people(source: str, root: Path, part: str, validation: int = 0) -> People:
+def read_people(source: str, root: Path, part: str, validation: int = 0, custom: "Custom | None" = None) -> People:
     """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
 
     validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
-    "val"; else not used. A set of the user's own is read by `sources.coco.read_custom`.
+    "val"; else not used. custom: for "custom", where and what the set of the user's own is.
     Raises InputError where source or part is unknown, or where the files are missing or wrong.
     """
     if source not in SOURCES:
@@ -29,4 +33,7 @@ def read_people(source: str, root: Path, part: str, validation: int = 0) -> Peop
         return read_mpii(root, part, validation)
     if source == "aic":
         return read_aic(root, part)
+    if custom is not None:
+        where = custom.train if part == "train" else custom.val
+        return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso)
     return read_coco(root, part)  # the demo's people are drawn into COCO's layout
