@@ -30,9 +30,8 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
         nets = {card["network"]: net.to(fabric.device)}
-        for path in sorted((folder / "others").glob("*.safetensors")):
-            other, its_card = load_network(path)
-            nets[its_card["network"]] = other.to(fabric.device)
+        for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
+            nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(fabric.device)
         each = {name: evaluate(net, task, val, truth, p.evaluate, detected) for name, net in nets.items()}
         if len(nets) > 1:
             together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected)

@@ -36,8 +36,9 @@ def prepare() -> None:
                 read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score),
                 root,
             )
-        for part in ("unlabelled", "val_detected"):  # DVC wants every output to be there
-            (PACKS / part).mkdir(parents=True, exist_ok=True)
+        for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
+            with replacing(PACKS / part / "nobody") as temporary:
+                temporary.write_text(f"params.yaml names nobody for the pack {part}\n", encoding="utf-8")
         for part, (people, where) in packs.items():
             started = time.monotonic()
             summary = write_pack(

@@ -63,7 +63,6 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         )
 
         folder = Path("runs") / f"{p.data.source}-{cell}"
-        (folder / "others").mkdir(parents=True, exist_ok=True)
         _write_rows(folder / "history.csv", rows)
         _write_masks(folder / "masks.csv", observe.probe)
         training = {
@@ -81,8 +80,10 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, training=training)
         card["method"] = p.method[method_name].model_dump(mode="json")
         for name, net in method.networks.items():
-            alone = net is method.net
-            save_network(net, folder / ("weights.safetensors" if alone else f"others/{name}.safetensors"), card | {"network": name})
+            path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
+            save_network(net, path, card | {"network": name})
+        with replacing(folder / "networks" / "names.json") as temporary:
+            temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
         views = Path("reports/views") / f"{p.data.source}-{cell}"
         for picture, image in training_views(method, task, other, unlabelled, observe.probe).items():
             with replacing(views / f"{picture}.jpg") as temporary:

@@ -86,9 +86,7 @@ class People:
 
     def save(self, path: Path | str) -> None:
         """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
-        if self.head_sizes is not None:
-            arrays["head_sizes"] = self.head_sizes
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL) if getattr(self, name) is not None}
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,

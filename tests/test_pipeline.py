@@ -39,9 +39,13 @@ def copy_of_the_project(target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy in which `dvc repro` went through with the preset `smoke`; its results are committed."""
+    """A copy in which `dvc repro` went through with the preset `smoke` and a method of two networks; its results are committed."""
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
     run(folder, sys.executable, "-m", "pipeline.use", "smoke")
+    params = (folder / "params.yaml").read_text()
+    params = params.replace("\n    - net\n", "\n    - net\n    - second\n").replace("\n    - akm\n", "\n    - akm\n    - posedual\n")
+    (folder / "params.yaml").write_text(params)
+    run(folder, "git", "commit", "-qam", "two networks")
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "results")
@@ -52,7 +56,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_there(project: Path) -> None:
     with (project / "reports/results.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["method"] for row in rows} == {"supervised", "akm", "akm_no_mixup"}
+    assert {row["method"] for row in rows} == {"supervised", "akm", "posedual", "akm_no_mixup"}
+    assert {f"{which}/AP" for which in ("net1", "net2", "mean", "ensemble")} <= {row["metric"] for row in rows}
     assert {"AP", "AR", "joint/left_ankle"} <= {row["metric"] for row in rows}
     for table in ("main", "ablation"):
         for ending in ("md", "csv", "tex"):
