@@ -17,8 +17,8 @@ BASE = "akm"
 Differs = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
 
 
-def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, differs: Differs) -> None:
-    """Write `reports/` from `reports/runs/`; `differs` is what each variant changes.
+def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs) -> None:
+    """Write `reports/` from `reports/runs/`; `bases` is what each variant is one of, `differs` what it changes.
 
     Raises InputError for a file that is broken or does not belong where it lies.
     """
@@ -28,15 +28,19 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, diffe
     headline(runs.values())
     write_results(reports / "results.csv", runs.values())
     tables = [main_table(trained, sweep)]
-    tables += [ablation_table(runs, ablation, BASE, differs)] if ablation.methods else []
+    for base in dict.fromkeys(bases.values()):
+        variants = tuple(name for name in ablation.methods if bases[name] == base)
+        tables.append(ablation_table(runs, replace(ablation, methods=variants), base, differs))
     for table in tables:
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
             _write(reports / "tables" / f"{table.name}.{ending}", text)
-    figures = _draw(root, runs, sweep, ablation, differs) + _people(reports, runs, sweep)
+    figures = _draw(root, runs, sweep, ablation, bases, differs) + _people(reports, runs, sweep)
     _write(reports / "index.html", page(title, tables, figures, list(runs.values())))
 
 
-def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, differs: Differs) -> list[tuple[str, str, bytes]]:
+def _draw(
+    root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs
+) -> list[tuple[str, str, bytes]]:
     """Save what can be drawn, and return caption, alternative text and PNG of each."""
     from semipose import curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
@@ -44,9 +48,9 @@ def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, diff
     metric = headline(runs.values())
     trained = {key: run for key, run in runs.items() if run.stage == sweep.stage}
     histories = _columns(root, runs, "history.csv")
-    control = [name for name in ablation.methods if differs[name] == {"masking": "shuffled"}]
+    control = [name for name in ablation.methods if bases[name] == BASE and differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
-    counting = [name for name in ablation.methods if {"masking", "response"} & set(differs[name])]
+    counting = [name for name in ablation.methods if bases[name] == BASE and {"masking", "response"} & set(differs[name])]
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}
@@ -98,12 +102,12 @@ def main() -> None:
         p, tree = this.params, read_yaml(Path("params.yaml"))
         sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
         ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
-        report(Path(), p.report.title, p.data.source, sweep, ablation, {name: changes(tree, name) for name in ablation.methods})
+        bases = {name: p.method[name].base for name in ablation.methods}
+        report(Path(), p.report.title, p.data.source, sweep, ablation, bases, {name: changes(tree, name) for name in ablation.methods})
         for path in sorted(Path("reports").glob("tables/*")) + sorted(Path("reports").glob("figures/*")):
             tracker.file(f"{path.parent.name}/{path.name}", path)
-        for table in ("main", "ablation"):
-            if (path := Path(f"reports/tables/{table}.md")).exists():
-                print(path.read_text(encoding="utf-8"))
+        for path in sorted(Path("reports/tables").glob("*.md"), reverse=True):  # main first
+            print(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

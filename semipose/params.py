@@ -358,15 +358,16 @@ class Params(Section):
                     raise ValueError(
                         f"ablation.{key}: {one} is not in sweep.{key}, whose cells warm up the variants and are their first row"
                     )
-        for name in self.sweep.methods:
-            if self.method[name].base != name:
-                raise ValueError(f"sweep.methods: {name} is a variant of {self.method[name].base}: ablation.variants is its place")
+        for name in (*self.sweep.methods, *self.ablation.variants):
             needed, named = self.method[name].networks, len(self.model.networks)
             if needed > named:
-                raise ValueError(f"sweep.methods: {name} trains {needed} networks, but model.networks names {named} for the warm-up")
+                raise ValueError(f"method.{name} trains {needed} networks, but model.networks names {named} for the warm-up")
         for name in self.ablation.variants:
-            if name == "akm" or self.method[name].base != "akm":
-                raise ValueError(f"ablation.variants: {name} must be an entry of `method` with base: akm (dvc.yaml lists that base)")
+            base = self.method[name].base
+            if name == base or base not in self.sweep.methods:
+                raise ValueError(f"ablation.variants: {name} must have another entry of sweep.methods as its base, the table's first row")
+            if name in self.sweep.methods:
+                raise ValueError(f"ablation.variants: {name} is in sweep.methods already; a cell is trained once")
         return self
 
     def steps(self, stage: Literal["warmup", "train"], labels: str) -> int:

@@ -44,7 +44,8 @@ def ablation_table(runs: Mapping[Key, Run], ablation: Grid, base: str, changes: 
     """Rows: `base`, from `train`, with the ablation's budgets and seeds; then each variant with what it changes."""
     grid = replace(ablation, methods=(base, *ablation.methods))
     words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in changes}
-    return _build("ablation", f"Ablation of {base}", "difference", runs, grid, base, {base: NOTHING, **words})
+    name = "ablation" if base == "akm" else f"ablation-{base}"
+    return _build(name, f"Ablation of {base}", "difference", runs, grid, base, {base: NOTHING, **words})
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
