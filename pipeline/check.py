@@ -9,7 +9,6 @@ from pipeline import stage
 from semipose.files import replacing
 from semipose.params_file import load
 
-
 ENTRIES = Path("entries")
 
 
