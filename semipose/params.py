@@ -6,7 +6,7 @@ No key has a default here, so that params.yaml is the one place where a value ca
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,7 +18,9 @@ Degrees = Annotated[float, Field(ge=0, le=180)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")]
 ByBudget = Count | dict[Name, Count]
 Place = Literal["input", "stem", "layer1", "layer2", "layer3", "none"]
-Strengthening = Literal["joint_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"]
+Strengthening = Literal[
+    "joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"
+]
 Path = list[Strengthening]
 Weight = Annotated[float, Field(ge=0)]
 PseudoLabel = Literal["raw", "rendered"]
@@ -161,10 +163,25 @@ class RandAugment(Section):
     magnitude: Annotated[int, Field(ge=0, le=30)]
 
 
+class Adaptive(Section):
+    response: Literal["relative", "relative_max", "absolute"]
+    tau: Share
+    tau_hard: Share
+    n_min: Count
+    n_max: Count
+
+    @model_validator(mode="after")
+    def _counts_are_ordered(self) -> Self:
+        if self.n_min > self.n_max:
+            raise ValueError(f"n_min = {self.n_min} must not exceed n_max = {self.n_max}")
+        return self
+
+
 class Strengthen(Section):
     """How much each strengthening of a strong view does; a method's `strong` (or `paths`) says which are used."""
 
     joint_cutout: Count
+    adaptive: Adaptive
     cut_occlude: Count
     cutout: Count
     cutmix: Count
@@ -201,14 +218,9 @@ class Mixup(Section):
         return self
 
 
-class AKM(Section):
+class AKM(Adaptive):
     networks: ClassVar[int] = 1
     base: Literal["akm"]
-    response: Literal["relative", "relative_max", "absolute"]
-    tau: Share
-    tau_hard: Share
-    n_min: Count
-    n_max: Count
     masking: Literal["adaptive", "fixed", "random", "shuffled", "none"]
     fixed_count: Count
     joints: Literal["any", "simple"]
@@ -221,12 +233,6 @@ class AKM(Section):
     pseudo_label: PseudoLabel
     teacher_bn: BatchNorm
     ema: Annotated[float, Field(ge=0, lt=1)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "AKM":
-        if self.n_min > self.n_max:
-            raise ValueError(f"n_min = {self.n_min} must not exceed n_max = {self.n_max}")
-        return self
 
 
 class Supervised(Section):

@@ -96,7 +96,7 @@ class Task:
     def strengthen(self, images: Tensor, heatmaps: Tensor, path: "Path", generator: Generator) -> Tensor:
         """Weak views [B, 3, H, W] with the strengthenings of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
         points, _ = heatmap.decode(heatmaps, STRIDE, "quarter")
-        return strengthen.apply(images, points, path, self.augment, generator)
+        return strengthen.apply(images, heatmaps, points, path, self.augment, generator)
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

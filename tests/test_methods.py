@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from semipose.augment import masking, mixup
+from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.batches import Batches, draws
 from semipose.crops import CropPack
 from semipose.ema import follow
 from semipose.methods import AKM, Supervised, build
-from semipose.methods.akm import adaptive_count, simple_keypoints
 from semipose.models import PoseNet
 from semipose.models import build as build_network
 from semipose.params import Params

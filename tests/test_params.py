@@ -17,9 +17,9 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("    tau: 0.7", "    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
-        ("    tau: 0.7", "    tua: 0.5", "method.akm.tua is not a parameter"),
-        ("    tau: 0.7", "    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
+        ("\n    tau: 0.7", "\n    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
+        ("\n    tau: 0.7", "\n    tua: 0.5", "method.akm.tua is not a parameter"),
+        ("\n    tau: 0.7", "\n    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
         ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
         ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
         ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),

@@ -259,3 +259,57 @@ def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[P
         "posedual": (["net1", "net2"], "mean"),
         "sspcm": (["student", "teacher1", "teacher2"], "student"),
     }
+
+
+def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
+    easy = task.weak_view(batch.unlabelled, draws(0, "w", 0))
+    taught = nets[0](easy).detach()
+    before, maps = easy.clone(), taught.clone()
+    names = ("joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco")
+    for name in names:
+        strong = task.strengthen(easy, taught, [name], draws(0, name, 0))
+        again = task.strengthen(easy, taught, [name], draws(0, name, 0))
+        assert torch.equal(strong, again), name
+        assert strong.shape == easy.shape
+        assert not torch.allclose(strong, easy, atol=0.1), name
+    assert torch.equal(easy, before)
+    assert torch.equal(taught, maps)
+    one, two = task.strengthen(easy, taught, ["cutout", "cutmix"], draws(0, "p", 0)), task.strengthen(easy, taught, [], draws(0, "p", 0))
+    assert torch.equal(two, easy)
+    assert not torch.equal(one, task.strengthen(easy, taught, ["cutmix", "cutout"], draws(0, "p", 0)))
+
+
+def test_adaptive_cutout_counts_as_akm_does(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
+    """A person of whom nothing is clear gets n_min masks, one of whom all is clear n_max: the covered areas say so."""
+    easy = torch.ones(200, 3, 32, 32)
+    taught = torch.full((200, 17, 8, 8), 0.05)
+    taught[100:, :, 4, 4] = 0.95
+    strong = task.strengthen(easy, taught, ["adaptive_cutout"], draws(0, "a", 0))
+    hidden = (strong == 0).float().mean(dim=(1, 2, 3))
+    spread = task.strengthen(easy, taught, ["joint_cutout"], draws(0, "a", 0))
+    assert hidden[:100].mean() < 0.5 * hidden[100:].mean()
+    assert hidden[100:].mean() == pytest.approx(float((spread[100:] == 0).float().mean()), rel=0.05)  # n_max = joint_cutout = 5
+
+
+def test_traps_of_the_strong_view(tiny: Params, task: Task) -> None:
+    """T4: the shear has the singular values that methods.md computes. T5: labels move beside images by (1 - L) 1.5 px."""
+    from dataclasses import replace
+
+    from semipose.augment.views import sheared
+    from semipose.geometry import similarity, transform
+
+    angles = torch.tensor([30.0, 60.0])
+    theta = similarity(angles, torch.ones(2), torch.zeros(2, dtype=torch.bool), (95.5, 127.5))
+    values = torch.linalg.svdvals(sheared(theta, (256, 192))[:, :, :2])
+    assert values[0].tolist() == pytest.approx([1.156, 0.865], abs=2e-3)
+    assert values[1].tolist() == pytest.approx([1.284, 0.779], abs=2e-3)
+    centre = torch.tensor([[[95.5, 127.5]]]).expand(2, 1, 2)
+    assert torch.allclose(transform(sheared(theta, (256, 192)), centre), centre, atol=1e-3)
+
+    traps = task.augment.traps.model_copy(update={"half_cell": True})
+    trapped = replace(task, augment=task.augment.model_copy(update={"traps": traps}))
+    assert torch.equal(task.taught(theta), theta)
+    points = torch.tensor([[[10.0, 20.0]]]).expand(2, 1, 2)
+    beside = transform(trapped.taught(theta), points) - transform(theta, points)
+    expected = torch.stack([(torch.eye(2) - linear) @ torch.tensor([-1.5, -1.5]) for linear in theta[:, :, :2]])
+    assert torch.allclose(beside[:, 0], expected, atol=1e-4)

@@ -90,7 +90,7 @@ def test_a_knob_of_akm_concerns_akm_alone(project: Path) -> None:
         }
 
     try:
-        path.write_text(text.replace("    tau: 0.7 ", "    tau: 0.6 "))
+        path.write_text(text.replace("\n    tau: 0.7 ", "\n    tau: 0.6 "))
         assert changed() == {"train@akm-L20-0", "ablate@akm_no_mixup-L20-0", "report"}
         path.write_text(text.replace("  workers: 2 ", "  workers: 1 "))
         assert changed() == set()

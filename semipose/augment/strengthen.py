@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from semipose.augment import colour, masking, mixup
+from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.cut_occlude import cut_occlude
 from semipose.augment.cutmix import cutmix
 from semipose.augment.cutout import cutout
@@ -18,21 +19,25 @@ if TYPE_CHECKING:
 CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (trap T3)
 
 
-def apply(images: Tensor, points: Tensor, path: "Path", p: "Augment", generator: torch.Generator) -> Tensor:
-    """New images [B, 3, H, W] (normalised), strengthened by each of ``path`` in turn; ``points`` [B, K, 2] are the teacher's, px."""
+def apply(images: Tensor, heatmaps: Tensor, points: Tensor, path: "Path", p: "Augment", generator: torch.Generator) -> Tensor:
+    """New images [B, 3, H, W] (normalised), strengthened by each of ``path`` in turn; ``heatmaps`` [B, K, h, w] are the teacher's,
+    ``points`` [B, K, 2] theirs, px of the images."""
     for name in path:
-        images = one(name, images, points, p, generator)
+        images = one(name, images, heatmaps, points, p, generator)
     return images
 
 
-def one(name: "Strengthening", images: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
+def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
     """One strengthening, with the numbers of ``augment.strengthen`` and the traps of ``augment.traps``."""
     much, traps = p.strengthen, p.traps
     channels = CHANNELS if traps.channels else None
     clamp: masking.Clamp = "peers" if traps.clamp else "frame"
     match name:
-        case "joint_cutout":
+        case "joint_cutout" | "adaptive_cutout":
             counts = torch.full((len(images),), much.joint_cutout, device=images.device)
+            if name == "adaptive_cutout":
+                law = much.adaptive
+                counts = adaptive_count(heatmaps, simple_keypoints(heatmaps, law.response, law.tau), law)
             size = images.shape[2], images.shape[3]
             mask = masking.patches(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
             return masking.mask_keypoints(images, mask)
@@ -46,11 +51,11 @@ def one(name: "Strengthening", images: Tensor, points: Tensor, p: "Augment", gen
             share = 1 - mixup.draw_alpha(much.mixup_alpha, generator) / 4  # the person whose labels are taught stays the clearer one
             return mixup.mix(images, mixup.partner(len(images), generator), share)
         case "rand_augment":
-            law = much.rand_augment
-            return normalise(colour.rand_augment(denormalise(images), law.operations, law.magnitude, generator))
+            colours = much.rand_augment
+            return normalise(colour.rand_augment(denormalise(images), colours.operations, colours.magnitude, generator))
         case "trivial_augment":
             return normalise(colour.trivial_augment(denormalise(images), generator))
         case "yoco":
-            law, plain = much.rand_augment, denormalise(images)
-            first, second = (colour.rand_augment(plain, law.operations, law.magnitude, generator) for _ in range(2))
+            colours, plain = much.rand_augment, denormalise(images)
+            first, second = (colour.rand_augment(plain, colours.operations, colours.magnitude, generator) for _ in range(2))
             return normalise(yoco(first, second, generator))

@@ -1,7 +1,8 @@
 """Adaptive Keypoint Masking with Mixup (AKM, arXiv 2404.14835), in the paper's symbols.
 
-For an unlabelled person i: x weak view, H_i = f(x) the teacher's heatmaps (no gradient), W(., theta) warps image or heatmaps.
-What the paper leaves open is a key of `method.akm` in params.yaml; docs/methods.md says what each key means and why its value.
+For an unlabelled person i: x weak view, H_i = f(x) the teacher's heatmaps (no gradient), W(., theta) warps image or heatmaps. How many
+masks n_i a person gets is in augment/adaptive.py. What the paper leaves open is a key of `method.akm` in params.yaml; docs/methods.md
+says what each key means and why its value.
 """
 
 import copy
@@ -11,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from semipose.augment import masking, mixup
+from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.ema import follow
 from semipose.heatmap import decode, heatmap_loss
 from semipose.methods.method import Losses, Method
@@ -18,30 +20,6 @@ from semipose.methods.teacher import moved_targets, teach
 from semipose.models import STRIDE, PoseNet
 from semipose.params import AKM as Params
 from semipose.task import Batch, Task
-
-
-def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
-    """Which keypoints are simple, [B, K] bool: response r_i^j >= tau, with H_i^j = max over pixels of heatmap j.
-
-    relative: (H_i^j - H_i^min) / (H_i^max - H_i^min + eps), the reading of the paper's symbols; relative_max: H_i^j / H_i^max;
-    absolute: H_i^j itself, which alone sees that all of a person's keypoints are faint.
-    """
-    peak = heatmaps.amax(dim=(2, 3))  # H_i^j
-    largest = peak.amax(dim=1, keepdim=True)  # H_i^max
-    smallest = peak.amin(dim=1, keepdim=True)  # H_i^min
-    if response == "relative":
-        return (peak - smallest) / (largest - smallest + 1e-6) >= tau
-    if response == "relative_max":
-        return peak / largest.clamp_min(1e-6) >= tau
-    return peak >= tau
-
-
-def adaptive_count(heatmaps: Tensor, simple: Tensor, p: Params) -> Tensor:
-    """Number of masks n_i, [B] int: max(n_min, floor(n_max * #simple / K + 1/2)); n_min for an extremely difficult person."""
-    keypoints = heatmaps.shape[1]
-    count = (p.n_max * simple.sum(dim=1) / keypoints + 0.5).floor().long()
-    extremely_difficult = heatmaps.amax(dim=(1, 2, 3)) < p.tau_hard
-    return torch.where(extremely_difficult, p.n_min, count.clamp_min(p.n_min)).clamp_max(keypoints)
 
 
 class Branch(NamedTuple):
