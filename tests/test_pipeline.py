@@ -142,7 +142,7 @@ def test_a_fresh_clone_reproduces(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  tau: 0.7 ", "  tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
+        ("\n    tau: 0.7 ", "\n    tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
         ("  selection: first ", "  selectoin: first ", "split.selectoin is not a parameter (params.yaml line"),
         (
             "  train_images: 2200 ",
