@@ -9,6 +9,7 @@ from pipeline import stage
 from semipose.files import replacing
 from semipose.page import page
 from semipose.params_file import changes, read_yaml
+from semipose.published import published_table
 from semipose.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
 from semipose.tables import ablation_table, main_table
 from semipose.typeset import to_csv, to_latex, to_markdown
@@ -31,6 +32,7 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases
     for base in dict.fromkeys(bases.values()):
         variants = tuple(name for name in ablation.methods if bases[name] == base)
         tables.append(ablation_table(runs, replace(ablation, methods=variants), base, differs))
+    tables += [beside] if (beside := published_table(trained, sweep)) else []
     for table in tables:
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
             _write(reports / "tables" / f"{table.name}.{ending}", text)

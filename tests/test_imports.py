@@ -10,7 +10,7 @@ ORDER = [
     {"errors", "files", "skeleton"},
     {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style"},
-    {"crops", "models", "tables", "figures", "curves", "typeset"},
+    {"crops", "models", "tables", "published", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "page"},
     {"methods", "batches", "evaluation"},
     {"engine", "probe"},

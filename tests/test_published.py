@@ -1,0 +1,74 @@
+"""Published numbers stand beside ours only where data, trunk, input, metric and budget are the same."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from made_runs import record, runs_of
+
+from semipose.published import METHODS, published, published_table
+from semipose.results import Grid
+from semipose.typeset import to_csv, to_markdown
+
+SWEEP = Grid("train", ("supervised", "posedual", "akm"), ("1K", "5K"), (0, 1))
+
+
+def made(method: str, labels: str, seed: int, value: float, **changed: object) -> dict:
+    cell = f"coco-{method}-{labels}-s{seed}"
+    told = {"data": "coco", "cell": cell, "input": "256x192", "labelled": 1000} | changed
+    return record(method, "L1", seed, value, labels=labels, **told)
+
+
+def runs(tmp_path: Path, **changed: object):
+    from made_runs import write
+
+    from semipose.results import read_run
+
+    found = {}
+    for method, labels, seed, value in (("supervised", "1K", 0, 30.0), ("supervised", "1K", 1, 32.0), ("posedual", "1K", 0, 44.0)):
+        path = write(tmp_path, made(method, labels, seed, value, **changed))
+        found[method, labels, seed] = read_run(path, "coco", "train", (method, labels, seed))
+    return found
+
+
+def test_every_row_is_read() -> None:
+    rows = published()
+    assert len(rows) == 447
+    assert {"table", "method", "backbone", "input", "dataset", "labelled", "unlabelled", "metric", "value", "source", "note"} == set(
+        rows[0]
+    )
+    names = {row["method"] for row in rows}
+    assert {name for group in METHODS.values() for name in group} <= names
+
+
+def test_ours_and_theirs_side_by_side(tmp_path: Path) -> None:
+    table = published_table(runs(tmp_path), SWEEP)
+    assert table is not None
+    assert [column.group for column in table.columns] == ["", "1K", "1K", "5K", "5K"]
+    assert table.rows == [
+        ["supervised", "31.0 ± 1.4", "31.5", "not run", "46.4"],
+        ["posedual", "44.0", "44.6", "not run", "55.6"],
+    ]
+    text = to_markdown(table)
+    assert "MultiAugs" in text
+    assert "best epoch" in text
+    lines = list(csv.DictReader(to_csv(table).splitlines()))
+    line = next(line for line in lines if (line["method"], line["labels"]) == ("posedual", "1K"))
+    assert (float(line["ours"]), line["published"]) == (44.0, "44.6")
+    assert "xierc/Semi_Human_Pose" in line["source"]
+
+
+@pytest.mark.parametrize("changed", [{"trunk": "resnet50"}, {"input": "64x48"}, {"headline": "AP50"}])
+def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -> None:
+    if "headline" in changed:
+        from made_runs import write_drawn
+
+        for cell in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
+            write_drawn(tmp_path, cell, [], "AP50")
+    assert published_table(runs(tmp_path, **changed), SWEEP) is None
+
+
+def test_drawn_people_have_nothing_beside_them(tmp_path: Path) -> None:
+    drawn = runs_of(tmp_path, record("supervised", "L100", 0, 30.0))
+    assert published_table(drawn, Grid("train", ("supervised",), ("L100",), (0,))) is None
+    assert published_table({}, SWEEP) is None
