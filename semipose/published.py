@@ -36,7 +36,8 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
         return None
     example = next(iter(runs.values()))
     alike = [row for row in published() if _alike(row, example)]
-    columns, rows, records, sources = [Column("method", text=True)], [], [], {}
+    columns, rows, records = [Column("method", text=True)], [], []
+    sources: dict[str, str] = {}
     columns += [Column(name, labels) for labels in sweep.labels for name in ("ours", "published")]
     for method in sweep.methods:
         line, any_of_it = [method], False
@@ -60,8 +61,8 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
         f"Published: {example.protocol['headline']} with {example.protocol['trunk']} at {example.protocol['input']}, from "
         + "; ".join(f"{table} ({source})" for table, source in sources.items())
         + ".",
-        "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not stated, "
-        "PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, and the traps of docs/methods.md are in. "
+        "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not "
+        "stated, PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, and the traps of docs/methods.md are in. "
         "Steps and passes of ours stand under the main table.",
         "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
         "method before it, +0.3 on MPII.",

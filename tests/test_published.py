@@ -14,9 +14,8 @@ SWEEP = Grid("train", ("supervised", "posedual", "akm"), ("1K", "5K"), (0, 1))
 
 
 def made(method: str, labels: str, seed: int, value: float, **changed: object) -> dict:
-    cell = f"coco-{method}-{labels}-s{seed}"
-    told = {"data": "coco", "cell": cell, "input": "256x192", "labelled": 1000} | changed
-    return record(method, "L1", seed, value, labels=labels, **told)
+    told = {"data": "coco", "cell": f"coco-{method}-{labels}-s{seed}", "input": "256x192", "labelled": 1000} | changed
+    return record(method, "L1", seed, value, **told) | {"labels": labels}
 
 
 def runs(tmp_path: Path, **changed: object):
