@@ -164,4 +164,4 @@ def test_a_bad_parameter_stops_everything_with_one_message(tmp_path: Path, old: 
 
 def test_an_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
     done = run(copy_of_the_project(tmp_path), sys.executable, "-m", "pipeline.use", "cocoa", ok=False)
-    assert "one of coco, demo, demo-full, lsp, smoke; got cocoa" in done.stderr
+    assert "one of coco, demo, demo-full, demo-methods, lsp, smoke; got cocoa" in done.stderr
