@@ -55,7 +55,7 @@ class Custom(Section):
     val: Part
     category: str | None
     pairs: list[list[str]] | None
-    sigmas: list[Ratio] | None
+    sigmas: Annotated[list[Ratio], Field(min_length=1)] | None
     torso: Annotated[list[str], Field(min_length=2, max_length=2)] | None
 
 
@@ -350,6 +350,9 @@ class Params(Section):
     def _names_exist(self) -> "Params":
         if self.evaluate.boxes == "detector" and (self.data.detections is None or self.evaluate.metric != "oks"):
             raise ValueError("evaluate.boxes: detector needs data.detections (a detector's boxes of the validation images) and metric: oks")
+        by_torso = self.evaluate.metric == "pck" and self.evaluate.pck_reference == "torso"
+        if by_torso and self.data.custom is not None and self.data.custom.torso is None:
+            raise ValueError("evaluate.pck_reference: torso needs data.custom.torso, two joints; or choose box")
         for key, names in {"sweep.methods": self.sweep.methods, "ablation.variants": self.ablation.variants}.items():
             _known(key, names, self.method, "method")
         for key, names in {"sweep.labels": self.sweep.labels, "ablation.labels": self.ablation.labels}.items():

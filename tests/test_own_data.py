@@ -1,0 +1,102 @@
+"""A set of the user's own, from params.yaml to figures, by the functions that the stages call: foxes of five joints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from semipose import evaluation
+from semipose.crops import CropPack, write_pack
+from semipose.download import describe
+from semipose.errors import InputError
+from semipose.evaluation import evaluate
+from semipose.ground_truth import ground_truth
+from semipose.params import Custom, Params
+from semipose.params_file import load
+from semipose.predict import Predictions
+from semipose.sources import read_people
+from semipose.splits import make_splits
+from semipose.task import Task
+
+JOINTS = ["nose", "left_ear", "right_ear", "rump", "tail"]
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two files of six foxes each, two in an image, beside one category of another kind."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for part in ("train", "val"):
+        images, annotations = [], []
+        for k in range(3):
+            Image.fromarray(rng.integers(0, 256, (80, 120, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{part}{k}.png")
+            images.append({"id": k + 1, "file_name": f"{part}{k}.png", "width": 120, "height": 80})
+            for side in range(2):
+                points = np.column_stack([rng.uniform(60 * side, 60 * side + 59, 5), rng.uniform(0, 79, 5), np.full(5, 2)])
+                box = [60 * side, 0, 60, 80]
+                one = {"id": len(annotations) + 1, "image_id": k + 1, "category_id": 7, "bbox": box, "area": 4000, "iscrowd": 0}
+                annotations.append(one | {"keypoints": points.ravel().tolist(), "num_keypoints": 5})
+        categories = [{"id": 3, "name": "tree"}, {"id": 7, "name": "fox", "keypoints": JOINTS, "skeleton": [[1, 4], [4, 5]]}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / f"{part}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def custom() -> Custom:
+    parts = {part: {"annotations": f"{part}.json", "images": "photos"} for part in ("train", "val")}
+    return Custom.model_validate(parts | {"category": None, "pairs": None, "sigmas": None, "torso": None})
+
+
+def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = describe("custom", root, custom)
+    assert [record["path"] for record in records] == ["train.json", "val.json", "photos/", "photos/"]
+    assert records[2]["files"] == 6
+    train, val = (read_people("custom", root, part, 0, custom) for part in ("train", "val"))
+    assert train.skeleton.joints == tuple(JOINTS)
+    assert train.skeleton.flip == [0, 2, 1, 3, 4]
+    assert make_splits(train, {"few": 2}, "first", 0, "all")["few"]["labelled"] == train.ids[:2].tolist()
+    write_pack(val, root, tmp_path / "pack", size=48, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=1.0)
+    pack = CropPack.open(tmp_path / "pack")
+    truth = ground_truth("custom", root, "val", val, custom)
+    found = Predictions(val.points, np.ones((6, 5), np.float32))
+    monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
+    task = Task(val.skeleton, 48, 48, torch.eye(2, 3)[None], 1.0, demo.augment)
+    p = demo.evaluate.model_copy(update={"bootstrap": 10})
+    assert evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p).metrics["AP"]["value"] == pytest.approx(100)
+    by_box = evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p.model_copy(update={"metric": "pck", "pck_reference": "box"}))
+    assert by_box.metrics["PCK@0.2 box"]["value"] == pytest.approx(100)
+
+
+def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:
+    (root / "val.json").unlink()
+    with pytest.raises(InputError, match=r"lacks val\.json.*data\.custom"):
+        describe("custom", root, custom)
+
+
+def test_a_torso_that_nobody_named_is_asked_for(demo: Params, custom: Custom) -> None:
+    whole = demo.model_dump()
+    whole["data"] |= {"source": "custom", "root": "foxes", "custom": custom.model_dump()}
+    Params.model_validate(whole)
+    whole["evaluate"] |= {"metric": "pck", "pck_reference": "torso"}
+    with pytest.raises(ValueError, match=r"data\.custom\.torso"):
+        Params.model_validate(whole)
+
+
+def test_params_ask_for_what_a_set_of_ones_own_needs(tmp_path: Path) -> None:
+    text = (ROOT / "pipeline/presets/demo.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("  source: demo ", "  source: custom "))
+    with pytest.raises(InputError, match=r"data\.root and data\.custom must say where"):
+        load(path)
+    path.write_text(text.replace("  boxes: ground_truth ", "  boxes: detector "))
+    with pytest.raises(InputError, match=r"evaluate\.boxes: detector needs data\.detections"):
+        load(path)
+    path.write_text(text.replace("\n    - akm\n", "\n    - akm\n    - sspcm\n", 1))
+    with pytest.raises(InputError, match=r"method\.sspcm trains 3 networks, but model\.networks names 1"):
+        load(path)
