@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline import stage
 from semipose.crops import write_pack
 from semipose.files import replacing
-from semipose.ground_truth import ground_truth
+from semipose.ground_truth import ground_truth, image_folder
 from semipose.params import Unlabelled
 from semipose.people import People
 from semipose.skeleton import Skeleton
@@ -31,11 +31,9 @@ def prepare() -> None:
             other = Path(manifest["unlabelled"]["root"])
             packs["unlabelled"] = (_unlabelled(p.data.unlabelled, other, this.root, train.skeleton), other)
         if p.data.detections:
-            folder, boxes = Path(val.images[0]).parent.as_posix(), p.data.detections
-            packs["val_detected"] = (
-                read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score),
-                root,
-            )
+            folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
+            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
+            packs["val_detected"] = (found, root)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             with replacing(PACKS / part / "nobody") as temporary:
                 temporary.write_text(f"params.yaml names nobody for the pack {part}\n", encoding="utf-8")

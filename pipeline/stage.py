@@ -96,6 +96,7 @@ def _reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, A
             text,
         )
 
+    deps = [fill(path) for path in entry.get("deps", [])]
     keys = [fill(key) for key in entry.get("params", []) if isinstance(key, str)]
-    keys += [f"method.{item[part]}" for part in ("method", "variant") if part in item]  # read by way of entries/
-    return {key: params.section(key) for key in keys}, [fill(path) for path in entry.get("deps", [])]
+    keys += [f"method.{Path(path).stem}" for path in deps if path.startswith("entries/")]
+    return {key: params.section(key) for key in keys}, deps

@@ -25,6 +25,13 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     return {"images": whole["images"], "annotations": annotations, "categories": whole["categories"]}
 
 
+def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
+    """Where the `file_name`s of `ground_truth` lie, relative to the data root; empty where they say it themselves."""
+    if custom is not None:
+        return (custom.train if part == "train" else custom.val).images
+    return f"{part}2017" if source in ("coco", "demo") else ""
+
+
 def custom_ground_truth(path: Path, category: str | None = None) -> dict[str, Any]:
     """The same of a file that `sources.coco.read_custom` has read: its one category, numbered 1 as in results."""
     whole = json.loads(path.read_text(encoding="utf-8"))

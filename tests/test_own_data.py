@@ -14,7 +14,7 @@ from semipose.crops import CropPack, write_pack
 from semipose.download import describe
 from semipose.errors import InputError
 from semipose.evaluation import evaluate
-from semipose.ground_truth import ground_truth
+from semipose.ground_truth import ground_truth, image_folder
 from semipose.params import Custom, Params
 from semipose.params_file import load
 from semipose.predict import Predictions
@@ -64,6 +64,7 @@ def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_pa
     write_pack(val, root, tmp_path / "pack", size=48, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=1.0)
     pack = CropPack.open(tmp_path / "pack")
     truth = ground_truth("custom", root, "val", val, custom)
+    assert [f"{image_folder('custom', 'val', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))
     found = Predictions(val.points, np.ones((6, 5), np.float32))
     monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
     task = Task(val.skeleton, 48, 48, torch.eye(2, 3)[None], 1.0, demo.augment)

@@ -1,6 +1,6 @@
 """People that a detector found: boxes from a JSON in the layout of COCO's detection results, no keypoints."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
     repair = "repair that entry"
     scores = numbers([entry.get("score") for _, entry in people], (), lambda i: f"{path}: [{people[i][0]}]: score", repair)
     boxes = numbers([entry.get("bbox") for _, entry in people], (4,), lambda i: f"{path}: [{people[i][0]}]: bbox", repair)
-    names = [f"{folder}/{known[entry['image_id']]}" for _, entry in people]
+    names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for _, entry in people]
     sizes = image_sizes(root, names, path.name)
     low = scores < score
     off = ((boxes[:, :2] >= sizes) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(axis=1) & (sizes > 0).all(axis=1)
