@@ -66,7 +66,6 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
 
 def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
     p, training = this.params, card["training"]
-    passes = 3 * training["gradient"] + training["no_gradient"]  # a backward pass costs about two forward ones
     return {
         "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
         "data": p.data.source,
@@ -97,8 +96,8 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
             "warmup_steps": training["warmup_steps"],
             "networks": training["networks"],
             "reported": training["reported"],
-            "forward_passes": training["gradient"] + training["no_gradient"],
-            "gflop": round(passes * training["forward_gflop"] * training["steps"] * training["batch_size"], 1),
+            "forward_passes": training["passes"],
+            "gflop": round(training["gflop"] * training["steps"] * training["batch_size"], 1),
             "masks": training["masks"],
             "simple": training["simple"],
         },

@@ -13,8 +13,7 @@ from semipose.people import People
 from semipose.skeleton import Skeleton
 from semipose.sources import read_people
 from semipose.sources.aic import read_aic
-from semipose.sources.detections import read_detections
-from semipose.sources.reading import read_json
+from semipose.sources.detections import read_detections, read_images
 
 PACKS = Path("data/packs")
 
@@ -63,7 +62,7 @@ def _unlabelled(p: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> Pe
     """People of another set, of whom training sees the crops alone."""
     if p.detections is None:
         return read_aic(root, "train", labelled=False)
-    images = read_json(root / "annotations" / "image_info_unlabeled2017.json")["images"]
+    images = read_images(root / "annotations" / "image_info_unlabeled2017.json")
     return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score)
 
 

@@ -52,7 +52,8 @@ def _draw(
     histories = _columns(root, runs, "history.csv")
     control = [name for name in ablation.methods if bases[name] == BASE and differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
-    counting = [name for name in ablation.methods if bases[name] == BASE and {"masking", "response"} & set(differs[name])]
+    ruled = {name: {"masking", "response"} & set(differs[name]) for name in ablation.methods if bases[name] == BASE}
+    counting = [name for name, keys in ruled.items() if keys and differs[name].get("masking") != "fixed"]  # a fixed count follows nobody
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}
@@ -67,10 +68,12 @@ def _draw(
     return [(picture.caption, picture.alt, style.save(picture, folder).read_bytes()) for picture in pictures if picture]
 
 
+STRIP = "views/{}/strip.jpg"
 PEOPLE = {  # file of a cell, under reports/ -> caption and alternative text
-    "views/{}/strip.jpg": (
-        "What {} is shown and says in training: the same people in every column.",
-        "One row per person: weak view, heatmaps of the teacher, masked strong view, its pseudo-label, the student on it, mixed view.",
+    STRIP: (
+        "What {} is shown and says in training, on five unlabelled people.",
+        "One row per person: the weak view with the teacher's heatmaps, then each strong view with its pseudo-label and the student's "
+        "heatmaps.",
     ),
     "views/{}/masks.jpg": (
         "A clear and a hard person under fixed and adaptive masking ({}).",
@@ -83,10 +86,13 @@ PEOPLE = {  # file of a cell, under reports/ -> caption and alternative text
 
 
 def _people(reports: Path, runs: Mapping[Key, Run], sweep: Grid) -> list[tuple[str, str, bytes]]:
-    """Caption, alternative text and JPEG of the pictures that the last method's first cell left."""
-    run = runs.get((sweep.methods[-1], sweep.labels[0], sweep.seeds[0]))
-    found = [(reports / name.format(run.cell), *texts) for name, texts in PEOPLE.items()] if run else []
-    return [(caption.format(run.cell), alt, path.read_bytes()) for path, caption, alt in found if run and path.exists()]
+    """Caption, alternative text and JPEG of the pictures that first cells left: each method's strip, of the last method all."""
+    found = []
+    for method in sweep.methods:
+        run = runs.get((method, sweep.labels[0], sweep.seeds[0]))
+        shown = PEOPLE if method == sweep.methods[-1] else [STRIP]
+        found += [(reports / name.format(run.cell), PEOPLE[name], run.cell) for name in shown] if run else []
+    return [(caption.format(cell), alt, path.read_bytes()) for path, (caption, alt), cell in found if path.exists()]
 
 
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:

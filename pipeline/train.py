@@ -5,7 +5,7 @@ import json
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,18 @@ from pipeline.origin import commit
 from semipose.batches import Batches, stream
 from semipose.crops import CropPack
 from semipose.engine import Row, fit, launch, peak_memory
+from semipose.errors import InputError
 from semipose.evaluation import validate
 from semipose.files import replacing
 from semipose.gallery import training_views
-from semipose.methods import Method, build
-from semipose.models import PoseNet, forward_gflop, load_weights, network_card, save_network
-from semipose.models import build as build_network
-from semipose.params import Params, Train
+from semipose.methods import Method, Passes, build
+from semipose.models import PoseNet, forward_gflop, load_network, network_card, save_network
+from semipose.params import Model, Train, by_budget
 from semipose.probe import Probe, probe
+from semipose.skeleton import Skeleton
 from semipose.splits import read_split
 from semipose.task import Task, task_of
+from semipose.warmup import warm_up
 
 PROBED = 512  # unlabelled people whose pseudo-labels are compared with the truth
 
@@ -44,17 +46,40 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         tracker.dataset("labelled", "labelled", f"data/split/{labels}.json", pack.digest[:32], people=len(split.labelled))
         tracker.dataset("unlabelled", "unlabelled", f"data/split/{labels}.json", other.digest[:32], people=len(unlabelled))
         task = task_of(p, pack, fabric.device)
-        warm = Path("warmups") / f"{p.data.source}-{labels}-s{seed}"
-        method = build(_warmed_up(p, warm, p.method[method_name].networks), p.method[method_name], task)
+        entry, steps = p.method[method_name], by_budget(p.train.steps, labels)
+        if entry.strong_view:
+            task = replace(task, augment=p.augment.model_copy(update={"strong": entry.strong_view}))
+
+        def network(name: str) -> PoseNet:
+            """As the stage `warmup` left it; warmed up here where the entry has a network or a warm-up of its own."""
+            model = p.network(method_name, name)
+            if entry.warmup is None and name not in entry.networks:
+                return warmed_up(Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors", model, task.skeleton)
+            return warm_up(
+                name,
+                model,
+                entry.warmup or p.warmup,
+                fabric,
+                pack=pack,
+                labelled=split.labelled,
+                task=task,
+                labels=labels,
+                seed=int(seed),
+                state=this.state / "warmup",
+                checkpoint_seconds=p.machine.checkpoint_seconds,
+                report=tracker.metrics,
+            )
+
+        method = build([network(name) for name in p.model.networks[: entry.trains]], entry, task)
         batches = Batches(pack, split.labelled, unlabelled, p.train.batch_size, stream(int(seed), "train", 0), other)
         observe = Observer(task, other, val, unlabelled, p.train)
         rows = fit(
             method,
             batches,
             fabric,
-            steps=p.steps("train", labels),
+            steps=steps,
             lr=p.train.lr,
-            decay_at=p.decay_at(labels),
+            decay_at=by_budget(p.train.decay_at, labels),
             decay=p.train.decay,
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
@@ -66,30 +91,25 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         _write_rows(folder / "history.csv", rows)
         _write_masks(folder / "masks.csv", observe.probe)
         training = {
-            "steps": p.steps("train", labels),
-            "warmup_steps": p.steps("warmup", labels),
+            "steps": steps,
+            "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
             "batch_size": p.train.batch_size,
             "labelled": len(split.labelled),
             "unlabelled": len(unlabelled),
             "networks": len(method.networks),
             "reported": method.reported,
-            **method.passes,
-            "forward_gflop": forward_gflop(method.net, p.model.height, p.model.width),
+            "passes": sum(sum(passes) for passes in method.passes.values()),
+            "gflop": sum(_gflop(net, method.passes[name]) for name, net in method.networks.items()),
             **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
         }
-        card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, training=training)
-        card["method"] = p.method[method_name].model_dump(mode="json")
-        for name, net in method.networks.items():
-            path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
-            save_network(net, path, card | {"network": name})
-        with replacing(folder / "networks" / "names.json") as temporary:
-            temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
+        card = {"fingerprint": this.fingerprint, "cell": cell, "training": training, "method": entry.model_dump(mode="json")}
+        _save_networks(folder, method, task.skeleton, pack.padding, card)
         views = Path("reports/views") / f"{p.data.source}-{cell}"
         for picture, image in training_views(method, task, other, unlabelled, observe.probe).items():
             with replacing(views / f"{picture}.jpg") as temporary:
                 image.save(temporary, "JPEG", quality=88)
             tracker.picture(f"views/{picture}.jpg", views / f"{picture}.jpg")
-        cost = _cost(fabric.device, time.monotonic() - started, p.steps("train", labels))
+        cost = _cost(fabric.device, time.monotonic() - started, steps)
         with replacing(folder / "cost.json") as temporary:
             temporary.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
         tracker.file("params.yaml", Path("params.yaml"))
@@ -123,15 +143,30 @@ def _everybody(folder: Path) -> tuple[CropPack, NDArray[np.int64]]:
     return pack, np.arange(len(pack))
 
 
-def _warmed_up(p: Params, folder: Path, count: int) -> list[PoseNet]:
-    """The first so many networks of model.networks, as the warm-up left them."""
-    nets = []
-    for name in p.model.networks[:count]:
-        tensors, card = load_weights(folder / f"{name}.safetensors")
-        net = build_network(p.model, len(card["skeleton"]["joints"]), seed=0)
-        net.load_state_dict(tensors)
-        nets.append(net)
-    return nets
+def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> PoseNet:
+    """The network of a warm-up's weight file. Raises InputError where that was another network's, or for another skeleton."""
+    net, card = load_network(path)
+    start = {"pretrained", "networks"}
+    theirs = {"joints": card["skeleton"]["joints"], **net.model.model_dump(exclude=start)}
+    ours = {"joints": list(skeleton.joints), **model.model_dump(exclude=start)}
+    for key, value in ours.items():
+        if value != theirs[key]:
+            raise InputError(f"{path} was warmed up with {key} = {theirs[key]}, now it is {value}: run `dvc repro`, which warms up anew")
+    net.model = model
+    return net
+
+
+def _save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, card: dict[str, Any]) -> None:
+    for name, net in method.networks.items():
+        path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
+        save_network(net, path, network_card(net.model, skeleton, padding, **card, network=name))
+    with replacing(folder / "networks" / "names.json") as temporary:
+        temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
+
+
+def _gflop(net: PoseNet, passes: Passes) -> float:
+    """Of one labelled and one unlabelled person; a backward pass costs about two forward ones."""
+    return forward_gflop(net, net.model.height, net.model.width) * (3 * passes.gradient + passes.no_gradient)
 
 
 def _cost(device: torch.device, seconds: float, steps: int) -> dict[str, Any]:

@@ -4,14 +4,12 @@ import sys
 from pathlib import Path
 
 from pipeline import stage
-from semipose.batches import Batches, stream
 from semipose.crops import CropPack
-from semipose.engine import Row, fit, launch
-from semipose.methods import Supervised
-from semipose.models import build, network_card, save_network
-from semipose.params import Supervised as Nothing
+from semipose.engine import launch
+from semipose.models import network_card, save_network
 from semipose.splits import read_split
 from semipose.task import task_of
+from semipose.warmup import warm_up
 
 
 def warmup(labels: str, seed: str) -> None:
@@ -22,29 +20,23 @@ def warmup(labels: str, seed: str) -> None:
         pack = CropPack.open(Path("data/packs/train"))
         split = read_split(Path("data/split") / f"{labels}.json", pack.people)
         task = task_of(p, pack, fabric.device)
-        folder = Path("warmups") / f"{p.data.source}-{cell}"
         for name in p.model.networks:
-            net = build(p.model, len(task.skeleton.joints), stream(int(seed), f"network {name}", 0))
-            batches = Batches(pack, split.labelled, split.labelled, p.warmup.batch_size, stream(int(seed), f"warm-up {name}", 0))
-
-            def report(row: Row, name: str = name) -> None:
-                tracker.metrics({f"{name}/{key}": value for key, value in row.items()}, step=int(row["step"]))
-
-            fit(
-                Supervised([net], Nothing(base="supervised"), task).train(),
-                batches,
+            net = warm_up(
+                name,
+                p.model,
+                p.warmup,
                 fabric,
-                steps=p.steps("warmup", labels),
-                lr=p.warmup.lr,
-                decay_at=[],
-                decay=1.0,
-                state=this.state / name,
+                pack=pack,
+                labelled=split.labelled,
+                task=task,
+                labels=labels,
+                seed=int(seed),
+                state=this.state,
                 checkpoint_seconds=p.machine.checkpoint_seconds,
-                observe=lambda method, epoch, last: {},
-                report=report,
+                report=tracker.metrics,
             )
             card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, method="warmup")
-            save_network(net, folder / f"{name}.safetensors", card)
+            save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
         this.finish()
 
 

@@ -1,14 +1,19 @@
-"""Files that are whole or absent: written under a temporary name beside the target, flushed, then renamed."""
+"""Files: written whole or not at all, and JSON read with a sentence for each fault."""
 
+import gc
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from semipose.errors import InputError
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yields a temporary path in the target's folder; on success its file is flushed to disk and takes the target's name.
+    """Yields a temporary path in the target's folder; on success its file is flushed to disk and renamed to the target.
 
     On any error the temporary file is removed and the target stays as it was.
     """
@@ -22,3 +27,21 @@ def replacing(target: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path, remedy: str = "") -> Any:
+    """The content of a JSON file. Raises InputError where it cannot be read; `remedy` is what to do about it."""
+    what_now = f"; {remedy}" if remedy else ""
+    collecting = gc.isenabled()
+    gc.disable()  # millions of small lists, none of them garbage: looking through them again and again costs seconds
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file{what_now}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}{what_now}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}{what_now}") from None
+    finally:
+        if collecting:
+            gc.enable()

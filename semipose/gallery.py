@@ -17,6 +17,7 @@ from semipose.draw import draw_heatmap, draw_pose, sheet
 from semipose.geometry import transform
 from semipose.heatmap import decode
 from semipose.methods import AKM, Method
+from semipose.methods.consistency import Consistency
 from semipose.models import STRIDE
 from semipose.predict import SURE, Predictions, evaluating
 from semipose.probe import Probe
@@ -39,18 +40,26 @@ def training_views(
 
 @torch.no_grad()
 def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
-    """One row per person: the weak view and what the network says of it; for AKM also the masked strong view, the mixed view, the
-    pseudo-label moved onto the strong view and what the student says there."""
+    """One row per person: the weak view and what is taught on it, or where nobody teaches what the network says of it; each strong view,
+    the pseudo-label moved onto it and what the student says there; for AKM the mixed view last."""
     device = next(method.parameters()).device
     generator = draws(0, "strip", 0, device)
     weak = task.look(pack.images(positions).to(device), task.weak(len(positions), generator)[0])
     with evaluating(method):
-        columns: dict[str, list[Any]] = {
-            "weak view": _pictures(weak),
-            "teacher" if isinstance(method, AKM) else "network": _maps(weak, method.net(weak)),
-        }
+        taught = method.pseudo_labels(weak)
+        columns: dict[str, list[Any]] = {"weak view": _pictures(weak)}
+        if taught is None:
+            return _rows(columns | {"network": _maps(weak, method.net(weak))}, task)
+        columns["teacher"] = _maps(weak, taught)
+        if isinstance(method, Consistency):
+            for name, path in method.paths.items():
+                view = method.strong_view(weak, taught, task.strong(len(weak), generator), path, generator)
+                columns |= {
+                    name: _pictures(view.images),
+                    f"{name}: pseudo-label": _maps(view.images, view.targets),
+                    f"{name}: student": _maps(view.images, method.net(view.images)),
+                }
         if isinstance(method, AKM):
-            taught = method.pseudo_labels(weak)
             view = method.branch(weak, taught, method.draw_counts(taught, generator), generator)
             partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
             columns |= {
@@ -59,8 +68,14 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
                 "student on it": _maps(view.images, method.net(view.images)),
                 f"mixed view, alpha {MIXED}": _pictures(mixup.mix(view.images, partner, MIXED)),
             }
-    tiles = [column[row] for row in range(len(positions)) for column in columns.values()]
-    return sheet(tiles, list(columns) * len(positions), len(columns), (TILE, TILE * task.height // task.width))
+    return _rows(columns, task)
+
+
+def _rows(columns: dict[str, list[Any]], task: Task) -> Image.Image:
+    """A sheet with one row per person."""
+    people = len(next(iter(columns.values())))
+    tiles = [column[row] for row in range(people) for column in columns.values()]
+    return sheet(tiles, list(columns) * people, len(columns), (TILE, TILE * task.height // task.width))
 
 
 @torch.no_grad()

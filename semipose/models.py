@@ -1,4 +1,4 @@
-"""The pose network: a ResNet trunk from timm and a head of three deconvolutions (Simple Baselines, arXiv 1804.06208)."""
+"""The pose network: a trunk and a head of deconvolutions (Simple Baselines, arXiv 1804.06208), as many as bring it to stride 4."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
-import timm
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from semipose.errors import InputError
 from semipose.files import replacing
+from semipose.trunks import trunk_of
 
 if TYPE_CHECKING:
     from semipose.params import Model
@@ -30,21 +30,20 @@ class PoseNet(nn.Module):
 
     def __init__(self, model: "Model", keypoints: int) -> None:
         super().__init__()
-        trunk: Any = _trunk(model)  # timm's attributes are unknown to type checkers
-        stem = nn.Sequential(trunk.conv1, trunk.bn1, trunk.act1, trunk.maxpool)
-        self.trunk = nn.ModuleDict({"stem": stem, **{name: getattr(trunk, name) for name in ("layer1", "layer2", "layer3", "layer4")}})
-        reduction = trunk.feature_info[-1]["reduction"]
-        if reduction != STRIDE * 2 ** len(model.head_channels):
+        self.model = model
+        trunk = trunk_of(model)
+        self.trunk = nn.ModuleDict(trunk.layers)
+        hint = " (see model.options.output_stride)" if trunk.stride == trunk.coarsest else ""
+        if trunk.stride != STRIDE * 2 ** len(model.head_channels):
             raise InputError(
-                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {reduction} needs "
-                f"{reduction.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE} (see model.options.output_stride)"
+                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {trunk.stride} needs "
+                f"{trunk.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE}{hint}"
             )
         for side, size in (("height", model.height), ("width", model.width)):
-            if size % reduction:
-                stride = f"the trunk's stride {reduction} (see model.options.output_stride)"
-                raise InputError(f"model.{side} = {size} is not a multiple of {stride}")
+            if size % trunk.coarsest:
+                raise InputError(f"model.{side} = {size} is not a multiple of the trunk's stride {trunk.coarsest}{hint}")
         layers: list[nn.Module] = []
-        channels = trunk.num_features
+        channels = trunk.channels
         for width in model.head_channels:
             layers += [
                 nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
@@ -61,12 +60,13 @@ class PoseNet(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`)."""
-        features = change(images) if change and place == "input" else images
+        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`); where a trunk
+        has several resolutions there, to each of them."""
+        features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
         for name, layer in self.trunk.items():
             features = layer(features)
             if change and place == name:
-                features = change(features)
+                features = [change(one) for one in features] if isinstance(features, list) else change(features)
         return self.head(features)
 
 
@@ -149,36 +149,3 @@ def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"{path}: its card does not describe its weights: {error}. Use a weights.safetensors that `train` wrote") from None
     return net.eval(), card
-
-
-def _trunk(model: "Model") -> nn.Module:
-    pretrained = model.pretrained is True
-    try:
-        trunk = timm.create_model(model.trunk, pretrained=pretrained, num_classes=0, **model.options)
-    except Exception as error:  # timm, its hub client and the network raise many kinds
-        if not pretrained:
-            raise InputError(f"model.trunk = {model.trunk!r} with model.options = {model.options}: timm cannot make it: {error}") from None
-        raise InputError(
-            f"model.pretrained = true: the ImageNet weights of {model.trunk} cannot be fetched ({str(error)[:200]}). "
-            "Either name a weight file of yours (model.pretrained: path/to/file) or start at random (model.pretrained: false)"
-        ) from None
-    if not all(hasattr(trunk, name) for name in ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "layer4")):
-        raise InputError(f"model.trunk = {model.trunk!r} is no ResNet of timm (such as resnet18, resnet50, resnet101)")
-    if isinstance(model.pretrained, str):
-        _load_file(trunk, Path(model.pretrained))
-    return trunk
-
-
-def _load_file(trunk: nn.Module, path: Path) -> None:
-    """Weights of a file with timm's (or torchvision's) ResNet names into the trunk; only the classifier may be left over."""
-    try:
-        state = (
-            safetensors.torch.load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        )
-        missing, unexpected = trunk.load_state_dict(state, strict=False)
-    except FileNotFoundError:
-        raise InputError(f"model.pretrained = {str(path)!r}: no such file; give a path, true (download) or false (random start)") from None
-    except Exception as error:  # pickle, zip, safetensors and shape errors
-        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.trunk: {str(error)[:300]}") from None
-    if missing or any(not name.startswith("fc.") for name in unexpected):
-        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.trunk: missing {missing[:3]}, unknown {unexpected[:3]}")

@@ -1,6 +1,6 @@
 """A params file: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from semipose.errors import InputError
-from semipose.params import Params
+from semipose.params import Network, Params, StrongView, Warmup
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -57,22 +57,49 @@ def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _merge_variants(tree: CommentedMap, path: Path) -> None:
     """Give each variant the keys of its base that it does not set itself, at any depth."""
-    methods = tree.get("method")
+    methods, model = tree.get("method"), tree.get("model")
     if not isinstance(methods, CommentedMap):
         return
+    trunk = model.get("trunk") if isinstance(model, CommentedMap) else None
     for name, entry in methods.items():
         if not isinstance(entry, CommentedMap):
             raise InputError(f"method.{name} must be a mapping that begins with `base:` ({path} line {methods.lc.key(name)[0] + 1})")
+        for own in _own_networks(entry):
+            if own.get("trunk", trunk) != trunk:
+                own.setdefault("options", CommentedMap())  # they belong to a trunk: another one begins without any
+    for name, entry in methods.items():
         base = entry.get("base")
         if base != name and isinstance(methods.get(base), CommentedMap):
             _fill(entry, methods[base])
+    for entry in methods.values():
+        _fill_own(entry, tree)
+
+
+def _fill_own(entry: CommentedMap, tree: CommentedMap) -> None:
+    """Give what an entry has of its own the keys that it does not say itself, from the sections that hold for all."""
+
+    def fill(own: Any, section: Any, keys: Iterable[str]) -> None:
+        if isinstance(own, CommentedMap) and isinstance(section, CommentedMap):
+            _fill(own, CommentedMap({key: section[key] for key in keys if key in section}))
+
+    augment = tree.get("augment")
+    fill(entry.get("warmup"), tree.get("warmup"), Warmup.model_fields)
+    fill(entry.get("strong_view"), augment.get("strong") if isinstance(augment, CommentedMap) else None, StrongView.model_fields)
+    for own in _own_networks(entry):
+        fill(own, tree.get("model"), Network.model_fields)
+
+
+def _own_networks(entry: CommentedMap) -> list[CommentedMap]:
+    networks = entry.get("networks")
+    return [own for own in networks.values() if isinstance(own, CommentedMap)] if isinstance(networks, CommentedMap) else []
 
 
 def _fill(entry: CommentedMap, base: CommentedMap) -> None:
+    """Keys that `entry` lacks, from `base`, at any depth; `options`, a trunk's own keywords, as a whole."""
     for key, value in base.items():
         if key not in entry:
             entry[key] = value
-        elif isinstance(entry[key], CommentedMap) and isinstance(value, CommentedMap):
+        elif key != "options" and isinstance(entry[key], CommentedMap) and isinstance(value, CommentedMap):
             _fill(entry[key], value)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from semipose.errors import InputError
-from semipose.metrics.annotations import is_object, number, numbers, read_json
+from semipose.files import read_json
+from semipose.metrics.annotations import is_object, number, numbers
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 PERSON = 1  # COCO's category id

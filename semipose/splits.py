@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ class Split:
     unlabelled: NDArray[np.int64]
 
 
-def make_splits(people: People, budgets: dict[str, int], selection: str, seed: int, unlabelled: str) -> dict[str, dict[str, Any]]:
-    """One JSON-able record per budget, by its name.
+def make_splits(people: People, budgets: Mapping[str, int | str], selection: str, seed: int, unlabelled: str) -> dict[str, dict[str, Any]]:
+    """One JSON-able record per budget, by its name; a budget is a number of people, or "all".
 
     selection: "first" takes the first n people of the table (the peers' rule; counted in people, not images), "random"
     the first n of one permutation drawn from `seed`, so a smaller budget is part of every larger one either way.
@@ -39,7 +40,8 @@ def make_splits(people: People, budgets: dict[str, int], selection: str, seed: i
     pool = len(people)
     order = np.arange(pool) if selection == "first" else np.random.default_rng(seed).permutation(pool)
     records = {}
-    for name, budget in budgets.items():
+    for name, number in budgets.items():
+        budget = pool if number == "all" else int(number)
         if not 1 <= budget <= pool:
             raise InputError(f"split.budgets.{name}: {budget} of {pool} training people; choose 1 to {pool}")
         split = _split(np.sort(order[:budget]), pool, unlabelled)

@@ -34,6 +34,8 @@ Looks = Mapping[str, Look]
 # Okabe and Ito's colours, which the common colour blindnesses keep apart: each method has its own in every figure.
 METHODS = {
     "supervised": Look("#555555", "s", "-"),
+    "pseudopose": Look("#E69F00", "<", "-"),
+    "datadistill": Look("#000000", ">", "-"),
     "posecons": Look("#56B4E9", "^", "-"),
     "posedual": Look("#0072B2", "v", "-"),
     "sspcm": Look("#009E73", "D", "-"),
@@ -41,7 +43,7 @@ METHODS = {
     "akm": Look("#D55E00", "o", "-"),
 }
 # Variants: darker colours of Tol's muted set, told from the methods by their dashes too.
-MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#000000")
+MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#CC6677")
 VARIANTS = [Look(colour, marker, line) for line in ("--", ":") for colour, marker in zip(MUTED, "Xp*hdP", strict=True)]
 
 

@@ -14,6 +14,7 @@ from semipose.results import TRAINING, Grid, Key, Run, Score, headline
 
 NOT_RUN = "not run"
 NOTHING = "–"
+ABOVE = "over row above"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Table:
 
 
 def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:
-    """Rows: methods. Columns: for each budget the headline metric and the gain over `reference`; then costs."""
+    """Rows: methods. Columns: for each budget the headline metric, the gain over `reference` and, where there are more than two
+    methods, the difference to the row above; then costs."""
     return _build("main", "Methods by number of labelled people", "gain", runs, sweep, reference, {})
 
 
@@ -80,7 +82,8 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     present = [run for run in wanted.values() if run]
     metric = headline(present)
     columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
-    columns += [Column(text, labels) for labels in grid.labels for text in (metric, delta)]
+    stepwise = not changes and len(grid.methods) > 2
+    columns += [Column(text, labels) for labels in grid.labels for text in (metric, delta, *([ABOVE] if stepwise else []))]
     columns += [
         Column("masks"),
         *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
@@ -88,21 +91,25 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
         Column("seeds"),
     ]
     rows = []
-    for method in grid.methods:
+    for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
         row = [method, changes[method]] if changes else [method]
         for labels in grid.labels:
             found = differences(runs, method, reference, labels, grid.seeds)
             scores = [run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]
             row += [_value(scores), NOTHING if method == reference else _difference(found)]
+            if stepwise:
+                row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else NOTHING)
         rows.append(row + _costs(wanted, method, grid))
     legend = (
         f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}; in brackets its 95 % interval, "
         "both on the same resamples (paired bootstrap, over seeds their mean). "
         "Masks: measured mean number of masked keypoints of a person. "
         "Reported: which network's number it is; mean: the mean of the networks' numbers. "
-        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: training cost of one run in total. "
+        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
         "Budgets are separated by a stroke where they differ."
     )
+    if stepwise:
+        legend += f" {ABOVE.capitalize()}: the same difference, to the method of the row above."
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 

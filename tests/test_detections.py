@@ -18,7 +18,7 @@ from semipose.params import Params
 from semipose.predict import Predictions
 from semipose.skeleton import COCO17
 from semipose.sources import read_people
-from semipose.sources.detections import read_detections
+from semipose.sources.detections import read_detections, read_images
 from semipose.task import Task
 
 
@@ -131,3 +131,11 @@ def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Pa
     results = detected_results(nn.Conv2d(1, 1, 1), task, pack, demo.evaluate)
     assert [result["image_id"] for result in results] == [image["id"], image["id"], int(truth.image_ids[elsewhere])]
     assert [result["score"] for result in results] == pytest.approx([0.8 * 0.7, 0.5 * 0.7, 0.3 * 0.7])  # joints below 0.2 do not count
+
+
+@pytest.mark.parametrize("content", ["[]", '{"images": 3}', '{"images": [{"id": 1}]}'])
+def test_images_without_a_list_of_them_are_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "image_info.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"image_info\.json: no list `images` of objects with id and file_name; run `dvc repro download`"):
+        read_images(path)

@@ -32,7 +32,7 @@ def train(
     tiny: Params, task: Task, pack: CropPack, state: Path, name: str = "akm", die_at: int | None = None, ema: float = 0.0, **settings: Any
 ) -> tuple[Method, list[Row], list[Row]]:
     entry = tiny.method[name].model_copy(update={"ema": ema} if name == "akm" else {})
-    made = build([build_network(tiny.model, 17, seed=k) for k in range(entry.networks)], entry, task)
+    made = build([build_network(tiny.model, 17, seed=k) for k in range(entry.trains)], entry, task)
     reported: list[Row] = []
 
     def report(row: Row) -> None:

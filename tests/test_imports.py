@@ -9,12 +9,12 @@ STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate"
 ORDER = [
     {"errors", "files", "skeleton"},
     {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results"},
-    {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style"},
+    {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
     {"crops", "models", "tables", "published", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "page"},
     {"methods", "batches", "evaluation"},
     {"engine", "probe"},
-    {"gallery"},
+    {"gallery", "warmup"},
     {"cli"},
 ]
 

@@ -102,13 +102,13 @@ def test_supervised_loss_equals_a_loop(net: PoseNet, task: Task, batch: Batch, t
     assert float(found["supervised"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("place", ["input", "layer2"])
+@pytest.mark.parametrize(("place", "branches"), [("input", "second"), ("layer2", "second"), ("layer2", "both")])
 @pytest.mark.parametrize("pseudo_label", ["raw", "rendered"])
 def test_akm_losses_and_gradients_equal_a_naive_version(
-    net: PoseNet, task: Task, batch: Batch, tiny: Params, place: str, pseudo_label: str
+    net: PoseNet, task: Task, batch: Batch, tiny: Params, place: str, branches: str, pseudo_label: str
 ) -> None:
     """The draws are made in the paper's order; what is computed from them is written out again, person by person."""
-    p = tiny.method["akm"].mixup.model_copy(update={"place": [place]})
+    p = tiny.method["akm"].mixup.model_copy(update={"place": [place], "branches": branches})
     method = akm(tiny, net, task, mixup=p, pseudo_label=pseudo_label, lambda_u=0.7, lambda_m=1.3)
     terms, measures = method(batch, draws(7, "step", 0))
     sum(terms.values()).backward()
@@ -154,21 +154,23 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
     def mse(predicted: Tensor, target: Tensor, w: Tensor) -> Tensor:
         return sum(0.5 * ((predicted[:, j] - target[:, j]) * w[:, j, None, None]).square().mean() for j in range(17)) / 17
 
-    view, target, w = branch()
-    loss_u = mse(net(view), target, w)
-    view, target, w = branch()
-    torch.randint(1, (1,), generator=g)
-    alpha = mixup.draw_alpha(0.2, g)
-    partner = torch.randperm(6, generator=g)
-    features = view
-    if place == "layer2":
-        for name in ("stem", "layer1", "layer2"):
+    def mixed_mse(view: Tensor, target: Tensor, w: Tensor) -> Tensor:
+        torch.randint(1, (1,), generator=g)
+        alpha = mixup.draw_alpha(0.2, g)
+        partner = torch.randperm(6, generator=g)
+        features = view
+        if place == "layer2":
+            for name in ("stem", "layer1", "layer2"):
+                features = net.trunk[name](features)
+        features = torch.stack([alpha * features[i] + (1 - alpha) * features[partner[i]] for i in range(6)])
+        for name in ("layer3", "layer4") if place == "layer2" else ("stem", "layer1", "layer2", "layer3", "layer4"):
             features = net.trunk[name](features)
-    features = torch.stack([alpha * features[i] + (1 - alpha) * features[partner[i]] for i in range(6)])
-    for name in ("layer3", "layer4") if place == "layer2" else ("stem", "layer1", "layer2", "layer3", "layer4"):
-        features = net.trunk[name](features)
-    mixed = net.head(features)
-    loss_m = alpha * mse(mixed, target, w) + (1 - alpha) * mse(mixed, target[partner], w[partner])
+        mixed = net.head(features)
+        return alpha * mse(mixed, target, w) + (1 - alpha) * mse(mixed, target[partner], w[partner])
+
+    view, target, w = branch()
+    loss_u = mixed_mse(view, target, w) if branches == "both" else mse(net(view), target, w)
+    loss_m = mixed_mse(*branch())
     (loss_s + 0.7 * loss_u + 1.3 * loss_m).backward()
     expected = torch.cat([q.grad.flatten() for q in net.parameters()])
 
@@ -229,8 +231,11 @@ def test_teacher_batch_norm(net: PoseNet, task: Task, batch: Batch, tiny: Params
 def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
     one = tiny.method["akm"].mixup.model_copy(update={"place": ["none"]})
     method = akm(tiny, net, task, mixup=one)
-    assert set(method(batch, draws(0, "s", 0)).terms) == {"supervised", "masked"}
-    assert method.passes == {"gradient": 2, "no_gradient": 1}
+    terms = method(batch, draws(0, "s", 0)).terms
+    assert set(terms) == {"supervised", "masked"}
+    unmixed = akm(tiny, net, task, mixup=one.model_copy(update={"branches": "both"}))(batch, draws(0, "s", 0)).terms
+    assert float(unmixed["masked"].detach()) == pytest.approx(float(terms["masked"].detach()), rel=1e-6)
+    assert method.passes == {"net": (2, 1)}
     seen: list[Tensor] = []
     shared = akm(tiny, net, task, second_view="shared", mixup=one.model_copy(update={"place": ["input"]}))
     original = shared.mixed_loss

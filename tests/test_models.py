@@ -33,6 +33,52 @@ def test_the_published_network(demo: Params) -> None:
     )
 
 
+@pytest.fixture
+def high_resolution(tiny: Params) -> Model:
+    """A narrow HRNet: four resolutions, one block and one module of each."""
+    branches = {f"stage{n}": {"num_modules": 1, "num_branches": n, "block_type": "BASIC", "num_blocks": [1] * n} for n in (2, 3, 4)}
+    stages = {
+        name: {**stage, "num_channels": [4, 8, 16, 32][: stage["num_branches"]], "fuse_method": "SUM"} for name, stage in branches.items()
+    }
+    return tiny.model.model_copy(update={"trunk": "hrnet_w18_small", "options": stages, "head_channels": [], "height": 64, "width": 32})
+
+
+def test_an_hrnet_is_timms_up_to_its_finest_features(high_resolution: Model, tmp_path: Path) -> None:
+    import timm
+
+    theirs = timm.create_model("hrnet_w18_small", num_classes=0, **high_resolution.options)
+    path = tmp_path / "trunk.pth"
+    torch.save(theirs.state_dict() | {"classifier.weight": torch.zeros(1)}, path)
+    net = build(high_resolution.model_copy(update={"pretrained": str(path)}), 17, 0).eval()
+    images = torch.randn(2, 3, 64, 32)
+    theirs.eval()
+    stem = theirs.act2(theirs.bn2(theirs.conv2(theirs.act1(theirs.bn1(theirs.conv1(images))))))
+    head = net.head[0]
+    assert isinstance(head, nn.Conv2d)
+    expected = nn.functional.conv2d(theirs.stages(stem)[0], head.weight, head.bias)
+    assert net(images).shape == (2, 17, 16, 8)
+    torch.testing.assert_close(net(images), expected)
+
+
+def test_every_weight_of_an_hrnet_is_trained_and_every_place_can_be_changed(high_resolution: Model) -> None:
+    net = build(high_resolution, 17, 0)
+    net(torch.randn(2, 3, 64, 32)).square().sum().backward()
+    assert all(weight.grad is not None for weight in net.parameters())
+    net.eval()
+    images = torch.randn(2, 3, 64, 32)
+    plain, resolutions = net(images), {"input": 1, "stem": 1, "layer1": 1, "layer2": 2, "layer3": 3}
+    for place, count in resolutions.items():
+        changed: list[torch.Size] = []
+
+        def change(features: torch.Tensor, changed: list[torch.Size] = changed) -> torch.Tensor:
+            changed.append(features.shape)
+            return 2 * features
+
+        assert not torch.equal(net(images, place, change), plain)
+        assert len(changed) == count
+    assert torch.equal(net(images, "layer3", lambda features: features), plain)
+
+
 def test_the_seed_alone_decides(tiny: Params) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -97,7 +143,7 @@ def test_a_download_that_fails_names_both_ways_out(demo: Params, monkeypatch: py
     ("changes", "message"),
     [
         ({"trunk": "resnet19"}, "timm cannot make it"),
-        ({"trunk": "vit_tiny_patch16_224", "options": {}}, "is no ResNet"),
+        ({"trunk": "vit_tiny_patch16_224", "options": {}}, "neither a ResNet nor an HRNet"),
         ({"options": {"layres": [1]}}, "timm cannot make it"),
         ({"head_channels": [8]}, "needs 3 for heatmaps of stride 4"),
         ({"width": 72}, r"model\.width = 72 is not a multiple of the trunk's stride 32"),

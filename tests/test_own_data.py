@@ -1,7 +1,10 @@
 """A set of the user's own, from params.yaml to figures, by the functions that the stages call: foxes of five joints."""
 
+import csv
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -9,11 +12,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from pipeline import check, download, evaluate, prepare, split, track, train, warmup
 from semipose import evaluation
 from semipose.crops import CropPack, write_pack
 from semipose.download import describe
 from semipose.errors import InputError
-from semipose.evaluation import evaluate
 from semipose.ground_truth import ground_truth, image_folder
 from semipose.params import Custom, Params
 from semipose.params_file import load
@@ -69,9 +72,61 @@ def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_pa
     monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
     task = Task(val.skeleton, 48, 48, torch.eye(2, 3)[None], 1.0, demo.augment)
     p = demo.evaluate.model_copy(update={"bootstrap": 10})
-    assert evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p).metrics["AP"]["value"] == pytest.approx(100)
-    by_box = evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p.model_copy(update={"metric": "pck", "pck_reference": "box"}))
+    assert evaluation.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p).metrics["AP"]["value"] == pytest.approx(100)
+    by_box = evaluation.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p.model_copy(update={"metric": "pck", "pck_reference": "box"}))
     assert by_box.metrics["PCK@0.2 box"]["value"] == pytest.approx(100)
+
+
+@pytest.mark.slow
+def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`data.custom` and `data.unlabelled`, from params.yaml to a record; MLflow, which other tests look at, is left out."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", "pipeline", "semipose"):
+        (folder / name).symlink_to(ROOT / name)
+    elsewhere = [{"id": 40 + k, "file_name": f"w{k}.png"} for k in range(3)]
+    (root / "annotations").mkdir()
+    (root / "annotations/image_info_unlabeled2017.json").write_text(json.dumps({"images": elsewhere}))
+    (root / "unlabeled2017").mkdir()
+    for image in elsewhere:
+        Image.new("RGB", (90, 60), "olive").save(root / "unlabeled2017" / image["file_name"])
+    found = [{"image_id": 40 + k % 3, "category_id": 1, "bbox": [5 * k, 4, 40, 50], "score": 0.2 + 0.1 * k} for k in range(5)]
+    (root / "boxes.json").write_text(json.dumps(found))
+    parts = "".join(f"    {part}:\n      annotations: {part}.json\n      images: photos\n" for part in ("train", "val"))
+    text = (ROOT / "pipeline/presets/smoke.yaml").read_text()
+    for old, new in {
+        "  source: demo ": "  source: custom ",
+        "  root: null ": f"  root: {root} ",
+        "  custom: null ": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
+        "  unlabelled: null ": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
+        f"      file: {root}/boxes.json\n      score: 0.25\n#",
+        "  metric: oks ": "  metric: pck ",
+        "  pck_reference: torso ": "  pck_reference: box ",
+        "    L20: 20\n    L40: 40\n": "    L20: 4\n",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "params.yaml").write_text(text)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
+    check.check()
+    download.bring()
+    prepare.prepare()
+    split.split()
+    warmup.warmup("L20", "0")
+    train.train("train", "akm", "L20", "0")
+    evaluate.evaluate_cell("evaluate", "akm", "L20", "0")
+
+    record = json.loads((folder / "reports/runs/custom-akm-L20-s0.json").read_text())
+    assert (record["labelled"], record["unlabelled"]) == (4, 4), "one of five boxes has too low a score"
+    assert {"PCK@0.2 box", "joint/left_ear", "joint/tail"} <= set(record["metrics"])
+    with (folder / "reports/runs/custom-akm-L20-s0/history.csv").open() as file:
+        columns = next(csv.reader(file))
+    assert {"loss/masked", "val/AP"} <= set(columns)
+    assert not any(name.startswith("pseudo/") for name in columns), "of boxes nobody knows what pseudo-labels are worth"
+    people = CropPack.open(folder / "data/packs/unlabelled").people
+    assert people.images == ["unlabeled2017/w1.png", "unlabeled2017/w2.png", "unlabeled2017/w0.png", "unlabeled2017/w1.png"]
 
 
 def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:

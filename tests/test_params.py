@@ -1,12 +1,13 @@
 """params.yaml: what is refused, with which message, and that every key is watched by some stage."""
 
+import re
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from semipose.errors import InputError
-from semipose.params import Params
+from semipose.params import Params, by_budget
 from semipose.params_file import changes, load, read_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -51,17 +52,47 @@ def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
 
 def test_a_variant_is_its_base_with_its_own_keys(demo: Params) -> None:
     base, variant = demo.method["akm"].model_dump(), demo.method["akm_mixup_input"].model_dump()
-    assert variant["mixup"] == {"place": ["input"], "alpha": base["mixup"]["alpha"]}
+    assert variant["mixup"] == base["mixup"] | {"place": ["input"]}
     assert {**variant, "mixup": base["mixup"]} == base
     tree = read_yaml(DEMO)
     assert changes(tree, "akm_mixup_input") == {"mixup.place": ["input"]}
     assert changes(tree, "akm_shuffled") == {"masking": "shuffled"}
 
 
-def test_steps_by_budget(demo: Params) -> None:
-    by_budget = demo.model_copy(update={"train": demo.train.model_copy(update={"steps": {"L200": 7}})})
-    assert by_budget.steps("train", "L200") == 7
-    assert isinstance(demo.steps("train", "L200"), int)
+def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, demo: Params) -> None:
+    entry = "  posedual:\n    base: posedual\n"
+    own = "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        trunk: resnet50\n    warmup:\n      steps: 7\n"
+    text = (
+        DEMO.read_text()
+        .replace("\n    - net\n", "\n    - net\n    - second\n")
+        .replace("\n    - akm\n", "\n    - akm\n    - posedual\n", 1)
+    )
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(entry, entry + own))
+    params = load(path)
+    second = params.network("posedual", "second")
+    assert (second.trunk, second.options) == ("resnet50", {}), "another trunk begins without the options of the first"
+    assert (second.height, second.sigma, second.head_channels) == (demo.model.height, demo.model.sigma, demo.model.head_channels)
+    assert params.network("posedual", "net") == params.network("akm", "net") == params.model
+    assert params.method["posedual"].warmup == demo.warmup.model_copy(update={"steps": 7})
+    assert params.method["akm"].warmup is None
+    assert params.method["posedual"].strong_view == demo.augment.strong.model_copy(update={"scale": 0.1})
+    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "options:\n          stem_width: 16")))
+    assert load(path).network("posedual", "second").options == {"stem_width": 16}, "options are given as a whole"
+    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "trunk: resnet18")))
+    assert load(path).network("posedual", "second").options == demo.model.options
+    for old, new, message in (
+        ("      second:", "      third:", "method.posedual.networks: third is not among the networks that it trains: net, second"),
+        ("        trunk:", "        height:", "method.posedual.networks.second.height is not a parameter"),
+        ("      steps: 7", "      steps:\n        L7: 7", "split.budgets: L50 is not among method.posedual.warmup.steps: L7"),
+    ):
+        path.write_text(text.replace(entry, entry + own.replace(old, new)))
+        with pytest.raises(InputError, match=re.escape(message)):
+            load(path)
+
+
+def test_steps_by_budget() -> None:
+    assert [by_budget({"L50": 7, "L200": 8}, "L200"), by_budget(9, "L200")] == [8, 9]
 
 
 def test_every_key_is_listed_by_a_stage_and_machine_by_none() -> None:

@@ -70,7 +70,7 @@ def hard_view(task: Task, tiny: Params, easy: Tensor, heatmaps: Tensor, theta: T
 
 def made(tiny: Params, name: str, nets: list[PoseNet], task: Task, **changes: object) -> Method:
     entry = tiny.method[name].model_copy(update=changes)
-    return build(copy.deepcopy(nets[: entry.networks]), entry, task)
+    return build(copy.deepcopy(nets[: entry.trains]), entry, task)
 
 
 def gradients(method: Method) -> Tensor:

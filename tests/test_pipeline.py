@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from semipose.models import load_weights
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
@@ -39,11 +41,14 @@ def copy_of_the_project(target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy in which `dvc repro` went through with the preset `smoke` and a method of two networks; its results are committed."""
+    """A copy in which `dvc repro` went through with the preset `smoke` and a method of two networks, the second of which differs from
+    the warm-up's and is warmed up by `train`; its results are committed."""
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
     run(folder, sys.executable, "-m", "pipeline.use", "smoke")
     params = (folder / "params.yaml").read_text()
     params = params.replace("\n    - net\n", "\n    - net\n    - second\n").replace("\n    - akm\n", "\n    - akm\n    - posedual\n")
+    own = "    networks:\n      second:\n        head_channels:\n          - 24\n"
+    params = params.replace("  posedual:\n    base: posedual\n", "  posedual:\n    base: posedual\n" + own)
     (folder / "params.yaml").write_text(params)
     run(folder, "git", "commit", "-qam", "two networks")
     run(folder, "dvc", "repro")
@@ -58,6 +63,9 @@ def test_everything_is_there(project: Path) -> None:
         rows = list(csv.DictReader(file))
     assert {row["method"] for row in rows} == {"supervised", "akm", "posedual", "akm_no_mixup"}
     assert {f"{which}/AP" for which in ("net1", "net2", "mean", "ensemble")} <= {row["metric"] for row in rows}
+    heads = {"warmups/demo-L20-s0/second": [48], "runs/demo-posedual-L20-s0/weights": [48], "runs/demo-posedual-L20-s0/networks/net2": [24]}
+    for name, channels in heads.items():
+        assert load_weights(project / f"{name}.safetensors")[1]["model"]["head_channels"] == channels
     assert {"AP", "AR", "joint/left_ankle"} <= {row["metric"] for row in rows}
     for table in ("main", "ablation"):
         for ending in ("md", "csv", "tex"):
@@ -65,7 +73,12 @@ def test_everything_is_there(project: Path) -> None:
     run_of_akm = json.loads((project / "reports/runs/demo-akm-L20-s0.json").read_text())
     assert run_of_akm["training"]["masks"] >= 1
     assert run_of_akm["commit"] == run(project, "git", "rev-parse", "HEAD~1").stdout.strip()
-    for picture in ("views/demo-akm-L20-s0/strip.jpg", "views/demo-akm-L20-s0/masks.jpg", "pictures/demo-akm-L20-s0/best.jpg"):
+    for picture in (
+        "views/demo-posedual-L20-s0/strip.jpg",
+        "views/demo-akm-L20-s0/strip.jpg",
+        "views/demo-akm-L20-s0/masks.jpg",
+        "pictures/demo-akm-L20-s0/best.jpg",
+    ):
         assert (project / "reports" / picture).stat().st_size > 1000
     assert (project / "reports/index.html").read_text().count("<img") >= 8
 
@@ -164,4 +177,6 @@ def test_a_bad_parameter_stops_everything_with_one_message(tmp_path: Path, old: 
 
 def test_an_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
     done = run(copy_of_the_project(tmp_path), sys.executable, "-m", "pipeline.use", "cocoa", ok=False)
-    assert "one of coco, demo, demo-full, demo-methods, lsp, smoke; got cocoa" in done.stderr
+    names = sorted(path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml"))
+    assert f"one of {', '.join(names)}; got cocoa" in done.stderr
+    assert "demo-full" in names

@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from made_runs import record, runs_of
+from made_runs import record, runs_of, write
 
 from semipose.published import METHODS, published, published_table
-from semipose.results import Grid
+from semipose.results import Grid, read_run
 from semipose.typeset import to_csv, to_markdown
 
 SWEEP = Grid("train", ("supervised", "posedual", "akm"), ("1K", "5K"), (0, 1))
@@ -19,10 +19,6 @@ def made(method: str, labels: str, seed: int, value: float, **changed: object) -
 
 
 def runs(tmp_path: Path, **changed: object):
-    from made_runs import write
-
-    from semipose.results import read_run
-
     found = {}
     for method, labels, seed, value in (("supervised", "1K", 0, 30.0), ("supervised", "1K", 1, 32.0), ("posedual", "1K", 0, 44.0)):
         path = write(tmp_path, made(method, labels, seed, value, **changed))
@@ -65,6 +61,16 @@ def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -
         for cell in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
             write_drawn(tmp_path, cell, [], "AP50")
     assert published_table(runs(tmp_path, **changed), SWEEP) is None
+
+
+def test_all_labels_are_the_papers_train2017(tmp_path: Path) -> None:
+    told = {"data": "coco", "cell": "coco-supervised-All-s0", "input": "256x192", "trunk": "resnet50"}
+    made_run = read_run(
+        write(tmp_path, record("supervised", "L1", 0, 70.0, **told) | {"labels": "All"}), "coco", "train", ("supervised", "All", 0)
+    )
+    table = published_table({("supervised", "All", 0): made_run}, Grid("train", ("supervised",), ("All",), (0,)))
+    assert table is not None
+    assert table.rows == [["supervised", "70.0", "70.9"]]
 
 
 def test_drawn_people_have_nothing_beside_them(tmp_path: Path) -> None:

@@ -227,5 +227,5 @@ def test_a_custom_set_names_file_category_and_field(tmp_path):
         write_foxes(tmp_path, **changes)
         with pytest.raises(InputError, match=rf"foxes\.json: {message}"):
             read_custom(tmp_path, "foxes.json", "photos", **words)
-    with pytest.raises(InputError, match=r"none\.json: not there"):
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
         read_custom(tmp_path, "none.json", "photos")

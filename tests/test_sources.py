@@ -167,12 +167,12 @@ def test_coco_names_the_wrong_list(tmp_path, changes, message):
 
 
 def test_coco_names_a_missing_and_a_broken_file(tmp_path):
-    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: not there; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: no such file; run `dvc repro download`"):
         read_coco(tmp_path, "train")
     path = write(tmp_path, [annotation(1, 3)]) / "annotations/person_keypoints_train2017.json"
     for data in (path.read_bytes()[:-5], b"\xff\xfe\x00", b"[" * 100_000):
         path.write_bytes(data)
-        with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: not JSON"):
+        with pytest.raises(InputError, match=r"person_keypoints_train2017\.json is not JSON"):
             read_coco(tmp_path, "train")
 
 

@@ -53,6 +53,13 @@ def test_smaller_budgets_are_part_of_larger_ones(selection):
     assert (len(a), len(b), len(c)) == (10, 50, 200)
 
 
+def test_all_is_everybody():
+    people = crowd(30)
+    record = make_splits(people, {"few": 3, "All": "all"}, "first", 0, "all")["All"]
+    assert record["labelled"] == people.ids.tolist()
+    assert record["counts"] == {"pool": 30, "labelled": 30, "unlabelled": 30}
+
+
 def test_the_seed_alone_decides():
     def draw(seed):
         return make_splits(crowd(), {"few": 20}, "random", seed, "all")["few"]

@@ -86,6 +86,17 @@ def test_a_gain_carries_the_interval_of_the_same_resamples(tmp_path):
     assert cell(alone, "akm", "gain", "L100").startswith("+5.0 [+3")
 
 
+def test_with_more_methods_each_stands_against_the_row_above(tmp_path, runs):
+    more = runs | runs_of(tmp_path, *(record("posecons", "L100", seed, value) for seed, value in enumerate([35.0, 38.0])))
+    table = main_table(more, replace(SWEEP, methods=("supervised", "posecons", "akm")))
+    assert [column.name for column in table.columns if column.group == "L100"] == ["AP", "gain", "over row above"]
+    steps = np.array([40.0, 44.5]) - np.array([35.0, 38.0])
+    assert cell(table, "akm", "over row above", "L100") == f"{steps.mean():+.1f} ± {steps.std(ddof=1):.1f}"
+    assert cell(table, "posecons", "over row above", "L100") == cell(table, "posecons", "gain", "L100")
+    assert [cell(table, name, "over row above", "L400") for name in ("supervised", "posecons", "akm")] == [NOTHING, NOT_RUN, NOT_RUN]
+    assert "over row above" not in {column.name for column in main_table(runs, SWEEP).columns}
+
+
 def test_missing_cells_are_not_run_in_their_place(runs):
     fewer = {key: run for key, run in runs.items() if key[:2] != ("akm", "L400")}
     table = main_table(fewer, SWEEP)

@@ -51,11 +51,11 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
             share = 1 - mixup.draw_alpha(much.mixup_alpha, generator) / 4  # the person whose labels are taught stays the clearer one
             return mixup.mix(images, mixup.partner(len(images), generator), share)
         case "rand_augment":
-            colours = much.rand_augment
-            return normalise(colour.rand_augment(denormalise(images), colours.operations, colours.magnitude, generator))
+            c = much.rand_augment
+            return normalise(colour.rand_augment(denormalise(images), c.operations, c.magnitude, generator, c.cutout))
         case "trivial_augment":
             return normalise(colour.trivial_augment(denormalise(images), generator))
         case "yoco":
-            colours, plain = much.rand_augment, denormalise(images)
-            first, second = (colour.rand_augment(plain, colours.operations, colours.magnitude, generator) for _ in range(2))
+            c, plain = much.rand_augment, denormalise(images)
+            first, second = (colour.rand_augment(plain, c.operations, c.magnitude, generator, c.cutout) for _ in range(2))
             return normalise(yoco(first, second, generator))

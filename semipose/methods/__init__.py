@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from semipose.methods.akm import AKM
 from semipose.methods.datadistill import DataDistill
-from semipose.methods.method import Losses, Method
+from semipose.methods.method import Losses, Method, Passes
 from semipose.methods.multiaugs import MultiAugs
 from semipose.methods.posecons import PoseCons
 from semipose.methods.posedual import PoseDual
@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from semipose.models import PoseNet
     from semipose.task import Task
 
-__all__ = ["AKM", "SSPCM", "DataDistill", "Losses", "Method", "MultiAugs", "PoseCons", "PoseDual", "PseudoPose", "Supervised", "build"]
+__all__ = [
+    "AKM",
+    "SSPCM",
+    "DataDistill",
+    "Losses",
+    "Method",
+    "MultiAugs",
+    "Passes",
+    "PoseCons",
+    "PoseDual",
+    "PseudoPose",
+    "Supervised",
+    "build",
+]
 
 METHODS: dict[str, Any] = {
     "akm": AKM,
@@ -32,6 +45,6 @@ METHODS: dict[str, Any] = {
 
 
 def build(nets: list["PoseNet"], method: "params.Method", task: "Task") -> Method:
-    """The method on its networks (as many as `method.networks`), in train mode."""
+    """The method on its networks (as many as `method.trains`), in train mode."""
     made: Method = METHODS[method.base](nets, method, task)
     return made.train()

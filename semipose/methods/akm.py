@@ -6,7 +6,6 @@ says what each key means and why its value.
 """
 
 import copy
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -15,19 +14,12 @@ from semipose.augment import masking, mixup
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.ema import follow
 from semipose.heatmap import decode, heatmap_loss
-from semipose.methods.method import Losses, Method
+from semipose.methods.consistency import View
+from semipose.methods.method import Losses, Method, Passes
 from semipose.methods.teacher import moved_targets, teach
 from semipose.models import STRIDE, PoseNet
 from semipose.params import AKM as Params
 from semipose.task import Batch, Task
-
-
-class Branch(NamedTuple):
-    """A masked strong view: images [B, 3, H, W], target heatmaps [B, K, h, w], weights [B, K]."""
-
-    images: Tensor
-    targets: Tensor
-    weight: Tensor
 
 
 class AKM(Method):
@@ -38,7 +30,7 @@ class AKM(Method):
         (self.net,) = nets
         self.p, self.task = params, task
         self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
-        self.passes = {"gradient": 2 if params.mixup.place == ["none"] else 3, "no_gradient": 1}
+        self.passes = {"net": Passes(gradient=2 if params.mixup.place == ["none"] else 3, no_gradient=1)}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f = self.p, self.net
@@ -50,15 +42,17 @@ class AKM(Method):
         counts = self.draw_counts(taught, generator)
 
         first = self.branch(weak, taught, counts, generator)
-        loss_u = heatmap_loss(f(first.images), first.targets, first.weight)
+        mixing = p.mixup.place != ["none"]
+        both = mixing and p.mixup.branches == "both"
+        loss_u = self.mixed_loss(first, generator) if both else heatmap_loss(f(first.images), first.targets, first.weight)
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
         terms = {"supervised": loss_s, "masked": p.lambda_u * ramp * loss_u}
-        if p.mixup.place != ["none"]:
+        if mixing:
             second = first if p.second_view == "shared" else self.branch(weak, taught, counts, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
         return Losses(terms, {"masks": counts.float().mean(), "simple": self.simple(taught).float().mean()})
 
-    def mixed_loss(self, view: Branch, generator: Generator) -> Tensor:
+    def mixed_loss(self, view: View, generator: Generator) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
         places = self.p.mixup.place
         place = places[int(torch.randint(len(places), (1,), generator=generator, device=generator.device))]
@@ -69,14 +63,14 @@ class AKM(Method):
             predicted, view.targets[partner], view.weight[partner]
         )
 
-    def branch(self, weak: Tensor, taught: Tensor, counts: Tensor, generator: Generator) -> Branch:
+    def branch(self, weak: Tensor, taught: Tensor, counts: Tensor, generator: Generator) -> View:
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
         points, _ = decode(taught, STRIDE, "quarter")  # the peers' place for masks
         eligible = self.simple(taught) if self.p.joints == "simple" else None
         mask = masking.patches(points, counts, eligible, (self.task.height, self.task.width), self.p.patch, generator)
         theta = self.task.strong(len(weak), generator)
         images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
-        return Branch(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
+        return View(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
         """H_i on the weak views."""

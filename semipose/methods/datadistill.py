@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from semipose.geometry import invert, similarity
+from semipose.methods.method import Passes
 from semipose.methods.offline import Offline
 from semipose.models import PoseNet
 from semipose.params import DataDistill as Params
@@ -17,7 +18,7 @@ class DataDistill(Offline):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__(nets, params, task)
         self.looks = list(product((False, True) if params.flip else (False,), params.scales, params.rotations_deg))
-        self.passes = {"gradient": 2, "no_gradient": len(self.looks)}
+        self.passes = {"net": Passes(gradient=2, no_gradient=len(self.looks))}
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Tensor:

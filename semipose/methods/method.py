@@ -15,6 +15,13 @@ class Losses(NamedTuple):
     measures: dict[str, Tensor]
 
 
+class Passes(NamedTuple):
+    """Passes of a network for one labelled and one unlabelled person."""
+
+    gradient: int
+    no_gradient: int
+
+
 class Method(nn.Module):
     """The paper's losses on one network or several. `forward` is all that the data-parallel wrapper sees.
 
@@ -23,7 +30,7 @@ class Method(nn.Module):
     """
 
     net: PoseNet
-    passes: dict[str, int]  # network passes per step: with gradient, without gradient
+    passes: dict[str, Passes]  # by name of `networks`
     reported: str = "net"
 
     @property

@@ -8,21 +8,23 @@ import torch
 from torch import Generator, Tensor
 
 from semipose.heatmap import heatmap_loss
-from semipose.methods.method import Losses, Method
-from semipose.methods.teacher import moved_targets, teach
+from semipose.methods.consistency import Consistency
+from semipose.methods.method import Losses, Passes
+from semipose.methods.teacher import teach
 from semipose.models import PoseNet
 from semipose.params import MultiAugs as Params
 from semipose.task import Batch, Task
 
 
-class MultiAugs(Method):
+class MultiAugs(Consistency):
     """On one network, which teaches itself, or on two, which teach each other."""
 
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
         self.net, self.second = nets[0], nets[1] if len(nets) > 1 else None
-        self.p, self.task = params, task
-        self.passes = {"gradient": len(nets) * (1 + len(params.paths)), "no_gradient": len(nets)}
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {f"path {k}": path for k, path in enumerate(params.paths, start=1)}
+        self.passes = dict.fromkeys(self.networks, Passes(gradient=1 + len(params.paths), no_gradient=1))
         self.reported = "net" if len(nets) == 1 else "mean"
 
     @property
@@ -38,9 +40,8 @@ class MultiAugs(Method):
         taught = [teach(net, easy, p.teacher_bn) for net in networks.values()]
         theta = task.strong(len(easy), generator)
         for (name, net), heatmaps in zip(networks.items(), reversed(taught), strict=True):  # those of the other network
-            moved, weight = moved_targets(task, heatmaps, theta, p.pseudo_label)
             for k, path in enumerate(p.paths, start=1):
-                hard = task.move_images(task.strengthen(easy, heatmaps, path, generator), theta)
+                hard, moved, weight = self.strong_view(easy, heatmaps, theta, path, generator)
                 terms[f"{name}/path{k}"] = p.lambda_u * heatmap_loss(net(hard), moved, weight)
         return Losses(terms, {})
 

@@ -7,19 +7,21 @@ L = L(f(x_l), Y) + lambda_u L(f(x_h), W(H, theta)), H = f(x_e) without gradient,
 from torch import Generator, Tensor
 
 from semipose.heatmap import heatmap_loss
-from semipose.methods.method import Losses, Method
-from semipose.methods.teacher import moved_targets, teach
+from semipose.methods.consistency import Consistency
+from semipose.methods.method import Losses, Passes
+from semipose.methods.teacher import teach
 from semipose.models import PoseNet
 from semipose.params import PoseCons as Params
 from semipose.task import Batch, Task
 
 
-class PoseCons(Method):
+class PoseCons(Consistency):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
         (self.net,) = nets
-        self.p, self.task = params, task
-        self.passes = {"gradient": 2, "no_gradient": 1}
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {"strong view": params.strong}
+        self.passes = {"net": Passes(gradient=2, no_gradient=1)}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f, task = self.p, self.net, self.task
@@ -29,8 +31,8 @@ class PoseCons(Method):
         easy = task.weak_view(batch.unlabelled, generator)
         taught = teach(f, easy, p.teacher_bn)  # H
         theta = task.strong(len(easy), generator)
-        hard = task.move_images(task.strengthen(easy, taught, p.strong, generator), theta)
-        loss_u = heatmap_loss(f(hard), *moved_targets(task, taught, theta, p.pseudo_label))
+        hard, moved, weight = self.strong_view(easy, taught, theta, p.strong, generator)
+        loss_u = heatmap_loss(f(hard), moved, weight)
         return Losses({"supervised": loss_l, "unsupervised": p.lambda_u * loss_u}, {})
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:

@@ -7,21 +7,23 @@ gradient, x_hn = W(S(x_e; H of the other network), theta), one theta for both. T
 from torch import Generator, Tensor
 
 from semipose.heatmap import heatmap_loss
-from semipose.methods.method import Losses, Method
-from semipose.methods.teacher import moved_targets, teach
+from semipose.methods.consistency import Consistency
+from semipose.methods.method import Losses, Passes
+from semipose.methods.teacher import teach
 from semipose.models import PoseNet
 from semipose.params import PoseDual as Params
 from semipose.task import Batch, Task
 
 
-class PoseDual(Method):
+class PoseDual(Consistency):
     reported = "mean"
 
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
         self.net, self.second = nets
-        self.p, self.task = params, task
-        self.passes = {"gradient": 4, "no_gradient": 2}
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {"strong view": params.strong}
+        self.passes = dict.fromkeys(self.networks, Passes(gradient=2, no_gradient=1))
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -35,10 +37,10 @@ class PoseDual(Method):
         easy = task.weak_view(batch.unlabelled, generator)
         taught1, taught2 = teach(f1, easy, p.teacher_bn), teach(f2, easy, p.teacher_bn)  # H1, H2
         theta = task.strong(len(easy), generator)
-        hard1 = task.move_images(task.strengthen(easy, taught2, p.strong, generator), theta)
-        hard2 = task.move_images(task.strengthen(easy, taught1, p.strong, generator), theta)
-        loss_1 = heatmap_loss(f1(hard1), *moved_targets(task, taught2, theta, p.pseudo_label))
-        loss_2 = heatmap_loss(f2(hard2), *moved_targets(task, taught1, theta, p.pseudo_label))
+        hard1, moved2, weight2 = self.strong_view(easy, taught2, theta, p.strong, generator)
+        hard2, moved1, weight1 = self.strong_view(easy, taught1, theta, p.strong, generator)
+        loss_1 = heatmap_loss(f1(hard1), moved2, weight2)
+        loss_2 = heatmap_loss(f2(hard2), moved1, weight1)
         return Losses({"supervised": loss_l, "net1": p.lambda_u * loss_1, "net2": p.lambda_u * loss_2}, {})
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:

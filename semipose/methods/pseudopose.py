@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from semipose.methods.method import Passes
 from semipose.methods.offline import Offline
 from semipose.models import PoseNet
 from semipose.params import PseudoPose as Params
@@ -12,7 +13,7 @@ from semipose.task import Task
 class PseudoPose(Offline):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__(nets, params, task)
-        self.passes = {"gradient": 2, "no_gradient": 1}
+        self.passes = {"net": Passes(gradient=2, no_gradient=1)}
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Tensor:

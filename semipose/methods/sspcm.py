@@ -13,8 +13,9 @@ import torch
 from torch import Generator, Tensor
 
 from semipose.heatmap import heatmap_loss, peak
-from semipose.methods.method import Losses, Method
-from semipose.methods.teacher import moved_targets, teach
+from semipose.methods.consistency import Consistency
+from semipose.methods.method import Losses, Passes
+from semipose.methods.teacher import teach
 from semipose.models import PoseNet
 from semipose.params import SSPCM as Params
 from semipose.task import Batch, Task
@@ -41,7 +42,7 @@ def position_mask(a: Tensor, b: Tensor, largest: float) -> Tensor:
     return ((peak(a)[0] - peak(b)[0]).norm(dim=2).clamp_max(diagonal - 1) / diagonal < largest).float()
 
 
-class SSPCM(Method):
+class SSPCM(Consistency):
     reported = "student"
 
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
@@ -52,8 +53,10 @@ class SSPCM(Method):
         )  # A', B'
         self.epochs: Tensor
         self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
-        self.p, self.task = params, task
-        self.passes = {"gradient": 6, "no_gradient": 4}
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {"strong view": params.strong}
+        taught, teaching = Passes(gradient=2, no_gradient=0), Passes(gradient=2, no_gradient=2)  # as they are and as they were
+        self.passes = {"student": taught, "teacher1": teaching, "teacher2": teaching}
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -72,8 +75,7 @@ class SSPCM(Method):
         sure = score_mask(a, b, p.score)
         terms = {"supervised": loss_l}
         for name, taught in {"teacher1": b, "teacher2": a, "student": corrected}.items():
-            hard = task.move_images(task.strengthen(easy, taught, p.strong, generator), theta)
-            moved, weight = moved_targets(task, taught, theta, p.pseudo_label)
+            hard, moved, weight = self.strong_view(easy, taught, theta, p.strong, generator)
             kept = sure if name != "student" or p.position is None else sure * position_mask(a, b, p.position)
             terms[name] = p.lambda_u * heatmap_loss(trained[name](hard), moved, weight * kept)
         return Losses(terms, {"kept": sure.mean()})

@@ -3,7 +3,7 @@
 from torch import Generator
 
 from semipose.heatmap import heatmap_loss
-from semipose.methods.method import Losses, Method
+from semipose.methods.method import Losses, Method, Passes
 from semipose.models import PoseNet
 from semipose.params import Supervised as Params
 from semipose.task import Batch, Task
@@ -16,7 +16,7 @@ class Supervised(Method):
         super().__init__()
         (self.net,) = nets
         self.task = task
-        self.passes = {"gradient": 1, "no_gradient": 0}
+        self.passes = {"net": Passes(gradient=1, no_gradient=0)}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         images, targets, weight = self.task.labelled(batch.labelled, generator)

@@ -1,6 +1,5 @@
 """COCO annotation and results files, read and checked, so that a fault in one is a sentence and not a traceback."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.skeleton import COCO17
 
 LAYOUT = "COCO annotations are an object with the lists images, annotations and categories"
@@ -27,18 +27,6 @@ class Annotations:
     def image_ids(self) -> list[int]:
         """Sorted, as COCOeval orders images."""
         return sorted(image["id"] for image in self.dataset["images"])
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError, which names the file, where it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from None
 
 
 def read_annotations(source: Path | dict[str, Any]) -> Annotations:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.people import People
 from semipose.skeleton import AIC14
-from semipose.sources.reading import image_numbers, image_sizes, numbers, read_json
+from semipose.sources.reading import image_numbers, image_sizes, numbers
 
 JOINTS = len(AIC14.joints)
 NAMES = {"train": "train", "val": "validation"}
@@ -82,7 +83,7 @@ def _one(folder: Path, pattern: str) -> Path:
 def _humans(path: Path) -> list[tuple[str, str, Any, Any]]:
     """(image, name of the person in it, box, keypoints) of everybody in the file."""
     people = []
-    entries = read_json(path)
+    entries = read_json(path, BRING)
     if not isinstance(entries, list):
         raise InputError(f"{path}: not a list of images, each with image_id, human_annotations and keypoint_annotations; {BRING}")
     for position, entry in enumerate(entries):

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.people import People
 from semipose.skeleton import COCO17, Skeleton, custom
-from semipose.sources.reading import numbers, read_json
+from semipose.sources.reading import BRING, numbers
 
 JOINTS = len(COCO17.joints)
 REPAIR = "repair that entry, or bring the file again (`dvc repro download` brings the official ones)"
@@ -132,7 +133,7 @@ def _people(path: Path, data: dict[str, Entries], category: int, skeleton: Skele
 
 def _load(path: Path) -> dict[str, Entries]:
     """The three lists of the file, whose entries have what connects them."""
-    data = read_json(path)
+    data = read_json(path, BRING)
     for field in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(field), list):
             raise InputError(f"{path}: the list `{field}` is missing, so this is no COCO annotation file; {REPAIR}")

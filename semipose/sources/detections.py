@@ -6,11 +6,21 @@ from typing import Any
 import numpy as np
 
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.people import People
 from semipose.skeleton import Skeleton
-from semipose.sources.reading import image_sizes, numbers, read_json
+from semipose.sources.reading import BRING, image_sizes, numbers
 
 PERSON = 1  # COCO's category
+
+
+def read_images(path: Path) -> list[dict[str, Any]]:
+    """The list `images` (id, file_name) of a file in COCO's layout that has no annotations. Raises InputError."""
+    content = read_json(path, BRING)
+    images = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(images, list) or not all(isinstance(image, dict) and {"id", "file_name"} <= set(image) for image in images):
+        raise InputError(f"{path}: no list `images` of objects with id and file_name; {BRING}")
+    return images
 
 
 def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder: str, skeleton: Skeleton, score: float = 0.0) -> People:
@@ -21,7 +31,7 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
     `People.dropped`: a lower score, degenerate box (no extent, or off its image).
     Raises InputError naming file, entry and field; also where a box lies in an image that is not among `images`.
     """
-    entries = read_json(path)
+    entries = read_json(path, BRING)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: not a list of objects; detections have image_id, category_id, bbox and score, as COCO's results")
     known = {image["id"]: image["file_name"] for image in images}

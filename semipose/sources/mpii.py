@@ -24,10 +24,11 @@ from scipy.io import loadmat
 from scipy.io.matlab import mat_struct
 
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.metrics.pckh import HEAD_SHARE, head_sizes
 from semipose.people import People
 from semipose.skeleton import MPII16
-from semipose.sources.reading import BRING, image_numbers, image_sizes, numbers, read_json
+from semipose.sources.reading import BRING, image_numbers, image_sizes, numbers
 
 JOINTS = len(MPII16.joints)
 PIXEL_STD = 200  # px of person height at scale 1
@@ -117,7 +118,7 @@ def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path, unla
 
 
 def _read_conversion(path: Path, heads: Path | None) -> _Rows:
-    people = read_json(path)
+    people = read_json(path, BRING)
     remedy = f"repair that entry, or {BRING}"
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people) or not people:
         raise InputError(f"{path}: not a list of people, each with image, center, scale, joints, joints_vis; {BRING}")

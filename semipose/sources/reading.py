@@ -1,7 +1,5 @@
-"""What readers of all layouts do: JSON files, numbers in them, and the headers of images."""
+"""What readers of all layouts do: numbers in annotation files, and the headers of images."""
 
-import gc
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,21 +15,6 @@ LARGEST = 1e9
 """A coordinate or an area beyond this is no number of pixels."""
 HEADER_THREADS = 8
 BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises InputError where it is not there or broken."""
-    collecting = gc.isenabled()
-    gc.disable()  # millions of small lists, none of them garbage: looking through them again and again costs seconds
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not there; {BRING}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); bring it again with `dvc repro download`") from error
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def numbers(values: Sequence[Any], shape: tuple[int, ...], name: Callable[[int], str], remedy: str) -> NDArray[np.float64]:

@@ -1,0 +1,56 @@
+"""The warm-up: a network trained on the labelled people alone, from which every method goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.batches import Batches, stream
+from semipose.engine import Row, fit
+from semipose.methods import Supervised
+from semipose.models import PoseNet, build
+from semipose.params import Supervised as Nothing
+from semipose.params import by_budget
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from semipose.crops import CropPack
+    from semipose.params import Model, Warmup
+    from semipose.task import Task
+
+
+def warm_up(
+    name: str,
+    model: "Model",
+    p: "Warmup",
+    fabric: "Fabric",
+    *,
+    pack: "CropPack",
+    labelled: NDArray[np.int64],
+    task: "Task",
+    labels: str,
+    seed: int,
+    state: Path,
+    checkpoint_seconds: float,
+    report: Callable[[Row, int], None],
+) -> PoseNet:
+    """The network `name`, trained. Its random weights and the order of its people are those of its name and the seed, so that networks
+    of different names differ. `report` gets each epoch's row (keys begin with `<name>/`) and step; `state` keeps the checkpoint."""
+    net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
+    fit(
+        Supervised([net], Nothing(base="supervised"), task).train(),
+        Batches(pack, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0)),
+        fabric,
+        steps=by_budget(p.steps, labels),
+        lr=p.lr,
+        decay_at=[],
+        decay=1.0,
+        state=state / name,
+        checkpoint_seconds=checkpoint_seconds,
+        observe=lambda method, epoch, last: {},
+        report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
+    )
+    return net
