@@ -15,9 +15,11 @@ from ruamel.yaml import YAML
 
 from pipeline import track
 from pipeline.origin import repo_root
-from semipose.errors import InputError
+from semipose.errors import InputError, Stopped
 from semipose.params import Params, fingerprint
 from semipose.params_file import load
+
+STOPPED = 75  # exit code of a stage that was asked to stop and is to be run again (EX_TEMPFAIL of sysexits.h)
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,16 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
 
 
 def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
-    """Run a stage's work from its command line. Bad input costs one message and exit code 1, no traceback."""
+    """Run a stage's work from its command line. Bad input costs one message and exit code 1, no traceback; a training that was asked to
+    stop ends with exit code 75."""
     try:
         work(*arguments)
     except InputError as error:
         sys.stderr.write(f"semipose: {error}\nNothing was changed; what the stage had written before is back with `dvc checkout`.\n")
         raise SystemExit(1) from None
+    except Stopped as stopped:
+        sys.stderr.write(f"semipose: {stopped}. `dvc repro` goes on from there.\n")
+        raise SystemExit(STOPPED) from None
 
 
 def content_digest(path: Path) -> str:

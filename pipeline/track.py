@@ -28,6 +28,7 @@ from pipeline import origin, uploader
 from pipeline.journal import Journal, take
 from pipeline.origin import repo_root
 from pipeline.store import ensure_store, shown, tracking_uri
+from semipose.errors import Stopped
 
 
 class Terminated(SystemExit):
@@ -163,7 +164,7 @@ def run(
 
     A fingerprint whose run was killed or failed goes on in the same run; one whose run is finished gets a new run, its
     tag `semipose.attempt` counted up. The run ends FINISHED, FAILED (the error is a tag, and is raised again) or KILLED
-    (SIGTERM, Ctrl-C). Leaving waits `limit_s` seconds at most. `folder` is where the journals are, by default
+    (SIGTERM, Ctrl-C, a time limit). Leaving waits `limit_s` seconds at most. `folder` is where the journals are, by default
     `<repo root>/.semipose/track`.
     """
     root = repo_root()
@@ -176,7 +177,7 @@ def run(
         with _sigterm_raises():
             yield tracker
         status = "FINISHED"
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Terminated, Stopped):
         status = "KILLED"
         raise
     except BaseException as raised:

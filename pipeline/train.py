@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline import stage
+from pipeline.limit import Limit
 from pipeline.origin import commit
 from semipose.batches import Batches, stream
 from semipose.crops import CropPack
@@ -37,7 +38,10 @@ PROBED = 512  # unlabelled people whose pseudo-labels are compared with the trut
 def train(name: str, method_name: str, labels: str, seed: str) -> None:
     key = "method" if name == "train" else "variant"
     cell = f"{method_name}-{labels}-s{seed}"
-    with stage.opened(name, cell, {key: method_name, "labels": labels, "seed": seed}) as (this, tracker):
+    with (
+        stage.opened(name, cell, {key: method_name, "labels": labels, "seed": seed}) as (this, tracker),
+        Limit(this.params.machine.max_minutes) as limit,
+    ):
         p, started = this.params, time.monotonic()
         fabric = launch(p.machine, p.train.precision)
         pack, val = CropPack.open(Path("data/packs/train")), CropPack.open(Path("data/packs/val"))
@@ -68,6 +72,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
                 state=this.state / "warmup",
                 checkpoint_seconds=p.machine.checkpoint_seconds,
                 report=tracker.metrics,
+                stop=limit,
             )
 
         method = build([network(name) for name in p.model.networks[: entry.trains]], entry, task)
@@ -85,6 +90,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             checkpoint_seconds=p.machine.checkpoint_seconds,
             observe=observe,
             report=lambda row: tracker.metrics(row, step=int(row["step"])),
+            stop=limit,
         )
 
         folder = Path("runs") / f"{p.data.source}-{cell}"

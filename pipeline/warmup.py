@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from pipeline import stage
+from pipeline.limit import Limit
 from semipose.crops import CropPack
 from semipose.engine import launch
 from semipose.models import network_card, save_network
@@ -14,7 +15,7 @@ from semipose.warmup import warm_up
 
 def warmup(labels: str, seed: str) -> None:
     cell = f"{labels}-s{seed}"
-    with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker):
+    with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
         pack = CropPack.open(Path("data/packs/train"))
@@ -34,6 +35,7 @@ def warmup(labels: str, seed: str) -> None:
                 state=this.state,
                 checkpoint_seconds=p.machine.checkpoint_seconds,
                 report=tracker.metrics,
+                stop=limit,
             )
             card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, method="warmup")
             save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)

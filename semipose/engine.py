@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from semipose import checkpoint
 from semipose.batches import Batches, draws
-from semipose.errors import InputError
+from semipose.errors import InputError, Stopped
 from semipose.methods.method import Losses, Method
 from semipose.schedule import learning_rate
 
@@ -35,11 +35,13 @@ def fit(
     checkpoint_seconds: float,
     observe: Callable[[Method, int, bool], Row],
     report: Callable[[Row], None],
+    stop: Callable[[], str | None] = lambda: None,
 ) -> list[Row]:
     """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
 
     `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished
-    row. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the weights of a run never stopped.
+    row. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the weights of a run never stopped. `stop`
+    is asked after each step: if it gives a reason, a checkpoint is written and Stopped is raised.
     """
     wrapped, optimiser = fabric.setup(method, torch.optim.Adam([q for q in method.parameters() if q.requires_grad], lr=lr))
     progress: dict[str, Any] = {"step": 0, "rows": [], "sums": {}}
@@ -69,9 +71,14 @@ def fit(
             progress["rows"].append(row)
             progress["sums"] = {}
             report(row)
-        if time.monotonic() - saved_at > checkpoint_seconds and step + 1 < steps:
+        if step + 1 == steps:
+            break
+        reason = stop()
+        if reason or time.monotonic() - saved_at > checkpoint_seconds:
             checkpoint.save(state, {"method": method.state_dict(), "optimiser": optimiser.state_dict(), "progress": progress})
             saved_at = time.monotonic()
+        if reason:
+            raise Stopped(f"{reason}: a checkpoint was left after step {step + 1} of {steps}")
     return progress["rows"]
 
 

@@ -1,5 +1,9 @@
-"""What a person who gave bad input gets to read."""
+"""What ends a run before its work is done: bad input, and being asked to stop."""
 
 
 class InputError(ValueError):
     """Bad input: the message names the file, the field and what to do; it is printed without a traceback."""
+
+
+class Stopped(Exception):
+    """A training that was asked to stop and left a checkpoint, from which the next run goes on."""

@@ -36,9 +36,11 @@ def warm_up(
     state: Path,
     checkpoint_seconds: float,
     report: Callable[[Row, int], None],
+    stop: Callable[[], str | None] = lambda: None,
 ) -> PoseNet:
     """The network `name`, trained. Its random weights and the order of its people are those of its name and the seed, so that networks
-    of different names differ. `report` gets each epoch's row (keys begin with `<name>/`) and step; `state` keeps the checkpoint."""
+    of different names differ. `report` gets each epoch's row (keys begin with `<name>/`) and step; `state` keeps the checkpoint, also of a
+    training that `stop` ended (engine.fit)."""
     net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
     fit(
         Supervised([net], Nothing(base="supervised"), task).train(),
@@ -52,5 +54,6 @@ def warm_up(
         checkpoint_seconds=checkpoint_seconds,
         observe=lambda method, epoch, last: {},
         report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
+        stop=stop,
     )
     return net

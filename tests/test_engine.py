@@ -12,7 +12,7 @@ from semipose import checkpoint
 from semipose.batches import Batches, draws, stream
 from semipose.crops import CropPack
 from semipose.engine import Row, fit
-from semipose.errors import InputError
+from semipose.errors import InputError, Stopped
 from semipose.methods import Method, build
 from semipose.models import build as build_network
 from semipose.params import Params
@@ -79,6 +79,16 @@ def test_killed_and_resumed_equals_never_killed(
     assert saved is not None
     assert 0 < saved["progress"]["step"] < die_at, "the checkpoint lies within an epoch"
     resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", name, ema=ema)
+    assert resumed_rows == rows
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole")
+    asked = iter([None] * 6 + ["out of time"])
+    with pytest.raises(Stopped, match="out of time: a checkpoint was left after step 7 of 13"):
+        train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9, stop=lambda: next(asked))
+    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
 

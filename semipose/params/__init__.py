@@ -97,6 +97,7 @@ class Machine(Section):
     workers: Positive
     threads: Count
     checkpoint_seconds: Annotated[float, Field(ge=0)]
+    max_minutes: Ratio | None
 
 
 class Params(Section):
