@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Files side by side, one process for each core, the pipeline's first: they take longest.
+PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: repro test test-fast ui lock
 
@@ -13,10 +15,10 @@ test: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	$(PYTEST) tests/test_pipeline.py tests
 
 test-fast: .venv/ready
-	pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 ui: .venv/ready
 	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
