@@ -1,7 +1,10 @@
 """What several test files need: the real data sets, and a small world of people that are quick to train on."""
 
 import os
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -80,3 +83,32 @@ def task(tiny: Params, pack: CropPack) -> Task:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], Path]:
+    """Runs AKM's cell of the preset `smoke`, with these texts of its params.yaml replaced, through the functions of the stages: the folder
+    in which it did. MLflow, which test_pipeline.py looks at, is left out."""
+    from pipeline import check, download, evaluate, prepare, split, track, train, warmup
+
+    def run(changes: dict[str, str]) -> Path:
+        folder = tmp_path_factory.mktemp("project")
+        for name in ("dvc.yaml", "pipeline", "semipose"):
+            (folder / name).symlink_to(ROOT / name)
+        text = (ROOT / "pipeline/presets/smoke.yaml").read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new, 1)
+        (folder / "params.yaml").write_text(text)
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
+        check.check()
+        download.bring()
+        prepare.prepare()
+        split.split()
+        warmup.warmup("L20", "0")
+        train.train("train", "akm", "L20", "0")
+        evaluate.evaluate_cell("evaluate", "akm", "L20", "0")
+        return folder
+
+    return run

@@ -7,10 +7,12 @@ with what other readers of it work around: empty fields, a single struct where o
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_aic
 import torch
 from PIL import Image
 from scipy.io import savemat
@@ -503,3 +505,39 @@ def test_sets_behind_share_links_are_asked_for():
     assert "mpii" not in BY_HAND
     with pytest.raises(InputError, match=r"data\.root: nowhere is not there; it lacks ai_challenger.* lies behind share links: get its"):
         download("aic", Path("nowhere"))
+
+
+@pytest.mark.slow
+def test_mpii_with_unlabelled_ai_challenger_goes_through_the_stages(tmp_path: Path, stages: Callable[[dict[str, str]], Path]) -> None:
+    people = json.loads((mini() / "test_mpii.json").read_text())
+    (tmp_path / "annot").mkdir()
+    (tmp_path / "images").symlink_to(mini() / "images")
+    for part in ("train", "valid"):
+        (tmp_path / f"annot/{part}.json").write_text(json.dumps(people))
+    write_truth(tmp_path / "annot/gt_valid.mat", people, np.tile([0.0, 0, 30, 40], (len(people), 1)))
+    for part in ("train", "val"):
+        test_aic.write(tmp_path, test_aic.entries(), part)
+    unlabelled = f"  unlabelled:\n    source: aic\n    root: {tmp_path}\n    detections: null\n#"
+    folder = stages(
+        {
+            "  source: demo ": "  source: mpii ",
+            "  root: null ": f"  root: {tmp_path} ",
+            "  unlabelled: null ": unlabelled,
+            "  metric: oks ": "  metric: pckh ",
+            "    L20: 20\n    L40: 40\n": "    L20: all\n",
+        }
+    )
+    record = json.loads((folder / "reports/runs/mpii-akm-L20-s0.json").read_text())
+    assert len(read_people("aic", tmp_path, "train")) == 4
+    assert (record["labelled"], record["unlabelled"]) == (5, 5), "who has a box but no keypoint is unlabelled too"
+    assert record["protocol"]["headline"] == "PCKh@0.5"
+    assert {"PCKh@0.5", "PCKh@0.1", "Head", "Ankle", "joint/pelvis"} <= set(record["metrics"])
+    found = json.loads((folder / "runs/mpii-akm-L20-s0/predictions.json").read_text())
+    hits = total = 0
+    for person, result in zip(people, found, strict=True):
+        for j in range(16):
+            if person["joints_vis"][j] and j not in (6, 7):
+                x, y = result["keypoints"][3 * j : 3 * j + 2]
+                off = math.dist((x + 1, y + 1), person["joints"][j])
+                hits, total = hits + (off <= 0.5 * 0.6 * 50), total + 1
+    assert record["metrics"]["PCKh@0.5"]["value"] == pytest.approx(100 * hits / total)
