@@ -88,6 +88,9 @@ def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(tiny: Params, task
     asked = iter([None] * 6 + ["out of time"])
     with pytest.raises(Stopped, match="out of time: a checkpoint was left after step 7 of 13"):
         train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9, stop=lambda: next(asked))
+    saved = checkpoint.load(tmp_path / "cut")
+    assert saved is not None
+    assert saved["progress"]["step"] == 7
     resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))

@@ -18,12 +18,12 @@ from semipose.warmup import warm_up
 
 
 def warm(
-    name: str, tiny: Params, pack: CropPack, task: Task, folder: Path, seed: int = 0
+    name: str, tiny: Params, pack: CropPack, task: Task, folder: Path, seed: int = 0, labels: str = "L9"
 ) -> tuple[PoseNet, list[tuple[dict[str, float], int]]]:
     rows: list[tuple[dict[str, float], int]] = []
-    p = tiny.warmup.model_copy(update={"steps": {"L9": 6, "L10": 9}, "batch_size": 4})
+    p = tiny.warmup.model_copy(update={"steps": {"L9": 6, "L10": 9, "L0": 0}, "batch_size": 4})
     fabric = launch(tiny.machine, "32-true")
-    people = {"pack": pack, "labelled": np.arange(8), "task": task, "labels": "L9", "seed": seed}
+    people = {"pack": pack, "labelled": np.arange(8), "task": task, "labels": labels, "seed": seed}
     net = warm_up(
         name, tiny.model, p, fabric, **people, state=folder, checkpoint_seconds=1e9, report=lambda row, step: rows.append((row, step))
     )
@@ -36,6 +36,8 @@ def test_name_and_seed_alone_decide(tiny: Params, pack: CropPack, task: Task, tm
     assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
     for different in (second, other):
         assert not any(torch.equal(a, b) for a, b in zip(first.head.parameters(), different.head.parameters(), strict=True))
+    begun, elsewhere = (warm(name, tiny, pack, task, tmp_path, labels="L0")[0].head[0].weight for name in ("net", "second"))
+    assert not torch.equal(begun, elsewhere), "their random weights differ, not only the order of their people"
     assert [step for _, step in rows] == [2, 4, 6], "8 people in batches of 4 are two steps an epoch; six steps for this budget"
     assert {"net/loss/supervised", "net/epoch"} <= set(rows[0][0])
 
