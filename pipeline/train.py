@@ -5,16 +5,19 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from pipeline import stage
 from pipeline.limit import Limit
+from pipeline.material import Material, read_material
 from pipeline.origin import commit
 from semipose.batches import Batches, stream
 from semipose.crops import CropPack
@@ -23,13 +26,13 @@ from semipose.errors import InputError
 from semipose.evaluation import validate
 from semipose.files import replacing
 from semipose.gallery import training_views
-from semipose.methods import Method, Passes, build
-from semipose.models import PoseNet, forward_gflop, load_network, network_card, save_network
-from semipose.params import Model, Train, by_budget
+from semipose.methods import Method, build
+from semipose.models import PoseNet, load_network, network_card, save_network
+from semipose.params import Method as Entry
+from semipose.params import Model, Params, Train, by_budget
 from semipose.probe import Probe, probe
 from semipose.skeleton import Skeleton
-from semipose.splits import read_split
-from semipose.task import Task, task_of
+from semipose.task import Task
 from semipose.warmup import warm_up
 
 PROBED = 512  # unlabelled people whose pseudo-labels are compared with the truth
@@ -44,40 +47,20 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
     ):
         p, started = this.params, time.monotonic()
         fabric = launch(p.machine, p.train.precision)
-        pack, val = CropPack.open(Path("data/packs/train")), CropPack.open(Path("data/packs/val"))
-        split = read_split(Path("data/split") / f"{labels}.json", pack.people)
-        other, unlabelled = (pack, split.unlabelled) if p.data.unlabelled is None else _everybody(Path("data/packs/unlabelled"))
-        tracker.dataset("labelled", "labelled", f"data/split/{labels}.json", pack.digest[:32], people=len(split.labelled))
-        tracker.dataset("unlabelled", "unlabelled", f"data/split/{labels}.json", other.digest[:32], people=len(unlabelled))
-        task = task_of(p, pack, fabric.device)
-        entry, steps = p.method[method_name], by_budget(p.train.steps, labels)
+        material = read_material(p, labels, fabric.device, tracker)
+        pack, unlabelled = (material.pack, material.split.unlabelled) if p.data.unlabelled is None else _everybody("unlabelled")
+        tracker.dataset("unlabelled", "unlabelled", f"data/split/{labels}.json", pack.digest[:32], people=len(unlabelled))
+        entry, task, steps = p.method[method_name], material.task, by_budget(p.train.steps, labels)
         if entry.strong_view:
             task = replace(task, augment=p.augment.model_copy(update={"strong": entry.strong_view}))
-
-        def network(name: str) -> PoseNet:
-            """As the stage `warmup` left it; warmed up here where the entry has a network or a warm-up of its own."""
-            model = p.network(method_name, name)
-            if entry.warmup is None and name not in entry.networks:
-                return warmed_up(Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors", model, task.skeleton)
-            return warm_up(
-                name,
-                model,
-                entry.warmup or p.warmup,
-                fabric,
-                pack=pack,
-                labelled=split.labelled,
-                task=task,
-                labels=labels,
-                seed=int(seed),
-                state=this.state / "warmup",
-                checkpoint_seconds=p.machine.checkpoint_seconds,
-                report=tracker.metrics,
-                stop=limit,
-            )
-
-        method = build([network(name) for name in p.model.networks[: entry.trains]], entry, task)
-        batches = Batches(pack, split.labelled, unlabelled, p.train.batch_size, stream(int(seed), "train", 0), other)
-        observe = Observer(task, other, val, unlabelled, p.train)
+        nets = [
+            _network(one, method_name, this, fabric, material, labels, int(seed), tracker.metrics, limit)
+            for one in p.model.networks[: entry.trains]
+        ]
+        method = build(nets, entry, task)
+        size, order = p.train.batch_size, stream(int(seed), "train", 0)
+        batches = Batches(material.pack, material.split.labelled, unlabelled, size, order, pack)
+        observe = Observer(task, pack, CropPack.open(Path("data/packs/val")), unlabelled, p.train)
         rows = fit(
             method,
             batches,
@@ -96,22 +79,11 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         folder = Path("runs") / f"{p.data.source}-{cell}"
         _write_rows(folder / "history.csv", rows)
         _write_masks(folder / "masks.csv", observe.probe)
-        training = {
-            "steps": steps,
-            "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
-            "batch_size": p.train.batch_size,
-            "labelled": len(split.labelled),
-            "unlabelled": len(unlabelled),
-            "networks": len(method.networks),
-            "reported": method.reported,
-            "passes": sum(sum(passes) for passes in method.passes.values()),
-            "gflop": sum(_gflop(net, method.passes[name]) for name, net in method.networks.items()),
-            **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
-        }
+        training = _training(p, entry, labels, method, batches, rows)
         card = {"fingerprint": this.fingerprint, "cell": cell, "training": training, "method": entry.model_dump(mode="json")}
-        _save_networks(folder, method, task.skeleton, pack.padding, card)
+        _save_networks(folder, method, task.skeleton, material.pack.padding, card)
         views = Path("reports/views") / f"{p.data.source}-{cell}"
-        for picture, image in training_views(method, task, other, unlabelled, observe.probe).items():
+        for picture, image in training_views(method, task, pack, unlabelled, observe.probe).items():
             with replacing(views / f"{picture}.jpg") as temporary:
                 image.save(temporary, "JPEG", quality=88)
             tracker.picture(f"views/{picture}.jpg", views / f"{picture}.jpg")
@@ -121,6 +93,55 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         tracker.file("params.yaml", Path("params.yaml"))
         tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
         this.finish()
+
+
+def _network(
+    name: str,
+    method_name: str,
+    this: stage.Stage,
+    fabric: Fabric,
+    material: Material,
+    labels: str,
+    seed: int,
+    report: Callable[[Row, int], None],
+    stop: Limit,
+) -> PoseNet:
+    """As the stage `warmup` left it; warmed up here where the entry has a network or a warm-up of its own."""
+    p, entry = this.params, this.params.method[method_name]
+    model = p.network(method_name, name)
+    if entry.warmup is None and name not in entry.networks:
+        return warmed_up(Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors", model, material.task.skeleton)
+    return warm_up(
+        name,
+        model,
+        entry.warmup or p.warmup,
+        fabric,
+        pack=material.pack,
+        labelled=material.split.labelled,
+        task=material.task,
+        labels=labels,
+        seed=seed,
+        state=this.state / "warmup",
+        checkpoint_seconds=p.machine.checkpoint_seconds,
+        report=report,
+        stop=stop,
+    )
+
+
+def _training(p: Params, entry: Entry, labels: str, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
+    """What the weight file and the run's record say of the training."""
+    return {
+        "steps": by_budget(p.train.steps, labels),
+        "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
+        "batch_size": p.train.batch_size,
+        "labelled": len(batches.labelled),
+        "unlabelled": len(batches.unlabelled),
+        "networks": len(method.networks),
+        "reported": method.reported,
+        "passes": sum(sum(passes) for passes in method.passes.values()),
+        "gflop": method.gflop(),
+        **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
+    }
 
 
 @dataclass
@@ -144,8 +165,9 @@ class Observer:
         return row | (self.probe.row() if self.probe else {})
 
 
-def _everybody(folder: Path) -> tuple[CropPack, NDArray[np.int64]]:
-    pack = CropPack.open(folder)
+def _everybody(name: str) -> tuple[CropPack, NDArray[np.int64]]:
+    """A pack and the positions of all its people."""
+    pack = CropPack.open(Path("data/packs") / name)
     return pack, np.arange(len(pack))
 
 
@@ -168,11 +190,6 @@ def _save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: fl
         save_network(net, path, network_card(net.model, skeleton, padding, **card, network=name))
     with replacing(folder / "networks" / "names.json") as temporary:
         temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
-
-
-def _gflop(net: PoseNet, passes: Passes) -> float:
-    """Of one labelled and one unlabelled person; a backward pass costs about two forward ones."""
-    return forward_gflop(net, net.model.height, net.model.width) * (3 * passes.gradient + passes.no_gradient)
 
 
 def _cost(device: torch.device, seconds: float, steps: int) -> dict[str, Any]:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from pipeline import stage
 from pipeline.limit import Limit
-from semipose.crops import CropPack
+from pipeline.material import read_material
 from semipose.engine import launch
 from semipose.models import network_card, save_network
-from semipose.splits import read_split
-from semipose.task import task_of
 from semipose.warmup import warm_up
 
 
@@ -18,18 +16,16 @@ def warmup(labels: str, seed: str) -> None:
     with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
-        pack = CropPack.open(Path("data/packs/train"))
-        split = read_split(Path("data/split") / f"{labels}.json", pack.people)
-        task = task_of(p, pack, fabric.device)
+        material = read_material(p, labels, fabric.device, tracker)
         for name in p.model.networks:
             net = warm_up(
                 name,
                 p.model,
                 p.warmup,
                 fabric,
-                pack=pack,
-                labelled=split.labelled,
-                task=task,
+                pack=material.pack,
+                labelled=material.split.labelled,
+                task=material.task,
                 labels=labels,
                 seed=int(seed),
                 state=this.state,
@@ -37,7 +33,8 @@ def warmup(labels: str, seed: str) -> None:
                 report=tracker.metrics,
                 stop=limit,
             )
-            card = network_card(p.model, task.skeleton, pack.padding, fingerprint=this.fingerprint, cell=cell, method="warmup")
+            origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
+            card = network_card(p.model, material.task.skeleton, material.pack.padding, **origin)
             save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
         this.finish()
 

@@ -55,6 +55,11 @@ class Batches:
         labelled = np.random.default_rng(stream(self.seed, "labelled", step)).choice(self.labelled, self.batch_size)
         return labelled, unlabelled
 
+    def ids(self, step: int) -> tuple[list[int], list[int]]:
+        """Annotation ids of the step's labelled and unlabelled people."""
+        labelled, unlabelled = self.positions(step)
+        return self.pack.people.ids[labelled].tolist(), (self.unlabelled_pack or self.pack).people.ids[unlabelled].tolist()
+
     def __call__(self, step: int, device: torch.device | str = "cpu") -> Batch:
         labelled, unlabelled = self.positions(step)
         points, visible = self.pack.points(labelled)

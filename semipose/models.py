@@ -102,7 +102,13 @@ def forward_gflop(net: PoseNet, height: int, width: int) -> float:
 def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
     """What one must know to use a network's weights: skeleton, input, how boxes become crops, decoding (the peers')."""
     return {
-        "skeleton": {"name": skeleton.name, "joints": skeleton.joints, "limbs": skeleton.limbs, "sigmas": skeleton.sigmas},
+        "skeleton": {
+            "name": skeleton.name,
+            "joints": skeleton.joints,
+            "limbs": skeleton.limbs,
+            "pairs": skeleton.pairs,
+            "sigmas": skeleton.sigmas,
+        },
         "model": model.model_dump(mode="json"),
         "padding": padding,
         "stride": STRIDE,

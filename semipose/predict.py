@@ -1,6 +1,6 @@
-"""Poses from crops of a pack and from whole images, in image px, and the COCO results made of them."""
+"""Poses from crops, in image px, and the COCO results made of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from semipose.augment.views import base_matrix, normalise
-from semipose.crops import CropPack, crop_matrices
-from semipose.cutting import resample
-from semipose.errors import InputError
+from semipose.crops import CropPack
 from semipose.geometry import invert, transform, warp
 from semipose.heatmap import decode as decode_heatmaps
 from semipose.heatmap import flip_average
@@ -90,59 +87,6 @@ def predict_pack(
         to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
         found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
     return _predictions(found)
-
-
-def predict_image(
-    net: nn.Module,
-    card: Mapping[str, Any],
-    image: NDArray[np.uint8],
-    boxes: NDArray[np.floating] | None = None,
-    flip: Sequence[int] | None = None,
-    batch_size: int = 32,
-) -> Predictions:
-    """Poses, in px of the image, of the people in these boxes [N, 4] (xywh px); without boxes the image is one person.
-
-    `net` and `card` are those of `load_network`, the image is RGB uint8 [H, W, 3], `flip` the permutation for a flip
-    test. Each box goes the way of a training crop: grown by the card's padding to the network's input, resampled by
-    `cutting.resample`, mean colour outside the image.
-
-    Raises:
-        InputError: an image or a box of another kind; the message names the box by its number.
-    """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise InputError(f"image: shape {image.shape} of {image.dtype}, must be (height, width, 3) of uint8, RGB")
-    height, width = image.shape[:2]
-    chosen = np.array([[0, 0, width, height]], np.float32) if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)
-    check_boxes(chosen, (width, height))
-    try:
-        size, sigma = (int(card["model"]["height"]), int(card["model"]["width"])), float(card["model"]["sigma"])
-        padding, decode, joints = float(card["padding"]), str(card["decode"]), len(card["skeleton"]["joints"])
-    except KeyError as error:
-        remedy = "use a weights.safetensors that `train` wrote"
-        raise InputError(f"the card of the weight file has no {error}; {remedy}") from None
-    # A crop of a pack whose pixels are those of the network's input, so that nothing is resampled twice.
-    side, picture = max(size), Image.fromarray(image)
-    device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
-    base = base_matrix(side, 1.0, size, device)
-    to_crop = crop_matrices(chosen, side, padding, 1.0, size[1] / size[0])
-    found = _collector(joints)
-    for matrices in to_crop.split(batch_size) if len(chosen) else ():
-        crops = torch.from_numpy(np.stack([resample(picture, matrix, side) for matrix in matrices.numpy()]))
-        points, confidence = predict_crops(net, crops.permute(0, 3, 1, 2).to(device), base, size, flip, decode, sigma)
-        found.append((transform(invert(matrices), points.cpu()), confidence.cpu()))
-    return _predictions(found)
-
-
-def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int]) -> None:
-    """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without
-    extent, wholly outside, or larger by far."""
-    for number, (x, y, w, h) in enumerate(boxes.tolist()):
-        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-            raise InputError(f"box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
-        if max(w, h) > 10 * max(size):
-            raise InputError(f"box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
-        if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
-            raise InputError(f"box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
 def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:

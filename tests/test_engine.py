@@ -125,12 +125,44 @@ def test_learning_rate_counts_steps() -> None:
     assert rates == pytest.approx([1] * 7 + [0.1] * 2 + [0.01])
 
 
-def test_a_loss_that_is_no_number_is_named(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"step \d+: loss/\w+ is (nan|inf)"):
-        train(tiny, task, pack, tmp_path, "supervised", lr=1e30)
+@pytest.mark.parametrize(("lr", "value"), [(1e30, r"(nan|inf)"), (1e3, r"\S*e\+\d+")])
+def test_a_loss_that_is_no_number_or_explodes_is_named(
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, lr: float, value: str
+) -> None:
+    with pytest.raises(InputError, match=rf"step \d+: loss/\w+ is {value}\. .*: labelled 10\d, .*; unlabelled 1\d\d, ") as raised:
+        train(tiny, task, pack, tmp_path, "supervised", lr=lr)
+    step = int(str(raised.value).split(":")[0].removeprefix("step "))
+    labelled, _ = batches_of(pack).positions(step)
+    assert f"labelled {', '.join(str(100 + k) for k in labelled)};" in str(raised.value)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match="remove its folder"):
-        checkpoint.load(tmp_path)
+def test_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for step in range(3):
+        checkpoint.save(tmp_path, {"step": step, "weights": torch.full((100,), float(step))})
+    content = bytearray((tmp_path / "checkpoint.pt").read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert found["step"] == 1
+    assert torch.equal(found["weights"], torch.ones(100))
+    assert "checkpoint.pt is damaged" in capsys.readouterr().err
+    (tmp_path / "checkpoint_before.pt").write_bytes(b"no checkpoint")
+    assert checkpoint.load(tmp_path) is None
+    assert "checkpoint_before.pt is damaged" in capsys.readouterr().err
+
+
+def test_a_kill_between_the_two_files_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, {"step": 0})
+    replace = Path.replace
+
+    def die_at_the_second(path: Path, target: Path) -> Path:
+        if target.name == "checkpoint.pt":
+            raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", die_at_the_second)
+    with pytest.raises(Killed):
+        checkpoint.save(tmp_path, {"step": 1})
+    found = checkpoint.load(tmp_path)
+    assert found == {"step": 0}

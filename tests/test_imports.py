@@ -8,13 +8,15 @@ STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate"
 # Lower rooms first. A file may import rooms of its own line and of those above it.
 ORDER = [
     {"errors", "files", "skeleton"},
-    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results"},
+    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
     {"crops", "models", "tables", "published", "figures", "curves", "typeset"},
-    {"task", "predict", "photos", "page"},
+    {"task", "predict", "photos", "videos", "page"},
+    {"poser", "detector"},
     {"methods", "batches", "evaluation"},
     {"engine", "probe"},
-    {"gallery", "warmup"},
+    {"gallery", "warmup", "bench", "export", "doctor"},
+    {"commands"},
     {"cli"},
 ]
 

@@ -9,7 +9,7 @@ are what they are. Pixels may be one or two of 255 off Pillow's, and CutoutAbs g
 from collections.abc import Callable
 
 import torch
-import torchvision.transforms.v2.functional as F  # type: ignore[import-untyped]
+import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
 from semipose.augment.masking import REFERENCE_WIDTH

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Generator, Tensor, nn
 
-from semipose.models import PoseNet
+from semipose.models import PoseNet, forward_gflop
 from semipose.task import Batch
 
 
@@ -37,6 +37,12 @@ class Method(nn.Module):
     def networks(self) -> dict[str, PoseNet]:
         """The networks that are kept and evaluated, by name, `net` first."""
         return {"net": self.net}
+
+    def gflop(self) -> float:
+        """Floating-point operations (10^9) in training on one labelled and one unlabelled person; a backward pass costs about two forward
+        ones."""
+        each = ((forward_gflop(net, net.model.height, net.model.width), self.passes[name]) for name, net in self.networks.items())
+        return sum(gflop * (3 * passes.gradient + passes.no_gradient) for gflop, passes in each)
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         raise TypeError(f"{type(self).__name__} defines no losses")

@@ -1,0 +1,28 @@
+"""What a cell learns from: the people of a budget, and the task that params.yaml describes."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from pipeline.track import Tracker
+from semipose.crops import CropPack
+from semipose.params import Params
+from semipose.splits import Split, read_split
+from semipose.task import Task, task_of
+
+
+class Material(NamedTuple):
+    """split: who of the pack's people is labelled, and who is not."""
+
+    pack: CropPack
+    split: Split
+    task: Task
+
+
+def read_material(p: Params, labels: str, device: torch.device, tracker: Tracker) -> Material:
+    """Of one budget; MLflow gets to know the labelled people. Raises InputError where files are missing or do not belong together."""
+    pack, path = CropPack.open(Path("data/packs/train")), Path("data/split") / f"{labels}.json"
+    split = read_split(path, pack.people)
+    tracker.dataset("labelled", "labelled", str(path), pack.digest[:32], people=len(split.labelled))
+    return Material(pack, split, task_of(p, pack, device))

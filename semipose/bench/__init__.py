@@ -1,0 +1,107 @@
+"""How fast this machine trains, cuts out, predicts and measures, and how near training comes to the network's own limit.
+
+The floor of a method is its passes through its networks alone: as many forward and backward passes per pair (one labelled and one
+unlabelled person) as the method does, on tensors that lie on the device, in the same precision. `step` adds views, masks, targets,
+losses and the optimiser; `end_to_end` is the training loop itself (engine.fit), from crop pack to step.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from semipose import engine
+from semipose.bench.beside import cut_out, product, scoring
+from semipose.bench.subject import Subject
+from semipose.clock import in_turn, rate, spread
+from semipose.errors import InputError
+from semipose.models import STRIDE
+from semipose.sources import read_people
+from semipose.sources.demo import draw_set
+from semipose.trunks import trunk_of
+
+if TYPE_CHECKING:
+    from semipose.params import Params
+
+DRAWN = 160  # images of the demo, where there is no data of the user's own
+
+
+def as_published(p: "Params", trunk: str, size: tuple[int, int]) -> "Params":
+    """The parameters with a trunk as published (256 channels in each deconvolution, sigma 2 cells at 256 px) and an input of this height
+    and width; crops as fine as the input."""
+    height, width = size
+    changed = {"trunk": trunk, "options": {}, "head_channels": [], "height": height, "width": width, "sigma": height / 128}
+    model = p.model.model_copy(update=changed)
+    stride = trunk_of(model.model_copy(update={"pretrained": False})).stride
+    model = model.model_copy(update={"head_channels": [256] * ((stride // STRIDE).bit_length() - 1)})
+    crop = p.data.crop.model_copy(update={"size": round(max(size) * p.data.crop.extent)})
+    return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
+
+
+def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
+    """Measure everything in `rounds` rounds of `steps` training steps each.
+
+    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. Rates are medians over the
+    rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
+    """
+    fabric = engine.launch(p.machine, p.train.precision)
+    device = fabric.device
+    if root is None and p.data.source != "demo":
+        raise InputError(f"data.source is {p.data.source}: say with --root where it lies, or take params.yaml of the demo")
+    with tempfile.TemporaryDirectory() as scratch, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        folder = Path(scratch)
+        if root is None:
+            root = folder / "drawn"
+            draw_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
+        everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
+        chosen = everybody.subset(np.arange(min(people, len(everybody))))
+        pack, packing = cut_out(p, chosen, root, folder, rounds)
+        multiply, flop = product(device, p.train.precision)
+        work: dict[str, Callable[[], float]] = {"matrix": lambda: rate(multiply, device) * flop / 1e9}
+        subjects = {name: Subject(name, p, pack, fabric, steps, folder) for name in methods}
+        for name, subject in subjects.items():
+            work |= {f"{name} {what}": getattr(subject, what) for what in ("floor", "step", "end_to_end")}
+        first, score = next(iter(subjects.values())), scoring(p)
+        work |= {"data road": first.data_road, "prediction": first.prediction, "scoring": lambda: rate(score, device)}
+        found = in_turn(work, rounds)
+        matrix = spread(found["matrix"]).median
+        return {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "precision": p.train.precision,
+            "trunk": p.model.trunk,
+            "input": f"{p.model.height}x{p.model.width}",
+            "batch_size": p.train.batch_size,
+            "people": len(pack),
+            "rounds": rounds,
+            "steps": steps,
+            "matrix_gflops": matrix,
+            "methods": {name: _summary(name, subject, found, matrix) for name, subject in subjects.items()},
+            "packing": packing,
+            "data_road": spread(found["data road"]).median,
+            "prediction": spread(found["prediction"]).median,
+            "scoring": spread(found["scoring"]).median,
+            "peak_memory_mib": engine.peak_memory(device),
+            "spread": {name: spread(values)[1:] for name, values in found.items()},
+        }
+
+
+def _summary(name: str, subject: Subject, found: dict[str, list[float]], matrix: float) -> dict[str, Any]:
+    gflop = subject.method.gflop()
+    floor, step, whole = (found[f"{name} {what}"] for what in ("floor", "step", "end_to_end"))
+    of_floor = spread([one / limit for one, limit in zip(whole, floor, strict=True)])
+    return {
+        "floor": spread(floor).median,
+        "step": spread(step).median,
+        "end_to_end": spread(whole).median,
+        "of_floor": of_floor.median,
+        "of_floor_spread": of_floor[1:],
+        "gflop": gflop,
+        "floor_of_matrix": gflop * spread(floor).median / matrix,
+        "shares": subject.shares(),
+    }

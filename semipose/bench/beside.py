@@ -1,0 +1,90 @@
+"""What is measured beside training: the device's best rate, cutting people out, and the way from heatmaps to AP."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from semipose.clock import in_turn, rate, spread
+from semipose.crops import CropPack, write_pack
+from semipose.ground_truth import annotations_of
+from semipose.heatmap import decode, encode
+from semipose.metrics.nms import oks_nms
+from semipose.metrics.oks import evaluate_oks
+from semipose.models import STRIDE
+from semipose.people import People
+from semipose.predict import Predictions, to_results
+from semipose.skeleton import COCO17
+
+if TYPE_CHECKING:
+    from semipose.params import Params
+
+SCORED = 2000  # people, in whom decoding, suppression and AP are timed
+
+
+def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -> tuple[Callable[[], int], float]:
+    """A matrix product large enough for the device's best rate, and its floating-point operations."""
+    size = 8192 if device.type == "cuda" else 2048
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def work() -> int:
+        for _ in range(4):
+            torch.mm(one, other)
+        return 4
+
+    return work, 2.0 * size**3
+
+
+def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float]]:
+    """The people cut out, and how many people per second that was, in one process and in all workers."""
+
+    def cut(processes: int) -> int:
+        crop, aspect = p.data.crop, p.model.width / p.model.height
+        where = folder / "pack"
+        write_pack(people, root, where, crop.size, crop.padding, crop.extent, p.data.max_broken, processes, aspect)
+        return len(people)
+
+    here = torch.device("cpu")
+    found = in_turn({str(n): lambda n=n: rate(lambda: cut(n), here) for n in dict.fromkeys((1, p.machine.workers))}, rounds)  # type: ignore[misc]
+    return CropPack.open(folder / "pack"), {f"{n}_processes": spread(values).median for n, values in found.items()}
+
+
+def scoring(p: "Params") -> Callable[[], int]:
+    """From heatmaps to AP, in memory: decoding, pose scores, OKS suppression in every image, pycocotools."""
+    generator = torch.Generator().manual_seed(0)
+    size = np.array([p.model.width, p.model.height], np.float32)
+    joints = len(COCO17.joints)
+    points = torch.rand(SCORED, joints, 2, generator=generator) * torch.from_numpy(size)
+    cells = p.model.height // STRIDE, p.model.width // STRIDE
+    heatmaps, _ = encode(points, torch.ones(SCORED, joints), cells, STRIDE, p.model.sigma)
+    images = np.arange(SCORED) // 2
+    boxes = np.tile([0, 0, *size], (SCORED, 1)).astype(np.float32)
+    people = People(
+        COCO17,
+        ids=np.arange(SCORED),
+        image_ids=images,
+        images=[f"{image}.jpg" for image in images],
+        sizes=np.tile(size.astype(np.int64), (SCORED, 1)),
+        boxes=boxes,
+        areas=np.full(SCORED, size.prod(), np.float32),
+        points=points.numpy(),
+        visibility=np.full((SCORED, joints), 2, np.uint8),
+    )
+    truth = annotations_of(people)
+
+    def work() -> int:
+        decoded = [decode(batch, STRIDE) for batch in heatmaps.split(p.evaluate.batch_size)]
+        found = Predictions(*(torch.cat(parts).numpy() for parts in zip(*decoded, strict=True)))
+        results = to_results(found, people.image_ids)
+        scores = np.array([result["score"] for result in results])
+        kept: list[int] = []
+        for start in range(0, SCORED, 2):
+            there = np.arange(start, start + 2)
+            kept += there[oks_nms(found.points[there], scores[there], people.areas[there], COCO17.sigmas, p.evaluate.nms_oks)].tolist()
+        evaluate_oks(truth, [results[number] for number in kept])
+        return SCORED
+
+    return work

@@ -1,0 +1,152 @@
+"""A method in training, and what of it is measured: its floor, its step, the whole way from crop pack to step."""
+
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from semipose import engine
+from semipose.batches import Batches, draws
+from semipose.clock import Clock, now, rate
+from semipose.crops import CropPack
+from semipose.methods import Method
+from semipose.methods import build as build_method
+from semipose.models import PoseNet
+from semipose.models import build as build_network
+from semipose.predict import predict_pack
+from semipose.task import Batch, Labelled, task_of
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from semipose.params import Params
+
+PARTS = {  # of a step -> the task's methods that are it
+    "views": ("weak", "strong", "look", "move_images", "strengthen"),
+    "targets": ("targets", "move_heatmaps"),
+}
+
+
+class Subject:
+    """A method on its networks, ready to train on the people of a pack. Its measurements are pairs (or people) per second."""
+
+    def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
+        entry, named = p.method[name], p.model.networks
+        task = task_of(p, pack, fabric.device)
+        models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
+        nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
+        self.method: Method = build_method(nets, entry, task)
+        self.p, self.pack, self.fabric, self.steps, self.task = p, pack, fabric, steps, task
+        self.size, self.device, self.state = (task.height, task.width), fabric.device, folder / "state"
+        everybody = np.arange(len(pack))
+        self.batches = Batches(pack, everybody, everybody, p.train.batch_size, seed=0)
+        self.units = steps * p.train.batch_size
+        self.wrapped, self.optimiser = fabric.setup(self.method, engine.adam(self.method, p.train.lr))
+        self.resident = [self.batches(step, self.device) for step in range(2)]
+        count = p.train.batch_size
+        self.images = torch.randn(count, 3, *self.size, device=self.device).to(memory_format=torch.channels_last)
+
+    def floor(self) -> float:
+        def work() -> int:
+            for _ in range(self.steps):
+                total = torch.zeros((), device=self.device)
+                with self.fabric.autocast():
+                    for name, net in self.method.networks.items():
+                        with torch.no_grad():
+                            for _ in range(self.method.passes[name].no_gradient):
+                                net(self.images)
+                        for _ in range(self.method.passes[name].gradient):
+                            total = total + net(self.images).float().square().mean()
+                self.optimiser.zero_grad()
+                self.fabric.backward(total)
+            return self.units
+
+        return rate(work, self.device)
+
+    def step(self) -> float:
+        def work() -> int:
+            for number in range(self.steps):
+                self._train(self.resident[number % len(self.resident)], number, Clock(self.device))
+            return self.units
+
+        return rate(work, self.device)
+
+    def end_to_end(self) -> float:
+        """From the end of the first step to the end of the last but one: what fit does once is not in it."""
+        moments: list[float] = []
+        steps = count(1)
+
+        def look_at_the_clock() -> None:
+            if next(steps) in (1, self.steps + 1):
+                moments.append(now(self.device))
+
+        engine.fit(
+            self.method,
+            self.batches,
+            self.fabric,
+            steps=self.steps + 2,
+            lr=self.p.train.lr,
+            decay_at=[],
+            decay=1.0,
+            state=self.state,
+            checkpoint_seconds=float("inf"),
+            observe=lambda method, epoch, last: {},
+            report=lambda row: None,
+            stop=look_at_the_clock,
+        )
+        return self.units / (moments[1] - moments[0])
+
+    def shares(self) -> dict[str, float]:
+        """Of a step's time, 0-1, by part; `method` is what the method does itself: masks, mixing, losses."""
+        clock = Clock(self.device)
+        with ExitStack() as watched:
+            for part, names in PARTS.items():
+                watched.enter_context(clock.watching(part, self.task, *names))
+            for net in (module for module in self.method.modules() if isinstance(module, PoseNet)):
+                watched.enter_context(clock.watching("network", net, "forward"))
+            for number in range(self.steps):
+                with clock("data"):
+                    batch = self.batches(number)
+                with clock("transfer"):
+                    batch = Batch(number, Labelled(*(one.to(self.device) for one in batch.labelled)), batch.unlabelled.to(self.device))
+                self._train(batch, number, clock)
+        return clock.shares()
+
+    def data_road(self) -> float:
+        """From the pack to a labelled view with its targets, a weak and a strong view of the unlabelled person, without any network."""
+
+        def work() -> int:
+            for number in range(self.steps):
+                generator = draws(0, "data road", number, self.device)
+                batch = self.batches(number, self.device)
+                self.task.labelled(batch.labelled, generator)
+                weak = self.task.weak_view(batch.unlabelled, generator)
+                self.task.move_images(weak, self.task.strong(len(weak), generator))
+            return self.units
+
+        return rate(work, self.device)
+
+    def prediction(self) -> float:
+        """Poses from crops, one pass of one network and no flip test."""
+        chosen = np.arange(min(len(self.pack), 4 * self.p.evaluate.batch_size))
+
+        def work() -> int:
+            predict_pack(self.method.net, self.pack, chosen, self.size, False, "quarter", self.p.evaluate.batch_size, self.device)
+            return len(chosen)
+
+        return rate(work, self.device)
+
+    def _train(self, batch: Batch, number: int, clock: Clock) -> None:
+        with clock("method"):
+            losses = self.wrapped(batch, draws(0, "step", number, self.device))
+            total = torch.stack(list(losses.terms.values())).sum()
+        with clock("optimiser"):
+            self.optimiser.zero_grad()
+        with clock("network"):
+            self.fabric.backward(total)
+        with clock("optimiser"):
+            self.optimiser.step()
+            self.method.after_step()

@@ -1,0 +1,71 @@
+"""Poses with onnxruntime alone: python example.py IMAGE [X Y WIDTH HEIGHT]
+
+Prints a line for each joint: name, x and y in px of the image (a pixel's centre is an integer), confidence. The box is the person's, in px;
+without one the image is one person. Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside this file.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MEAN_COLOUR = (124, 116, 104)  # what is outside an image
+STRIDE = 4  # px per heatmap cell
+
+
+def poses(folder: Path, image: Image.Image, boxes: list[list[float]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Points [N, K, 2] in px of the image and confidence [N, K] of the people in these boxes (x, y, width, height)."""
+    import onnxruntime
+
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    height, width = card["height"], card["width"]
+    crops, starts = [], []
+    for x, y, w, h in boxes:
+        scale = width / (card["padding"] * max(w, h * width / height))  # crop px for a px of the image
+        # Of the crop's upper left edge, in px of the image counted from the edge of its first pixel.
+        left, top = x + w / 2 - width / scale / 2, y + h / 2 - height / scale / 2
+        crops.append(cut(image, (left, top, left + width / scale, top + height / scale), (width, height)))
+        starts.append((left, top, 1 / scale))
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    (heatmaps,) = session.run(None, {"images": np.stack(crops).transpose(0, 3, 1, 2)})
+    cells, confidence = decode(heatmaps)
+    edges = (cells + 0.5) * STRIDE  # in crop px, counted from the edge
+    corner, size = np.array(starts)[:, None, :2], np.array(starts)[:, None, 2:]
+    return corner + edges * size - 0.5, confidence
+
+
+def cut(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The part of an image in a box (left, top, right, bottom), resampled to `size` (width, height)."""
+    margin = math.ceil(max(1.0, (box[2] - box[0]) / size[0])) + 1
+    x, y = math.floor(box[0]) - margin, math.floor(box[1]) - margin
+    canvas = Image.new("RGB", (math.ceil(box[2]) + margin - x, math.ceil(box[3]) + margin - y), MEAN_COLOUR)
+    canvas.paste(image, (-x, -y))
+    return np.asarray(canvas.resize(size, Image.Resampling.BILINEAR, (box[0] - x, box[1] - y, box[2] - x, box[3] - y)))
+
+
+def decode(heatmaps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The cell (x, y) of each map's maximum, a quarter cell towards the larger neighbour, [N, K, 2]; and its value, [N, K]."""
+    count, joints, height, width = heatmaps.shape
+    cells, confidence = np.zeros((count, joints, 2)), heatmaps.max((2, 3))
+    for n in range(count):
+        for k in range(joints):
+            one = heatmaps[n, k]
+            y, x = divmod(int(one.argmax()), width)
+            cells[n, k] = x, y
+            if 1 < x < width - 1 and 1 < y < height - 1:
+                cells[n, k] += 0.25 * np.sign([one[y, x + 1] - one[y, x - 1], one[y + 1, x] - one[y - 1, x]])
+    return cells, confidence
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parent
+    shown = Image.open(sys.argv[1]).convert("RGB")
+    person = [float(number) for number in sys.argv[2:6]] or [0.0, 0.0, *map(float, shown.size)]
+    found, sure = poses(here, shown, [person])
+    for name, (px, py), value in zip(json.loads((here / "card.json").read_text())["joints"], found[0], sure[0], strict=True):
+        print(f"{name:16} {px:8.1f} {py:8.1f} {value:6.2f}")
