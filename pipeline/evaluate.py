@@ -32,10 +32,12 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         nets = {card["network"]: net.to(fabric.device)}
         for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
             nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(fabric.device)
-        each = {name: evaluate(net, task, val, truth, p.evaluate, detected) for name, net in nets.items()}
+        each = {name: evaluate(net, task, val, truth, p.evaluate, detected, fabric) for name, net in nets.items()}
         if len(nets) > 1:
-            together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected)
+            together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected, fabric)
             each |= {"mean": mean(list(each.values())), "ensemble": together}
+        if not fabric.is_global_zero:
+            return
         found, metric = each[card["training"]["reported"]], headline(p.evaluate)
 
         _write(folder / "predictions.json", json.dumps(found.results))

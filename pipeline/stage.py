@@ -1,6 +1,7 @@
 """What every stage does around its work: check the parameters, know its fingerprint, hold its lock, keep MLflow informed."""
 
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -54,6 +55,9 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     listed, deps = _reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
     stage = Stage(name, cell, item, params, digest, listed, root)
+    if not _is_first_process():  # of several that train together: the first one locks, logs and writes
+        yield stage, track.Tracker(root, root, 0)
+        return
     locks = root / ".semipose" / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (
@@ -90,6 +94,14 @@ def content_digest(path: Path) -> str:
         with file.open("rb") as opened_file:
             digest.update(hashlib.file_digest(opened_file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _is_first_process() -> bool:
+    """As torchrun, SLURM or Fabric, which begin the processes, have told them."""
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return os.environ[name] == "0"
+    return os.environ.get("NODE_RANK", "0") == os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _declared(name: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -59,7 +59,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         ]
         method = build(nets, entry, task)
         size, order = p.train.batch_size, stream(int(seed), "train", 0)
-        batches = Batches(material.pack, material.split.labelled, unlabelled, size, order, pack)
+        batches = Batches(material.pack, material.split.labelled, unlabelled, size, order, pack, p.train.groups)
         observe = Observer(task, pack, CropPack.open(Path("data/packs/val")), unlabelled, p.train)
         rows = fit(
             method,
@@ -75,6 +75,8 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             report=lambda row: tracker.metrics(row, step=int(row["step"])),
             stop=limit,
         )
+        if not fabric.is_global_zero:
+            return
 
         folder = Path("runs") / f"{p.data.source}-{cell}"
         _write_rows(folder / "history.csv", rows)
@@ -121,6 +123,7 @@ def _network(
         task=material.task,
         labels=labels,
         seed=seed,
+        groups=p.train.groups,
         state=this.state / "warmup",
         checkpoint_seconds=p.machine.checkpoint_seconds,
         report=report,

@@ -28,15 +28,19 @@ def warmup(labels: str, seed: str) -> None:
                 task=material.task,
                 labels=labels,
                 seed=int(seed),
+                groups=p.train.groups,
                 state=this.state,
                 checkpoint_seconds=p.machine.checkpoint_seconds,
                 report=tracker.metrics,
                 stop=limit,
             )
+            if not fabric.is_global_zero:
+                continue
             origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
             card = network_card(p.model, material.task.skeleton, material.pack.padding, **origin)
             save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
-        this.finish()
+        if fabric.is_global_zero:
+            this.finish()
 
 
 if __name__ == "__main__":

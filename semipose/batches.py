@@ -30,9 +30,9 @@ def draws(seed: int, purpose: str, number: int, device: torch.device | str = "cp
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of B labelled and B unlabelled people. One epoch is one pass over the larger, unlabelled set (methods.md 1.9):
-    each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person is paired
-    with a labelled one drawn uniformly with replacement."""
+    """Batches of B labelled and B unlabelled people, in `groups` parts of equal size. One epoch is one pass over the larger, unlabelled
+    set (methods.md 1.9): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
+    is paired with a labelled one drawn uniformly with replacement."""
 
     pack: CropPack
     labelled: NDArray[np.int64]  # positions in the pack
@@ -40,6 +40,7 @@ class Batches:
     batch_size: int
     seed: int
     unlabelled_pack: CropPack | None = None
+    groups: int = 1
 
     @property
     def per_epoch(self) -> int:
@@ -60,8 +61,13 @@ class Batches:
         labelled, unlabelled = self.positions(step)
         return self.pack.people.ids[labelled].tolist(), (self.unlabelled_pack or self.pack).people.ids[unlabelled].tolist()
 
-    def __call__(self, step: int, device: torch.device | str = "cpu") -> Batch:
-        labelled, unlabelled = self.positions(step)
+    def draws(self, step: int, group: int, device: torch.device | str = "cpu") -> Generator:
+        """The generator of what is drawn for one group of a step."""
+        return draws(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
+
+    def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
+        size = self.batch_size // self.groups
+        labelled, unlabelled = (positions[group * size : (group + 1) * size] for positions in self.positions(step))
         points, visible = self.pack.points(labelled)
         taught = Labelled(self.pack.images(labelled).to(device), points.to(device), visible.to(device))
         return Batch(step, taught, (self.unlabelled_pack or self.pack).images(unlabelled).to(device))

@@ -16,9 +16,11 @@ from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
 from semipose.metrics.pckh import pckh
 from semipose.people import People
-from semipose.predict import Predictions, predict_pack, to_results
+from semipose.predict import Predictions, predict_pack, shared_out, to_results
 
 if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
     from semipose.params import Evaluate
     from semipose.task import Task
 
@@ -61,16 +63,21 @@ def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np
 
 
 def evaluate(
-    net: nn.Module, task: "Task", pack: CropPack, annotations: dict[str, Any], p: "Evaluate", detected: CropPack | None = None
+    net: nn.Module,
+    task: "Task",
+    pack: CropPack,
+    annotations: dict[str, Any],
+    p: "Evaluate",
+    detected: CropPack | None = None,
+    fabric: "Fabric | None" = None,
 ) -> Evaluation:
     """All figures of a network on a validation pack. `annotations`: the data set's own, in COCO's layout, crowds and people without
     keypoints among them, because pycocotools ignores results on those instead of counting them as wrong. `detected`: a pack of a
-    detector's boxes; AP and AR are then of the poses in those, while joints and single people stay measured in annotated boxes."""
+    detector's boxes; AP and AR are then of the poses in those, while joints and single people stay measured in annotated boxes.
+    `fabric`: its processes share the people out, and each has all figures."""
     people = pack.people
-    device = next(net.parameters()).device
-    size = task.height, task.width
-    found = predict_pack(net, pack, np.arange(len(people)), size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
-    results = to_results(found, people.image_ids) if detected is None else detected_results(net, task, detected, p)
+    found = _predict(net, task, pack, p, fabric)
+    results = to_results(found, people.image_ids) if detected is None else detected_results(net, task, detected, p, fabric)
     generator = np.random.default_rng(0)
     if p.metric == "oks":
         matches = match(annotations, results, people.skeleton.sigmas)
@@ -86,12 +93,13 @@ def evaluate(
     return Evaluation(measures, drawn | drawn_hits, scores, results, found)
 
 
-def detected_results(net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate") -> list[dict[str, Any]]:
+def detected_results(
+    net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate", fabric: "Fabric | None" = None
+) -> list[dict[str, Any]]:
     """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
     non-maximum suppression leaves (methods.md 1.11). Its area is that of the padded box."""
-    people, size = detected.people, (task.height, task.width)
-    device = next(net.parameters()).device
-    found = predict_pack(net, detected, np.arange(len(people)), size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
+    people = detected.people
+    found = _predict(net, task, detected, p, fabric)
     results = to_results(found, people.image_ids, people.scores)
     scores = np.array([result["score"] for result in results])
     width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
@@ -113,6 +121,17 @@ def mean(found: Sequence[Evaluation]) -> Evaluation:
         value = float(np.mean([one.measures[name].value for one in found]))
         measures[name] = measure if undefined else Measure(*interval(value, drawn[name]))
     return replace(first, measures=measures, drawn=drawn)
+
+
+def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric: "Fabric | None") -> Predictions:
+    """Poses of everybody in the pack."""
+    device, size = next(net.parameters()).device, (task.height, task.width)
+
+    def share(positions: NDArray[np.int64]) -> Predictions:
+        return predict_pack(net, pack, positions, size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
+
+    everybody = np.arange(len(pack))
+    return share(everybody) if fabric is None else shared_out(share, everybody, fabric)
 
 
 def _hits(people: People, found: Predictions, metric: str, threshold: float, reference: str) -> Hits:

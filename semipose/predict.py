@@ -1,9 +1,9 @@
 """Poses from crops, in image px, and the COCO results made of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from semipose.crops import CropPack
 from semipose.geometry import invert, transform, warp
 from semipose.heatmap import decode as decode_heatmaps
 from semipose.heatmap import flip_average
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SURE = 0.2
 """Joints of a lower confidence do not count in a person's score (methods.md 1.11) and are not drawn."""
@@ -87,6 +90,17 @@ def predict_pack(
         to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
         found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
     return _predictions(found)
+
+
+def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: NDArray[np.int64], fabric: "Fabric") -> Predictions:
+    """`predict(positions)`, of which every process does its share; each ends with the whole."""
+    found = predict(np.array_split(positions, fabric.world_size)[fabric.global_rank])
+    if fabric.world_size == 1:
+        return found
+    shares: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(shares, (found.points, found.confidence))
+    points, confidence = (np.concatenate(parts) for parts in zip(*shares, strict=True))
+    return Predictions(points, confidence)
 
 
 def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:

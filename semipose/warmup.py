@@ -33,6 +33,7 @@ def warm_up(
     task: "Task",
     labels: str,
     seed: int,
+    groups: int,
     state: Path,
     checkpoint_seconds: float,
     report: Callable[[Row, int], None],
@@ -44,7 +45,7 @@ def warm_up(
     net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
     fit(
         Supervised([net], Nothing(base="supervised"), task).train(),
-        Batches(pack, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0)),
+        Batches(pack, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0), groups=groups),
         fabric,
         steps=by_budget(p.steps, labels),
         lr=p.lr,

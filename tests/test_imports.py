@@ -8,12 +8,12 @@ STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate"
 # Lower rooms first. A file may import rooms of its own line and of those above it.
 ORDER = [
     {"errors", "files", "skeleton"},
-    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock"},
+    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock", "gpus"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
     {"crops", "models", "tables", "published", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "videos", "page"},
     {"poser", "detector"},
-    {"methods", "batches", "evaluation"},
+    {"methods", "batches", "evaluation", "groups"},
     {"engine", "probe"},
     {"gallery", "warmup", "bench", "export", "doctor"},
     {"commands"},

@@ -23,7 +23,7 @@ def warm(
     rows: list[tuple[dict[str, float], int]] = []
     p = tiny.warmup.model_copy(update={"steps": {"L9": 6, "L10": 9, "L0": 0}, "batch_size": 4})
     fabric = launch(tiny.machine, "32-true")
-    people = {"pack": pack, "labelled": np.arange(8), "task": task, "labels": labels, "seed": seed}
+    people = {"pack": pack, "labelled": np.arange(8), "task": task, "labels": labels, "seed": seed, "groups": 1}
     net = warm_up(
         name, tiny.model, p, fabric, **people, state=folder, checkpoint_seconds=1e9, report=lambda row, step: rows.append((row, step))
     )

@@ -53,6 +53,7 @@ T = TypeVar("T")
 class Train(Section):
     steps: ByBudget
     batch_size: Annotated[int, Field(ge=2)]
+    groups: Positive
     lr: Ratio
     decay_at: list[Share] | dict[Name, list[Share]]
     decay: Ratio
@@ -121,6 +122,7 @@ class Params(Section):
         by_torso = self.evaluate.metric == "pck" and self.evaluate.pck_reference == "torso"
         if by_torso and self.data.custom is not None and self.data.custom.torso is None:
             raise ValueError("evaluate.pck_reference: torso needs data.custom.torso, two joints; or choose box")
+        self._groups_are_whole()
         for key, names in {"sweep.methods": self.sweep.methods, "ablation.variants": self.ablation.variants}.items():
             _known(key, names, self.method, "method")
         for key, names in {"sweep.labels": self.sweep.labels, "ablation.labels": self.ablation.labels}.items():
@@ -148,6 +150,15 @@ class Params(Section):
             if name in self.sweep.methods:
                 raise ValueError(f"ablation.variants: {name} is in sweep.methods already; a cell is trained once")
         return self
+
+    def _groups_are_whole(self) -> None:
+        sizes = {"train": self.train.batch_size, "warmup": self.warmup.batch_size}
+        sizes |= {f"method.{name}.warmup": entry.warmup.batch_size for name, entry in self.method.items() if entry.warmup}
+        for key, size in sizes.items():
+            if size % self.train.groups or size < 2 * self.train.groups:
+                raise ValueError(f"{key}.batch_size = {size} is not {self.train.groups} groups (train.groups) of two or more people")
+        if self.train.groups % (processes := self.machine.devices * self.machine.nodes):
+            raise ValueError(f"train.groups = {self.train.groups} cannot be shared out to machine.devices x machine.nodes = {processes}")
 
     def network(self, entry: str, name: str) -> Model:
         """The network `name` of `model.networks` as the entry `method.<entry>` has it."""

@@ -1,0 +1,81 @@
+"""Trains on made-up people in as many processes as it is told, for test_groups.py: `python together.py OUT PROCESSES GROUPS METHOD STOP`.
+
+Writes weights and history to OUT; STOP is the step after which the last process is asked to stop (0: never).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semipose.augment.views import base_matrix
+from semipose.batches import Batches
+from semipose.crops import CropPack
+from semipose.engine import fit, launch
+from semipose.errors import Stopped
+from semipose.methods import build
+from semipose.models import build as build_network
+from semipose.params_file import load
+from semipose.people import People
+from semipose.predict import predict_pack, shared_out
+from semipose.skeleton import COCO17
+from semipose.task import Task
+
+COUNT = 24
+
+
+def made_up() -> CropPack:
+    generator = np.random.default_rng(0)
+    people = People(
+        skeleton=COCO17,
+        ids=np.arange(COUNT),
+        image_ids=np.arange(COUNT),
+        images=[f"{k}.jpg" for k in range(COUNT)],
+        sizes=np.full((COUNT, 2), 48),
+        boxes=np.tile([8.0, 8.0, 32.0, 32.0], (COUNT, 1)),
+        areas=np.full(COUNT, 600.0),
+        points=generator.uniform(10, 38, (COUNT, 17, 2)),
+        visibility=generator.integers(0, 3, (COUNT, 17)),
+    )
+    crops = generator.integers(0, 256, (COUNT, 48, 48, 3), dtype=np.uint8)
+    return CropPack(Path("made"), people, crops, np.tile(np.eye(2, 3, dtype=np.float32), (COUNT, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])
+
+
+def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> None:
+    p = load(Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml")
+    machine = p.machine.model_copy(update={"accelerator": "cpu", "devices": processes, "threads": 1})
+    options = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4}
+    model = p.model.model_copy(update={"height": 32, "width": 32, "head_channels": [8, 8, 8], "options": options})
+    fabric, pack, entry = launch(machine, "32-true"), made_up(), p.method[name]
+    task = Task(COCO17, 32, 32, base_matrix(48, 1.2, (32, 32)), 1.0, p.augment)
+    method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task)
+    done = iter(range(1, 100))
+
+    def stop() -> str | None:
+        asked = fabric.global_rank == processes - 1 and next(done) == stop_after
+        return "out of time" if asked else None
+
+    batches = Batches(pack, np.arange(6), np.arange(COUNT), batch_size=8, seed=1, groups=groups)
+    try:
+        rows = fit(
+            method, batches, fabric, steps=8, lr=0.01, decay_at=[0.5], decay=0.1, state=out.with_suffix(".state"), checkpoint_seconds=1e9,
+            observe=lambda method, epoch, last: {"observed": epoch}, report=lambda row: None, stop=stop,
+        )  # fmt: skip
+    except Stopped as stopped:
+        print(f"rank {fabric.global_rank}: {stopped}")
+        return
+    poses = shared_out(
+        lambda chosen: predict_pack(method.net, pack, chosen, (32, 32), False, "quarter", 5, "cpu"), np.arange(COUNT), fabric
+    )
+    weights = [value.clone() for value in method.state_dict().values()]
+    if processes > 1:
+        for value in weights:
+            first = fabric.broadcast(value)
+            assert torch.equal(first, value), "every process ends with the same weights"
+    if fabric.is_global_zero:
+        torch.save({"weights": method.state_dict(), "rows": rows, "points": torch.from_numpy(poses.points)}, out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
