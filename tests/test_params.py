@@ -127,3 +127,19 @@ def test_presets_are_whole_and_commented_alike(path: Path) -> None:
 
 def test_the_committed_params_are_the_demo() -> None:
     assert (ROOT / "params.yaml").read_bytes() == DEMO.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("groups", "devices", "message"),
+    [
+        (3, 1, "train.batch_size = 16 is not 3 groups (train.groups) of two or more people"),
+        (16, 1, "train.batch_size = 16 is not 16 groups (train.groups) of two or more people"),
+        (2, 4, "train.groups = 2 cannot be shared out to machine.devices x machine.nodes = 4"),
+    ],
+)
+def test_groups_part_every_batch_and_are_shared_out_evenly(tmp_path: Path, groups: int, devices: int, message: str) -> None:
+    text = DEMO.read_text().replace("  groups: 1 ", f"  groups: {groups} ").replace("  devices: 1 ", f"  devices: {devices} ")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        load(tmp_path / "params.yaml")
+    assert message in str(error.value)
