@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from semipose import clock
+from semipose.batches import Batches
 from semipose.bench import as_published, bench
 from semipose.bench.subject import Subject
 from semipose.cli import app
@@ -19,6 +21,7 @@ from semipose.engine import launch
 from semipose.errors import InputError
 from semipose.models import PoseNet, build, forward_gflop
 from semipose.params import Params
+from semipose.task import Batch
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -97,8 +100,13 @@ def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
 ) -> None:
     one = subject("supervised", tiny.model_copy(update={"train": tiny.train.model_copy(update={"batch_size": 4})}), pack, tmp_path)
     steps: list[int] = []
-    make = type(one.batches).__call__
-    monkeypatch.setattr(type(one.batches), "__call__", lambda self, step, device="cpu": (steps.append(step), make(self, step, device))[1])
+    make = Batches.__call__
+
+    def noted(self: Batches, step: int, *where: Any) -> Batch:
+        steps.append(step)
+        return make(self, step, *where)
+
+    monkeypatch.setattr(Batches, "__call__", noted)
     moments = iter([0.0, 4.0])
     monkeypatch.setattr("semipose.bench.subject.now", lambda device: (steps.append(-1), next(moments))[1])
     assert one.end_to_end() == 2 * 4 / 4
