@@ -39,7 +39,7 @@ def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -
 
 
 def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float]]:
-    """The people cut out, and how many people per second that was, in one process and in all workers."""
+    """The people cut out, and how many people per second that was, by the number of processes: one, and all workers."""
 
     def cut(processes: int) -> int:
         crop, aspect = p.data.crop, p.model.width / p.model.height
@@ -49,7 +49,7 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
 
     here = torch.device("cpu")
     found = in_turn({str(n): lambda n=n: rate(lambda: cut(n), here) for n in dict.fromkeys((1, p.machine.workers))}, rounds)  # type: ignore[misc]
-    return CropPack.open(folder / "pack"), {f"{n}_processes": spread(values).median for n, values in found.items()}
+    return CropPack.open(folder / "pack"), {n: spread(values).median for n, values in found.items()}
 
 
 def scoring(p: "Params") -> Callable[[], int]:

@@ -49,7 +49,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         [{"method": name, **one["shares"]} for name, one in methods.items()],
     )
     rates = {
-        **{f"cutting people out, {name.replace('_', ' ')}": value for name, value in found["packing"].items()},
+        **{f"cutting people out, {count} process(es), their start included": value for count, value in found["packing"].items()},
         "data road: a labelled, a weak and a strong view of a pair, no network": found["data_road"],
         "prediction, one pass": found["prediction"],
         "decoding, OKS suppression and AP, in memory": found["scoring"],
