@@ -6,15 +6,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import MagicMock
 
-import numpy as np
 import pytest
 import torch
+from made_people import made_up
 
 from semipose.augment.views import base_matrix
 from semipose.crops import CropPack
 from semipose.params import Params
 from semipose.params_file import load
-from semipose.people import People
 from semipose.skeleton import COCO17
 from semipose.task import Task
 
@@ -57,21 +56,7 @@ def tiny(demo: Params) -> Params:
 @pytest.fixture(scope="session")
 def pack() -> CropPack:
     """40 people of noise with keypoints anywhere in their 48 px crops; made here, no file behind it."""
-    generator = np.random.default_rng(0)
-    count = 40
-    people = People(
-        skeleton=COCO17,
-        ids=np.arange(100, 100 + count),
-        image_ids=np.arange(count),
-        images=[f"{k}.jpg" for k in range(count)],
-        sizes=np.full((count, 2), 48),
-        boxes=np.tile([8.0, 8.0, 32.0, 32.0], (count, 1)),
-        areas=np.full(count, 600.0),
-        points=generator.uniform(10, 38, (count, 17, 2)),
-        visibility=generator.integers(0, 3, (count, 17)),
-    )
-    crops = generator.integers(0, 256, (count, 48, 48, 3), dtype=np.uint8)
-    return CropPack(Path("made"), people, crops, np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])
+    return made_up(40)
 
 
 @pytest.fixture

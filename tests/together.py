@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from made_people import made_up
 
 from semipose.augment.views import base_matrix
 from semipose.batches import Batches
-from semipose.crops import CropPack
 from semipose.engine import fit, launch
 from semipose.errors import Stopped
 from semipose.methods import build
 from semipose.models import build as build_network
 from semipose.params_file import load
-from semipose.people import People
 from semipose.predict import predict_pack, shared_out
 from semipose.skeleton import COCO17
 from semipose.task import Task
@@ -25,29 +24,12 @@ from semipose.task import Task
 COUNT = 24
 
 
-def made_up() -> CropPack:
-    generator = np.random.default_rng(0)
-    people = People(
-        skeleton=COCO17,
-        ids=np.arange(COUNT),
-        image_ids=np.arange(COUNT),
-        images=[f"{k}.jpg" for k in range(COUNT)],
-        sizes=np.full((COUNT, 2), 48),
-        boxes=np.tile([8.0, 8.0, 32.0, 32.0], (COUNT, 1)),
-        areas=np.full(COUNT, 600.0),
-        points=generator.uniform(10, 38, (COUNT, 17, 2)),
-        visibility=generator.integers(0, 3, (COUNT, 17)),
-    )
-    crops = generator.integers(0, 256, (COUNT, 48, 48, 3), dtype=np.uint8)
-    return CropPack(Path("made"), people, crops, np.tile(np.eye(2, 3, dtype=np.float32), (COUNT, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])
-
-
 def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> None:
     p = load(Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml")
     machine = p.machine.model_copy(update={"accelerator": "cpu", "devices": processes, "threads": 1})
     options = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4}
     model = p.model.model_copy(update={"height": 32, "width": 32, "head_channels": [8, 8, 8], "options": options})
-    fabric, pack, entry = launch(machine, "32-true"), made_up(), p.method[name]
+    fabric, pack, entry = launch(machine, "32-true"), made_up(COUNT), p.method[name]
     task = Task(COCO17, 32, 32, base_matrix(48, 1.2, (32, 32)), 1.0, p.augment)
     method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task)
     done = iter(range(1, 100))
