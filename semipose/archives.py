@@ -18,7 +18,7 @@ from semipose.errors import InputError
 from semipose.fetch import checksums
 from semipose.files import replacing
 
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)

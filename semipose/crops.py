@@ -116,7 +116,7 @@ class CropPack:
             raise InputError(f"{error.filename}: missing from the crop pack; {WRITE_AGAIN}") from None
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # numpy raises a dozen kinds for a damaged file
             raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
         if (crops.shape, matrices.shape, len(people)) != ((count, size, size, 3), (count, 2, 3), count):
             raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")

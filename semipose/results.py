@@ -138,7 +138,7 @@ def write_results(path: Path, runs: Iterable[Run]) -> None:
 
 def read_columns(path: Path) -> dict[str, list[float]]:
     """Columns of numbers by their heading (history.csv, masks.csv); an empty field is NaN. Raises InputError."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.reader(file)
         names = next(reader, [])
         columns: dict[str, list[float]] = {name: [] for name in names}

@@ -73,7 +73,7 @@ def read_split(path: Path | str, people: People) -> Split:
     remedy = "run `dvc repro split` to make it again"
     try:
         record = json.loads(Path(path).read_bytes())
-        ids = np.array(record["labelled"], dtype=np.int64)
+        ids = np.array(record["labelled"], dtype=np.int64).reshape(len(record["labelled"]))
         rule, digest, pool_digest = record["unlabelled"], record["digest"], record["pool_digest"]
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no split here; {remedy}") from error

@@ -8,6 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+from hypothesis import settings
 from made_people import made_up
 
 from semipose.augment.views import base_matrix
@@ -18,6 +19,10 @@ from semipose.skeleton import COCO17
 from semipose.task import Task
 
 ROOT = Path(__file__).parent.parent
+# Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
+settings.register_profile("few", max_examples=20, derandomize=True, deadline=None, database=None)
+settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session")

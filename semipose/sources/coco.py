@@ -40,7 +40,7 @@ def read_coco(root: Path, part: str) -> People:
             f"{path}: none of its {len(data['annotations'])} annotations has the field `keypoints`, as in "
             f"instances_{part}2017.json; {wanted}"
         )
-    if tuple(person.get("keypoints", COCO17.joints)) != COCO17.joints:
+    if person.get("keypoints", list(COCO17.joints)) != list(COCO17.joints):
         raise InputError(
             f"{path}: category person: `keypoints` are not COCO's {JOINTS} in their order ({', '.join(COCO17.joints)}); {wanted}"
         )

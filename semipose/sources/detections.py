@@ -18,9 +18,13 @@ def read_images(path: Path) -> list[dict[str, Any]]:
     """The list `images` (id, file_name) of a file in COCO's layout that has no annotations. Raises InputError."""
     content = read_json(path, BRING)
     images = content.get("images") if isinstance(content, dict) else None
-    if not isinstance(images, list) or not all(isinstance(image, dict) and {"id", "file_name"} <= set(image) for image in images):
+    if not isinstance(images, list) or not all(_is_image(image) for image in images):
         raise InputError(f"{path}: no list `images` of objects with id and file_name; {BRING}")
     return images
+
+
+def _is_image(entry: Any) -> bool:
+    return isinstance(entry, dict) and type(entry.get("id")) is int and type(entry.get("file_name")) is str
 
 
 def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder: str, skeleton: Skeleton, score: float = 0.0) -> People:
@@ -36,7 +40,7 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
         raise InputError(f"{path}: not a list of objects; detections have image_id, category_id, bbox and score, as COCO's results")
     known = {image["id"]: image["file_name"] for image in images}
     for index, entry in enumerate(entries):
-        if entry.get("image_id") not in known:
+        if type(entry.get("image_id")) is not int or entry["image_id"] not in known:
             raise InputError(
                 f"{path}: [{index}]: image_id {entry.get('image_id')!r} is not one of the {len(known)} images of this part: "
                 "give the detections of these images"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from semipose.errors import InputError
 from semipose.people import People
 from semipose.skeleton import LSP14
+from semipose.sources.matlab import read_matlab
 from semipose.sources.reading import BRING, image_sizes
 
 BOX_MARGIN = 0.1
@@ -57,13 +57,7 @@ def read_lsp(root: Path, part: str, validation: int) -> People:
 
 def _load(path: Path) -> NDArray[np.float64]:
     """[N, 14, 3]: x, y (px), visible (0 or 1)."""
-    try:
-        with path.open("rb") as file:
-            joints = loadmat(file, variable_names=["joints"]).get("joints")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not there; {BRING}") from error
-    except Exception as error:  # scipy raises a dozen kinds for a damaged file
-        raise InputError(f"{path}: not a MATLAB file ({error}); {BRING}") from error
+    joints = read_matlab(path, variable_names=["joints"]).get("joints")
     if joints is None or joints.ndim != 3 or joints.shape[:2] != (len(LSP14.joints), 3):
         found = "is missing" if joints is None else f"has shape {' x '.join(map(str, joints.shape))}"
         raise InputError(

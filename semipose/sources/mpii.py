@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 from scipy.io.matlab import mat_struct
 
 from semipose.errors import InputError
@@ -28,6 +27,7 @@ from semipose.files import read_json
 from semipose.metrics.pckh import HEAD_SHARE, head_sizes
 from semipose.people import People
 from semipose.skeleton import MPII16
+from semipose.sources.matlab import read_matlab
 from semipose.sources.reading import BRING, image_numbers, image_sizes, numbers
 
 JOINTS = len(MPII16.joints)
@@ -153,7 +153,7 @@ def _sizes_by_neck(joints: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDAr
 def _take_truth(rows: _Rows, path: Path, people: Path) -> None:
     """Joints and heads of gt_<part>.mat, the truth that the peers' evaluation reads: headboxes_src [2, 2, M], pos_gt_src [16, 2, M],
     jnt_missing [16, M]."""
-    content, count = _load(path, squeeze_me=False), len(rows.images)
+    content, count = read_matlab(path, squeeze_me=False), len(rows.images)
     for name, shape in (("headboxes_src", (2, 2, count)), ("pos_gt_src", (JOINTS, 2, count)), ("jnt_missing", (JOINTS, count))):
         found = content.get(name)
         if found is None or np.shape(found) != shape:
@@ -171,7 +171,7 @@ def _take_truth(rows: _Rows, path: Path, people: Path) -> None:
 
 def _read_release(path: Path) -> tuple[_Rows, list[Any]]:
     """People of the training images, whom alone the release has joints of, and the video of each one (its image where none is named)."""
-    release = _load(path, squeeze_me=True).get("RELEASE")
+    release = read_matlab(path, squeeze_me=True).get("RELEASE")
     if not isinstance(release, mat_struct) or not hasattr(release, "annolist") or not hasattr(release, "img_train"):
         raise InputError(f"{path}: no RELEASE with annolist and img_train is in it; {BRING}")
     images, training = _structs(release.annolist), np.atleast_1d(release.img_train)
@@ -182,7 +182,10 @@ def _read_release(path: Path) -> tuple[_Rows, list[Any]]:
         image = images[k]
         for number, person in enumerate(_structs(getattr(image, "annorect", None)), start=1):
             if _structs(getattr(person, "annopoints", None)):
-                names.append(str(image.image.name))
+                name = getattr(getattr(image, "image", None), "name", None)
+                if not isinstance(name, str) or not name:
+                    raise InputError(f"{path}: annolist({k + 1}) has no image.name; {BRING}")
+                names.append(name)
                 videos.append(_number(image, "vididx") or _number(image, "vidx") or names[-1])
                 people.append(_person(person, f"{path}: annolist({k + 1}).annorect({number})"))
     if not people:
@@ -225,14 +228,6 @@ def _part(videos: list[Any], part: str, validation: int, path: Path) -> NDArray[
     if people == len(videos):
         raise InputError(f"data.validation_people: {validation} leaves no video of {path} to train on; choose fewer")
     return np.flatnonzero([(video in held) == (part == "val") for video in videos])
-
-
-def _load(path: Path, squeeze_me: bool) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return loadmat(file, squeeze_me=squeeze_me, struct_as_record=False)
-    except Exception as error:  # scipy raises a dozen kinds for a damaged file
-        raise InputError(f"{path}: not a MATLAB file ({error}); {BRING}") from error
 
 
 def _structs(value: Any) -> list[Any]:
