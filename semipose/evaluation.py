@@ -16,7 +16,7 @@ from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.metrics.pck import Hits, box_sizes, pck, torso_sizes
 from semipose.metrics.pckh import pckh
 from semipose.people import People
-from semipose.predict import Predictions, predict_pack, shared_out, to_results
+from semipose.predict import Predictions, pose_scores, predict_pack, shared_out, to_results
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -99,16 +99,17 @@ def detected_results(
     """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
     non-maximum suppression leaves (methods.md 1.11). Its area is that of the padded box."""
     people = detected.people
-    found = _predict(net, task, detected, p, fabric)
-    results = to_results(found, people.image_ids, people.scores)
-    scores = np.array([result["score"] for result in results])
     width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
-    areas = width**2 / detected.aspect
-    kept: list[int] = []
-    for image in np.unique(people.image_ids):
-        there = np.flatnonzero(people.image_ids == image)
-        kept += there[oks_nms(found.points[there], scores[there], areas[there], people.skeleton.sigmas, p.nms_oks)].tolist()
-    return [results[number] for number in sorted(kept)]
+    return suppressed(_predict(net, task, detected, p, fabric), people, width**2 / detected.aspect, p.nms_oks)
+
+
+def suppressed(found: Predictions, people: People, areas: NDArray[np.floating], threshold: float) -> list[dict[str, Any]]:
+    """COCO keypoint results of the poses found in boxes that have `scores`, of those alone that OKS non-maximum suppression leaves; areas
+    [N] px^2."""
+    scores = pose_scores(found.confidence, people.scores)
+    kept = np.sort(oks_nms(found.points, scores, areas, people.image_ids, people.skeleton.sigmas, threshold))
+    chosen = Predictions(found.points[kept], found.confidence[kept])
+    return to_results(chosen, people.image_ids[kept], None if people.scores is None else people.scores[kept])
 
 
 def mean(found: Sequence[Evaluation]) -> Evaluation:

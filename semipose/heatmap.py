@@ -36,10 +36,10 @@ def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, 
 
 
 def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """The cell (x, y) [B, K, 2] (float) of each map's maximum, and its value [B, K]."""
-    values, index = heatmaps.flatten(-2).max(dim=-1)
-    width = heatmaps.shape[-1]
-    return torch.stack([index % width, index.div(width, rounding_mode="floor")], dim=-1).float(), values
+    """The cell (x, y) [B, K, 2] (float) of each map's maximum, the first one row by row, and its value [B, K]."""
+    values, y = heatmaps.amax(dim=-1).max(dim=-1)  # a search for the place along a whole map would take five times as long
+    row = heatmaps.gather(-2, y[..., None, None].expand(*y.shape, 1, heatmaps.shape[-1]))
+    return torch.stack([row.argmax(dim=-1)[..., 0], y], dim=-1).float(), values
 
 
 def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
 
     Border: the rule of the peers' evaluation, 1 < x < w - 1 and 1 < y < h - 1.
     """
-    at = _neighbours(heatmaps, cells, reach=1)
+    at = _neighbours(heatmaps, cells)
     difference = torch.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], dim=-1)
     return 0.25 * torch.sign(difference) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
@@ -77,7 +77,7 @@ def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
     smooth = _blur(heatmaps, sigma)
     top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
     smooth = smooth * (before.clamp(min=0) / top.clamp(min=1e-10))
-    at = _neighbours(smooth.clamp(min=1e-10).log(), cells, reach=2)
+    at = _neighbours(smooth.clamp(min=1e-10).log(), cells)
     dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
     dyy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
@@ -108,15 +108,14 @@ def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return 0.5 * (weight[..., None, None] * (predicted.float() - target.float())).square().mean()
 
 
-def _neighbours(maps: Tensor, cells: Tensor, reach: int) -> Callable[[int, int], Tensor]:
-    """A function (dx, dy) -> the values [B, K] beside the cells, up to ``reach`` away (beyond the edge: the edge)."""
-    padded = F.pad(maps, (reach,) * 4, mode="replicate")
-    width, flat = padded.shape[-1], padded.flatten(-2)
+def _neighbours(maps: Tensor, cells: Tensor) -> Callable[[int, int], Tensor]:
+    """A function (dx, dy) -> the values [B, K] beside the cells (beyond the edge: the edge)."""
+    height, width = maps.shape[-2:]
+    people, joints = (torch.arange(count, device=maps.device) for count in maps.shape[:2])
     x, y = cells.long().unbind(-1)
 
     def at(dx: int, dy: int) -> Tensor:
-        index = (y + reach + dy) * width + (x + reach + dx)
-        return flat.gather(-1, index[..., None])[..., 0]
+        return maps[people[:, None], joints, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
 
     return at
 

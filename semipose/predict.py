@@ -125,10 +125,10 @@ def to_results(
         {
             "image_id": int(image_id),
             "category_id": category_id,
-            "keypoints": pose.ravel().tolist(),
-            "score": float(score),
+            "keypoints": pose,
+            "score": score,
         }
-        for image_id, pose, score in zip(image_ids, keypoints, scores, strict=True)
+        for image_id, pose, score in zip(image_ids, keypoints.reshape(len(keypoints), -1).tolist(), scores.tolist(), strict=True)
     ]
 
 

@@ -54,6 +54,17 @@ def test_peak_is_the_argmax_as_x_y() -> None:
     assert values.tolist() == [[0.5, 2.0]]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_peak_of_equal_maxima_is_the_first_row_by_row(layout: torch.memory_format) -> None:
+    maps = torch.randint(4, (6, 5, 9, 7), generator=torch.Generator().manual_seed(0)).float().to(memory_format=layout)
+    cells, values = heatmap.peak(maps)
+    for b in range(6):
+        for k in range(5):
+            y, x = divmod(int(maps[b, k].numpy().argmax()), 7)
+            assert cells[b, k].tolist() == [x, y]
+            assert values[b, k] == 3
+
+
 @pytest.mark.parametrize("sigma", [1.5, 2.0, 3.0])
 def test_dark_round_trip_is_sub_pixel(sigma: float) -> None:
     size, stride = (64, 48), 4

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import os
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -168,6 +169,27 @@ def test_made_annotations_give_what_pycocotools_gives(seed, with_box):
     before = copy.deepcopy((annotations, results))
     assert evaluate_oks(annotations, results) == reference(annotations, results)
     assert (annotations, results) == before
+
+
+@pytest.mark.parametrize("with_box", [False, True])
+def test_the_faster_backend_agrees_to_rounding(coco_mini, with_box):
+    pytest.importorskip("faster_coco_eval", reason="the extra `fast` is not installed")
+    boxed = {"bbox": [0.0, 0.0, 60.0, 60.0]} if with_box else {}
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        annotations = made_set(rng, images=20) if seed else json.loads(coco_mini.read_text())
+        results = [r | boxed for r in noisy(annotations, 0.05, rng, extra=20)]
+        for r in results[: 20 if seed % 2 else 0]:
+            r["score"] = round(r["score"], 1)  # equal scores: whose turn it is first is a rule of its own
+        faster = evaluate_oks(annotations, results, backend="faster-coco-eval")
+        assert faster == pytest.approx(evaluate_oks(annotations, results), abs=1e-15)
+    assert evaluate_oks(annotations, [], backend="faster-coco-eval") == evaluate_oks(annotations, [])
+
+
+def test_a_backend_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with pytest.raises(InputError, match="faster-coco-eval is not installed: pip install"):
+        evaluate_oks(made_set(np.random.default_rng(0)), [], backend="faster-coco-eval")
 
 
 def test_without_a_bbox_the_area_is_that_of_the_keypoints():

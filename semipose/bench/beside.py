@@ -9,13 +9,13 @@ import torch
 
 from semipose.clock import in_turn, rate, spread
 from semipose.crops import CropPack, write_pack
+from semipose.evaluation import suppressed
 from semipose.ground_truth import annotations_of
 from semipose.heatmap import decode, encode
-from semipose.metrics.nms import oks_nms
-from semipose.metrics.oks import evaluate_oks
+from semipose.metrics.oks import Backend, evaluate_oks
 from semipose.models import STRIDE
 from semipose.people import People
-from semipose.predict import Predictions, to_results
+from semipose.predict import Predictions
 from semipose.skeleton import COCO17
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
     return CropPack.open(folder / "pack"), {n: spread(values).median for n, values in found.items()}
 
 
-def scoring(p: "Params") -> Callable[[], int]:
-    """From heatmaps to AP, in memory: decoding, pose scores, OKS suppression in every image, pycocotools."""
+def scoring(p: "Params") -> Callable[[Backend], int]:
+    """From heatmaps to AP, in memory: decoding, pose scores, OKS suppression in every image, COCOeval."""
     generator = torch.Generator().manual_seed(0)
     size = np.array([p.model.width, p.model.height], np.float32)
     joints = len(COCO17.joints)
@@ -72,19 +72,14 @@ def scoring(p: "Params") -> Callable[[], int]:
         areas=np.full(SCORED, size.prod(), np.float32),
         points=points.numpy(),
         visibility=np.full((SCORED, joints), 2, np.uint8),
+        scores=np.ones(SCORED, np.float32),
     )
     truth = annotations_of(people)
 
-    def work() -> int:
+    def work(backend: Backend) -> int:
         decoded = [decode(batch, STRIDE) for batch in heatmaps.split(p.evaluate.batch_size)]
         found = Predictions(*(torch.cat(parts).numpy() for parts in zip(*decoded, strict=True)))
-        results = to_results(found, people.image_ids)
-        scores = np.array([result["score"] for result in results])
-        kept: list[int] = []
-        for start in range(0, SCORED, 2):
-            there = np.arange(start, start + 2)
-            kept += there[oks_nms(found.points[there], scores[there], people.areas[there], COCO17.sigmas, p.evaluate.nms_oks)].tolist()
-        evaluate_oks(truth, [results[number] for number in kept])
+        evaluate_oks(truth, suppressed(found, people, people.areas, p.evaluate.nms_oks), backend=backend)
         return SCORED
 
     return work

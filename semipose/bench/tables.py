@@ -52,7 +52,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         **{f"cutting people out, {count} process(es), their start included": value for count, value in found["packing"].items()},
         "data road: a labelled, a weak and a strong view of a pair, no network": found["data_road"],
         "prediction, one pass": found["prediction"],
-        "decoding, OKS suppression and AP, in memory": found["scoring"],
+        **{f"decoding, OKS suppression and AP, in memory, {backend}": value for backend, value in found["scoring"].items()},
     }
     beside = Table(
         "beside",

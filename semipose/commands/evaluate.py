@@ -21,6 +21,10 @@ def evaluate(
             "`head_size` (0.6 times the diagonal of the head's box in px, null where unknown)."
         ),
     ] = "oks",
+    backend: Annotated[
+        Literal["pycocotools", "faster-coco-eval"],
+        typer.Option(help="Who counts AP and AR: the reference, or a faster package (to be installed) that agrees to 15 digits."),
+    ] = "pycocotools",
     out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there: 0-1, -1 if undefined.", metavar="OUT")] = None,
 ) -> None:
     """Measure keypoint results against annotations."""
@@ -28,7 +32,7 @@ def evaluate(
         if metric == "oks":
             from semipose.metrics.oks import evaluate_oks
 
-            values, note = evaluate_oks(annotations, predictions), "COCO keypoint evaluation (pycocotools)"
+            values, note = evaluate_oks(annotations, predictions, backend=backend), f"COCO keypoint evaluation ({backend})"
         elif metric == "pck":
             from semipose.metrics.pck import evaluate_pck
 

@@ -164,6 +164,8 @@ def numbers(record: dict[str, Any], field: str, count: int, place: str) -> list[
         found = f"has {len(values)} numbers" if isinstance(values, list | tuple) else f"is {values!r}"
         each = f" (3 for each of {count // 3} joints)" if field == "keypoints" else ""
         raise InputError(f"{place}: {field} {found}, must be a list of {count} numbers{each}")
+    if set(map(type, values)) == {float} and math.isfinite(sum(values)):  # the common case; what it says of all needs no look at each
+        return list(values)
     return [_finite(value, f"{place}: {field}[{index}]") for index, value in enumerate(values)]
 
 

@@ -9,25 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def oks_matrix(points: NDArray[np.floating], areas: NDArray[np.floating], sigmas: Sequence[float]) -> NDArray[np.float64]:
-    """OKS [N, N] of every pose of an image, points [N, K, 2] px, with every other, as if all joints were annotated. The area of a
-    pair is the mean of theirs, areas [N] px^2."""
-    squared = ((points[:, None].astype(np.float64) - points[None]) ** 2).sum(3)  # [N, N, K]
-    area = (areas[:, None].astype(np.float64) + areas[None]) / 2 + np.spacing(1)
+def oks_between(
+    one: NDArray[np.floating],
+    other: NDArray[np.floating],
+    areas: NDArray[np.floating],
+    other_areas: NDArray[np.floating],
+    sigmas: Sequence[float],
+) -> NDArray[np.float64]:
+    """OKS [N] of poses with others, [N, K, 2] px each, as if all joints were annotated. The area of a pair is the mean of theirs, areas
+    [N] px^2."""
+    squared = ((one.astype(np.float64) - other) ** 2).sum(2)  # [N, K]
+    area = (areas.astype(np.float64) + other_areas) / 2 + np.spacing(1)
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
-    return np.exp(-squared / variances / area[..., None] / 2).mean(2)
+    return np.exp(-squared / variances / area[:, None] / 2).mean(1)
 
 
 def oks_nms(
-    points: NDArray[np.floating], scores: NDArray[np.floating], areas: NDArray[np.floating], sigmas: Sequence[float], threshold: float
+    points: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    areas: NDArray[np.floating],
+    images: NDArray[np.integer],
+    sigmas: Sequence[float],
+    threshold: float,
 ) -> NDArray[np.int64]:
-    """Which poses of one image stay, best score first: each that no better one is nearer to than OKS `threshold`."""
-    order = np.argsort(-scores, kind="stable")
-    near = oks_matrix(points, areas, sigmas) > threshold
-    alive = np.ones(len(order), dtype=bool)
-    kept = []
-    for number in order:
-        if alive[number]:
-            kept.append(number)
-            alive &= ~near[number]
-    return np.array(kept, np.int64)
+    """Which of N poses stay: each that no better one of its image, staying itself, is nearer to than OKS `threshold`. Image by image,
+    best score first. images [N]: whose pose it is."""
+    order = np.lexsort((-scores, images))
+    points, areas, images = points[order], areas[order], images[order]
+    near: list[tuple[int, int]] = []
+    for apart in range(1, len(order)):  # everybody with who comes so many places later
+        better = np.flatnonzero(images[:-apart] == images[apart:])
+        if not len(better):
+            break
+        oks = oks_between(points[better], points[better + apart], areas[better], areas[better + apart], sigmas)
+        near += [(one, one + apart) for one in better[oks > threshold].tolist()]
+    stays = np.ones(len(order), dtype=bool)
+    for one, worse in sorted(near):  # whatever is better than `one` has been through
+        stays[worse] &= not stays[one]
+    return order[stays]
