@@ -3,10 +3,8 @@
 import io
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from semipose.errors import InputError
+from semipose.workers import in_processes
 
 MEAN_COLOUR = (124, 116, 104)
 """RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
@@ -39,16 +38,7 @@ class Cut:
 def cut_parallel(cuts: Sequence[Cut], target: Path, processes: int) -> Iterator[list[tuple[Path, str]]]:
     """``cut_images`` for chunks of images in that many processes; yields each chunk's broken images, in order."""
     chunks = [cuts[start : start + CHUNK] for start in range(0, len(cuts), CHUNK)]
-    work = partial(cut_images, target=target)
-    if min(processes, len(chunks)) <= 1:
-        yield from map(work, chunks)
-        return
-    # spawn: a fork would copy torch's threads in whatever state they are
-    with ProcessPoolExecutor(min(processes, len(chunks)), mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(work, chunks)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    yield from in_processes(partial(cut_images, target=target), chunks, min(processes, len(chunks)))
 
 
 def cut_images(cuts: Sequence[Cut], target: Path) -> list[tuple[Path, str]]:

@@ -7,9 +7,7 @@ point of the face that the head itself hides (nose and eyes from behind, the far
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from semipose.sources.drawn.figure import FACE, Figure, draw_figure
 from semipose.sources.drawn.outfit import PARTS, Person, draw_outfit
 from semipose.sources.drawn.person import paint_held, paint_person, paint_seat
 from semipose.sources.drawn.scene import draw_backdrop, draw_obstacle, draw_wash
+from semipose.workers import in_processes
 
 MIN_KEYPOINTS = 6  # labelled keypoints that a person must have to stay in the picture
 MIN_AREA = 600  # visible pixels that a person must have to stay in the picture
@@ -212,11 +211,7 @@ def draw_set(root: Path, counts: dict[str, int], seed: int, size: tuple[int, int
         )
     for part, count in counts.items():
         draw = partial(draw_file, root=root, part=part, seed=seed, size=size)
-        if processes == 1:
-            drawn = list(map(draw, range(1, count + 1)))
-        else:
-            with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-                drawn = list(pool.map(draw, range(1, count + 1), chunksize=16))
+        drawn = list(in_processes(draw, range(1, count + 1), processes, chunk=16))
         content = annotation_file(drawn, f"drawn people, seed {seed}")
         with replacing(root / "annotations" / f"person_keypoints_{part}2017.json") as path:
             path.write_text(json.dumps(content))

@@ -1,0 +1,47 @@
+"""Processes that share out work: what happens when one of them dies, or the one that began them."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from semipose.errors import InputError
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+
+def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes: int, chunk: int = 1) -> Iterator[Done]:
+    """`work(task)` of every task, in their order, by so many processes, which take `chunk` tasks at a time; one: by this process itself.
+
+    Raises InputError where one of them was killed, and what `work` raises; the others are then ended.
+    """
+    if processes <= 1:
+        yield from map(work, tasks)
+        return
+    # spawn: a fork would copy torch's threads in whatever state they are
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(work, tasks, chunksize=chunk)
+        except BrokenProcessPool:
+            raise InputError(
+                f"one of {processes} worker processes was killed, by hand or because memory ran out: run `dvc repro` again, "
+                "with a smaller machine.workers in params.yaml if memory is short"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+    assert parent
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
