@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stage
-from semipose.crops import CropPack
+from pipeline.material import open_pack
 from semipose.engine import launch
 from semipose.evaluation import Evaluation, evaluate, headline, mean
 from semipose.files import replacing
@@ -24,8 +24,8 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         full = f"{p.data.source}-{cell}"
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
-        val = CropPack.open(Path("data/packs/val"))
-        detected = CropPack.open(Path("data/packs/val_detected")) if p.evaluate.boxes == "detector" else None
+        val = open_pack("val")
+        detected = open_pack("val_detected") if p.evaluate.boxes == "detector" else None
         net, card = load_network(folder / "weights.safetensors")
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))

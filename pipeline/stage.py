@@ -1,5 +1,6 @@
 """What every stage does around its work: check the parameters, know its fingerprint, hold its lock, keep MLflow informed."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pipeline import track
 from pipeline.declared import reads, summary
@@ -20,6 +21,9 @@ from semipose.errors import InputError, Stopped
 from semipose.params import Params, fingerprint
 from semipose.params_file import load
 
+DISK = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room on that disk")
+DISK |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make that folder writable")
+GOES_ON = "A training goes on from its last checkpoint."
 STOPPED = 75  # exit code of a stage that was asked to stop and is to be run again (EX_TEMPFAIL of sysexits.h)
 
 
@@ -56,10 +60,8 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     if not _is_first_process():  # of several that train together: the first one locks, logs and writes
         yield stage, track.Tracker(root, root, 0)
         return
-    locks = root / ".semipose" / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
     with (
-        FileLock(locks / digest),
+        _alone(root / ".semipose" / "locks" / digest, f"{name} {cell}"),
         track.run(stage=name, cell=cell, fingerprint=digest, params=listed, tags=item) as tracker,
     ):
         begun = time.monotonic()
@@ -67,13 +69,32 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     print(summary(name, cell, item, params, time.monotonic() - begun), flush=True)
 
 
+@contextmanager
+def _alone(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock; say so where another process has to come to its end first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        sys.stderr.write(f"semipose: another process is at {what} in this folder: waiting for its end\n")
+        held = lock.acquire()
+    with held:
+        yield
+
+
 def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
-    """Run a stage's work from its command line. Bad input costs one message and exit code 1, no traceback; a training that was asked to
-    stop ends with exit code 75."""
+    """Run a stage's work from its command line. Bad input, and a disk that is full or cannot be written, cost one message and exit code 1,
+    no traceback; a training that was asked to stop ends with exit code 75."""
     try:
         work(*arguments)
     except InputError as error:
         sys.stderr.write(f"semipose: {error}\nNothing was changed; what the stage had written before is back with `dvc checkout`.\n")
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        sys.stderr.write(f"semipose: {error.filename}: {error.strerror}. {DISK[error.errno]}, and run `dvc repro` again. {GOES_ON}\n")
         raise SystemExit(1) from None
     except Stopped as stopped:
         sys.stderr.write(f"semipose: {stopped}. `dvc repro` goes on from there.\n")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import stage
 from pipeline.limit import Limit
-from pipeline.material import Material, read_material
+from pipeline.material import Material, open_pack, read_material
 from pipeline.origin import commit
 from semipose.batches import Batches, stream
 from semipose.crops import CropPack
@@ -60,7 +60,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         method = build(nets, entry, task)
         size, order = p.train.batch_size, stream(int(seed), "train", 0)
         batches = Batches(material.pack, material.split.labelled, unlabelled, size, order, pack, p.train.groups)
-        observe = Observer(task, pack, CropPack.open(Path("data/packs/val")), unlabelled, p.train)
+        observe = Observer(task, pack, open_pack("val"), unlabelled, p.train)
         rows = fit(
             method,
             batches,
@@ -170,7 +170,7 @@ class Observer:
 
 def _everybody(name: str) -> tuple[CropPack, NDArray[np.int64]]:
     """A pack and the positions of all its people."""
-    pack = CropPack.open(Path("data/packs") / name)
+    pack = open_pack(name)
     return pack, np.arange(len(pack))
 
 

@@ -28,16 +28,18 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The folder's checkpoint, the one before where that is damaged (standard error says so), or None where there is none.
+    """The folder's checkpoint, the one before where that is damaged, or None where none is whole; standard error says which are damaged.
 
     Tensors and plain values only: no code runs from it.
     """
+    found, damaged = None, []
     for path in (folder / name for name in NAMES):
-        if not path.exists():
-            continue
-        content = path.read_bytes()
-        if hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
-            state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
-            return state
-        sys.stderr.write(f"semipose: {path} is damaged: the training goes on from the checkpoint before it, or starts anew\n")
-    return None
+        content = path.read_bytes() if path.exists() else b""
+        if content and hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
+            found = content[DIGEST:]
+            break
+        damaged += [str(path)] if path.exists() else []
+    if damaged:
+        how = "starts anew" if found is None else "goes on from the checkpoint before it"
+        sys.stderr.write(f"semipose: {' and '.join(damaged)} {'are' if damaged[1:] else 'is'} damaged: the training {how}\n")
+    return None if found is None else torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)

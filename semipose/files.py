@@ -15,7 +15,7 @@ from semipose.errors import InputError
 def replacing(target: Path) -> Iterator[Path]:
     """Yields a temporary path in the target's folder; on success its file is flushed to disk and renamed to the target.
 
-    On any error the temporary file is removed and the target stays as it was.
+    On any error the temporary file is removed and the target stays as it was; one of the disk names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -24,7 +24,9 @@ def replacing(target: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(target)  # what is written to an open file fails without a name
         temporary.unlink(missing_ok=True)
         raise
 

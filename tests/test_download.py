@@ -5,6 +5,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -313,11 +314,22 @@ def test_check_layout_names_all_that_is_missing(tmp_path, source):
     (root / "val2017/2.jpg").touch()
     check_layout(source, root)
     before = describe(source, root)
+    assert describe(source, root) == before
+
+    def changed() -> list[dict]:
+        return [new for old, new in zip(before, describe(source, root), strict=True) if old != new]
+
     (root / "val2017/3.jpg").touch()
-    assert [new for old, new in zip(before, describe(source, root), strict=True) if old != new] == [{"path": "val2017/", "files": 2}]
+    (added,) = changed()
+    assert added.items() >= {"path": "val2017/", "files": 2}.items()
+    (root / "val2017/3.jpg").unlink()
+    assert not changed()
+    stamp = (root / "train2017/1.jpg").stat()
+    (root / "train2017/1.jpg").write_bytes(b"other")
+    os.utime(root / "train2017/1.jpg", ns=(stamp.st_atime_ns, stamp.st_mtime_ns + 1))
+    assert [record["path"] for record in changed()] == ["train2017/"], "another image of the same name"
     (root / "annotations/person_keypoints_val2017.json").write_bytes(b"{}")
-    changed = [new for old, new in zip(before, describe(source, root), strict=True) if old != new]
-    assert changed[0] == {
+    assert next(record for record in changed() if "sha256" in record) == {
         "path": "annotations/person_keypoints_val2017.json",
         "bytes": 2,
         "sha256": hashlib.sha256(b"{}").hexdigest(),

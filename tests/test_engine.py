@@ -146,10 +146,10 @@ def test_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path, capsys: py
     assert found is not None
     assert found["step"] == 1
     assert torch.equal(found["weights"], torch.ones(100))
-    assert "checkpoint.pt is damaged" in capsys.readouterr().err
+    assert "checkpoint.pt is damaged: the training goes on from the checkpoint before it" in capsys.readouterr().err
     (tmp_path / "checkpoint_before.pt").write_bytes(b"no checkpoint")
     assert checkpoint.load(tmp_path) is None
-    assert "checkpoint_before.pt is damaged" in capsys.readouterr().err
+    assert "checkpoint_before.pt are damaged: the training starts anew" in capsys.readouterr().err
 
 
 def test_a_kill_between_the_two_files_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

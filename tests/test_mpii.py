@@ -498,7 +498,7 @@ def test_addresses_and_layouts_of_mpii(tmp_path):
     assert "annot/gt_valid.mat" in [record["path"] for record in describe("mpii", tmp_path)]
     (tmp_path / "other").mkdir()
     made_release(tmp_path / "other")
-    assert describe("mpii", tmp_path / "other")[1] == {"path": "images/", "files": 12}
+    assert describe("mpii", tmp_path / "other")[1].items() >= {"path": "images/", "files": 12}.items()
 
 
 def test_sets_behind_share_links_are_asked_for():

@@ -2,14 +2,18 @@
 
     python tests/faults/kill.py --kills 50
 
-Two clones of the project as it is committed, the preset `smoke` with longer trainings and a checkpoint every half second. One runs
-through. The other is killed with SIGKILL, `dvc` and its stages, until that happened often enough; whenever it comes through, its outputs
-are compared and removed, and it begins again. Prints which stages were killed how often, and what differs; exit code 1 if anything does.
+Two clones of the project as it is committed, the preset `smoke` with fewer people, longer trainings and a checkpoint every fifth of a
+second. One runs through, and tells how long each stage takes. In the other every stage is killed with SIGKILL at moments drawn over that
+time, which reaches from its start-up to DVC's taking stock of its outputs, before it may end: half of the times `dvc` and its stage, half
+of the times the process that uploads to MLflow with them, as when the machine goes down. When that one came through and kills are left, its
+outputs are compared and removed, and it begins again. Prints which stages were killed how often, and what differs; exit code 1 if
+anything does.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -22,18 +26,36 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
-OUTPUTS = ("data", "warmups", "runs", "reports/runs", "reports/views", "reports/pictures", "reports/results.csv")
-LONGER = {"  steps: 6  ": "  steps: 60 ", "  steps: 14 ": "  steps: 200", "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0.5"}
-LONGEST = 12.0  # seconds until a kill: longer than any stage that begins anew
+OUTPUTS = ("data", "entries", "warmups", "runs", "reports")
+SMALL = {
+    "  train_images: 60 ": "  train_images: 24 ",
+    "  val_images: 20 ": "  val_images: 8 ",
+    "  steps: 6  ": "  steps: 60 ",
+    "  steps: 14 ": "  steps: 90 ",
+    "  bootstrap: 100 ": "  bootstrap: 10  ",
+    "  overlays: 8  ": "  overlays: 2  ",
+    "  threads: 2 ": "  threads: 1 ",
+    "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0.2 ",
+}
+TIMED = ("cost.json", ".gitignore")  # tells of time and machine; of DVC
+# What MLflow has of each cell's latest run: status, and every point of every curve.
 ASK = """
+import json
 from mlflow.tracking import MlflowClient
-client = MlflowClient("sqlite:///mlflow.db")
-for e in client.search_experiments():
-    for r in client.search_runs([e.experiment_id]):
-        print(r.info.status, r.info.run_name)
+client, found = MlflowClient("sqlite:///mlflow.db"), {}
+for experiment in client.search_experiments():
+    for run in client.search_runs([experiment.experiment_id], max_results=1000):
+        points = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+        curves = {name: sorted((point.step, repr(point.value)) for point in points[name]) for name in points}
+        attempt = int(run.data.tags["semipose.attempt"])
+        found.setdefault(run.info.run_name, {})[attempt] = {"status": run.info.status, "curves": curves}
+print(json.dumps(found))
 """
+MACHINE = r"seconds|memory|per_second"
 
 
 def environment() -> dict[str, str]:
@@ -50,77 +72,142 @@ def clone(target: Path) -> Path:
     subprocess.run(["git", "clone", "-q", str(ROOT), str(target)], check=True)
     run(target, sys.executable, "-m", "pipeline.use", "smoke")
     text = (target / "params.yaml").read_text()
-    for old, new in LONGER.items():
+    for old, new in SMALL.items():
         assert old in text, old
         text = text.replace(old, new)
     (target / "params.yaml").write_text(text)
     return target
 
 
+class Repro:
+    """A running `dvc repro`: which stage it is at, and since when."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.stage, self.begun = folder / "log.txt", "dvc", time.monotonic()
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                ["dvc", "repro"], cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def goes_on(self) -> bool:
+        """Look at it again, a little later."""
+        time.sleep(0.03)
+        stages = re.findall(r"Running stage '([\w@-]+)", self.log.read_text())
+        if stages and stages[-1] != self.stage:
+            self.stage, self.begun = stages[-1], time.monotonic()
+        return self.process.poll() is None
+
+    def kill(self, uploader: bool) -> None:
+        family = psutil.Process(self.process.pid).children(recursive=True) if uploader else []
+        os.killpg(self.process.pid, signal.SIGKILL)
+        for process in family:
+            if process.is_running():
+                process.kill()
+        self.process.wait()
+
+    def succeeded(self) -> bool:
+        if self.process.returncode:
+            print(self.log.read_text()[-5000:])
+        return self.process.returncode == 0
+
+
+def lengths(folder: Path) -> dict[str, float]:
+    """Run through, and say how many seconds each stage took, with DVC's work after it."""
+    repro, taken, at, begun = Repro(folder), dict[str, float](), "dvc", time.monotonic()
+    while repro.goes_on():
+        if repro.stage != at:
+            taken[at], at, begun = time.monotonic() - begun, repro.stage, repro.begun
+    assert repro.succeeded()
+    return taken | {at: time.monotonic() - begun}
+
+
+def come_through(folder: Path, taken: dict[str, float], kills: int, moments: random.Random, killed: Counter[str]) -> bool:
+    """`dvc repro` until it ends by itself; each stage is killed so many times, or as often as it does not end before."""
+    left = dict.fromkeys(taken, kills)
+    while True:
+        repro, stage, moment = Repro(folder), "", math.inf
+        while repro.goes_on():
+            if repro.stage != stage:
+                stage = repro.stage
+                moment = moments.uniform(0, taken.get(stage, 0)) if left.get(stage) else math.inf
+            if time.monotonic() - repro.begun > moment:
+                repro.kill(uploader=moments.random() < 0.5)
+                left[stage] -= 1
+                killed[stage] += 1
+                print(f"{killed.total()}: {stage} after {time.monotonic() - repro.begun:.1f} s", flush=True)
+                break
+        else:
+            return repro.succeeded()
+
+
 def digests(folder: Path) -> dict[str, str]:
-    """Of every output, but for what tells of time and machine (cost.json)."""
-    files = [file for name in OUTPUTS for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))]
-    return {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if file.is_file() and file.name not in ("cost.json", ".gitignore")
-    }
+    """Of every output, but for what tells of time and machine."""
+    files = [file for name in OUTPUTS for file in (folder / name).rglob("*") if file.is_file()]
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.name not in TIMED}
 
 
-def faults(folder: Path, whole: dict[str, str]) -> list[str]:
+def tracked(folder: Path) -> dict[str, dict[str, dict[str, object]]]:
+    found: dict[str, dict[str, dict[str, object]]] = json.loads(run(folder, sys.executable, "-c", ASK))
+    return found
+
+
+def faults(folder: Path, whole: Path) -> list[str]:
     """What differs from the run that was never killed, and what a kill left behind."""
-    found = digests(folder)
-    differing = [f"differs: {name}" for name in sorted(whole.keys() | found.keys()) if whole.get(name) != found.get(name)]
-    left = [f"left: {path.relative_to(folder)}" for path in folder.rglob("*") if re.search(r"\.tmp$|\.partial|\.former$", path.name)]
+    ours, theirs = digests(folder), digests(whole)
+    differing = [f"differs: {name}" for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
+    left = [f"left: {path.relative_to(folder)}" for path in folder.rglob("*") if re.search(r"\.tmp$|\.partial$|\.former$", path.name)]
     left = [one for one in left if not one.startswith(("left: .dvc", "left: .git"))]
-    states = [f"left: {path.relative_to(folder)}" for path in (folder / ".semipose" / "state").glob("*")]
-    runs = [f"MLflow: {line}" for line in run(folder, sys.executable, "-c", ASK).splitlines() if not line.startswith("FINISHED ")]
+    states = [f"left: {path.relative_to(folder)}" for kind in ("state", "track") for path in (folder / ".semipose" / kind).glob("*")]
+    found, expected, runs = tracked(folder), tracked(whole), []
+    for name in sorted(found.keys() | expected.keys()):
+        attempts, (wanted,) = found.get(name, {}), expected.get(name, {"0": {}}).values()
+        runs += [f"MLflow: {name} is {one['status']}" for one in attempts.values() if one["status"] != "FINISHED"]
+        runs += [f"MLflow: {name} has another curve" for one in attempts.values() if same(one) != same(wanted)] or (
+            [] if attempts else [f"MLflow: {name} is missing"]
+        )
     return differing + left + states + runs
+
+
+def same(run: dict[str, object]) -> dict[str, object]:
+    """The curves that do not tell of time and machine."""
+    curves = run.get("curves", {})
+    assert isinstance(curves, dict)
+    return {name: points for name, points in curves.items() if not re.search(MACHINE, name)}
 
 
 def begin_again(folder: Path) -> None:
     run(folder, "git", "checkout", "-q", "dvc.lock", "reports")
-    for name in ("data", "warmups", "runs", ".dvc/cache", ".dvc/tmp"):
+    for name in ("data", "warmups", "runs", ".dvc/cache", ".dvc/tmp", "mlruns", ".semipose"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("reports", "entries"):
         run(folder, "git", "clean", "-qxdf", name)
-    (folder / "params.ok").unlink(missing_ok=True)
+    for name in ("params.ok", "mlflow.db"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where the clones are made and kept (default: a temporary folder)")
     options = parser.parse_args()
-    moments, killed, found, passes = random.Random(options.seed), Counter[str](), list[str](), 0
+    moments, killed, found, passes, started = random.Random(options.seed), Counter[str](), list[str](), 0, time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        reference, victim = clone(Path(scratch) / "whole"), clone(Path(scratch) / "killed")
-        run(reference, "dvc", "repro")
-        whole = digests(reference)
+        place = options.folder or Path(scratch)
+        whole, victim = clone(place / "whole"), clone(place / "killed")
+        taken = lengths(whole)
+        print(f"without kills: {json.dumps({stage: round(seconds, 1) for stage, seconds in taken.items()})}", flush=True)
         while killed.total() < options.kills:
-            with (victim / "log.txt").open("w") as log:
-                process = subprocess.Popen(
-                    ["dvc", "repro"], cwd=victim, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-                )
-            try:
-                code = process.wait(moments.uniform(1, LONGEST))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                stages = re.findall(r"Running stage '([\w-]+)", (victim / "log.txt").read_text())
-                killed[stages[-1] if stages else "dvc"] += 1
-                continue
-            if code:
-                print((victim / "log.txt").read_text()[-3000:])
+            if passes:
+                begin_again(victim)
+            each = math.ceil((options.kills - killed.total()) / len(taken))
+            if not come_through(victim, taken, each, moments, killed):
                 return 1
             passes += 1
             found += faults(victim, whole)
-            begin_again(victim)
-        started = time.monotonic()
-        run(victim, "dvc", "repro")
-        found += faults(victim, whole)
-        print(f"{killed.total()} kills: {json.dumps(dict(killed.most_common()))}; came through {passes + 1} times")
-        print(f"{len(whole)} files compared; the last run took {time.monotonic() - started:.0f} s")
+            print(f"{killed.total()} kills after {time.monotonic() - started:.0f} s", flush=True)
+        print(f"{killed.total()} kills: {json.dumps(dict(killed.most_common()))}; came through {passes} times")
+        print(f"{len(digests(whole))} files and {len(tracked(whole))} runs in MLflow compared")
         print("\n".join(dict.fromkeys(found)) or "nothing differs, nothing is left")
     return 1 if found else 0
 

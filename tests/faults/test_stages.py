@@ -1,0 +1,204 @@
+"""What may happen to a stage on a machine: kills, a full or read-only disk, a spoiled pack, a neighbour. The whole: kill.py."""
+
+import ctypes
+import hashlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+from filelock import FileLock
+
+from pipeline import check, download, prepare, split, stage, track, train, warmup
+from semipose.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+CELL = ("train", "akm", "L20", "0")
+CHANGES = {
+    "  train_images: 60 ": "  train_images: 30 ",
+    "  val_images: 20 ": "  val_images: 8 ",
+    "  steps: 14 ": "  steps: 24 ",
+    "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0 ",
+    "  threads: 2 ": "  threads: 1 ",
+    "  workers: 2 ": "  workers: 1 ",
+}
+CAP_DAC_OVERRIDE = 1  # of linux/capability.h
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The preset `smoke` with fewer people, up to the warm-up of a cell. MLflow, which test_track.py is about, is left out."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", "pipeline", "semipose"):
+        (folder / name).symlink_to(ROOT / name)
+    text = (ROOT / "pipeline/presets/smoke.yaml").read_text()
+    for old, new in CHANGES.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "params.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
+        patch.setattr(check, "subprocess", MagicMock())
+        check.check()
+        download.bring()
+        prepare.prepare()
+        split.split()
+        warmup.warmup("L20", "0")
+        yield folder
+
+
+def begin(work: Callable[[], object], words: Path) -> int:
+    """A process of its own for the work of a stage, which begins at once because all is imported; `words` gets what it says."""
+    words.touch()
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        with words.open("w", buffering=1) as said:
+            sys.stdout = sys.stderr = said
+            stage.main(work, [])
+            code = 0
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    finally:
+        os._exit(code)
+
+
+def ended(process: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def trained() -> None:
+    train.train(*CELL)
+
+
+def results(project: Path) -> dict[str, str]:
+    files = [file for file in (project / "runs").rglob("*") if file.is_file() and file.name != "cost.json"]
+    files += (project / "reports/views").rglob("*.jpg")
+    return {file.relative_to(project).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def whole(project: Path) -> dict[str, str]:
+    """What an undisturbed training leaves."""
+    trained()
+    return results(project)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_with_the_same_files(project: Path, whole: dict[str, str], tmp_path: Path) -> None:
+    """After a few checkpoints each time, at any moment between two of them; the last one is let through."""
+    moments = random.Random(0)
+    for name in whole:
+        (project / name).unlink()
+    for kills in range(5):
+        process, written = begin(trained, tmp_path / "words"), set[int]()
+        while len(written) < moments.randint(1, 4):
+            assert os.waitpid(process, os.WNOHANG) == (0, 0), f"{(tmp_path / 'words').read_text()} after {kills} kills"
+            written |= {path.stat().st_mtime_ns for path in (project / ".semipose/state").rglob("checkpoint.pt")}
+        time.sleep(moments.uniform(0, 0.05))
+        os.kill(process, signal.SIGKILL)
+        assert ended(process) == -signal.SIGKILL
+    trained()
+    assert results(project) == whole
+    assert not list((project / ".semipose/state").iterdir())
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_last_checkpoint_stays(project: Path, whole: dict[str, str], tmp_path: Path) -> None:
+    """A disk with room for one checkpoint and a half; then it grows."""
+    state = project / ".semipose/state"
+    process = begin(trained, tmp_path / "words")
+    until(lambda: list(state.rglob("checkpoint.pt")))
+    os.kill(process, signal.SIGKILL)
+    ended(process)
+    (checkpoint,) = state.rglob("checkpoint.pt")
+    size = checkpoint.stat().st_size * 3 // 2
+    shutil.rmtree(state)
+    state.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(state)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        assert ended(begin(trained, tmp_path / "words")) == 1
+        said = (tmp_path / "words").read_text()
+        assert "checkpoint.pt: No space left on device. Make room on that disk, and run `dvc repro` again" in said
+        assert "Traceback" not in said
+        assert [path.name for path in state.rglob("*.*")] == ["checkpoint.pt"]
+        subprocess.run(["mount", "-o", f"remount,size={10 * size}", str(state)], check=True)
+        trained()
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+    assert results(project) == whole
+
+
+def test_a_folder_that_cannot_be_written_is_named(project: Path, tmp_path: Path) -> None:
+    place = project / "data/split"
+
+    def without_rights() -> None:
+        obey_permissions()
+        split.split()
+
+    place.chmod(0o555)
+    try:
+        assert ended(begin(without_rights, tmp_path / "words")) == 1
+    finally:
+        place.chmod(0o755)
+    said = (tmp_path / "words").read_text()
+    assert re.search(r"semipose: data/split/\S+: Permission denied\. Make that folder writable, and run `dvc repro` again", said)
+    assert "Traceback" not in said
+
+
+def obey_permissions() -> None:
+    """Take from this process root's right to write where nobody may."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3 of capget and capset, this process
+    sets = (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    sets[0] &= ~(1 << CAP_DAC_OVERRIDE)
+    assert libc.capset(header, sets) == 0
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_spoiled_pack_is_noticed_before_training(project: Path, part: str) -> None:
+    """One bit, and the time of its change hidden: DVC sees the same file."""
+    path = project / "data/packs" / part / "crops.npy"
+    content, before = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 2] ^= 1
+    try:
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(InputError, match=rf"packs/{part}: the files of this crop pack have changed since; run `dvc repro prepare`"):
+            trained()
+    finally:
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path) -> None:
+    with stage.opened("split", "split", {}) as (this, _):
+        lock = FileLock(this.root / ".semipose/locks" / this.fingerprint)
+    words = tmp_path / "words"
+    with lock:
+        process = begin(split.split, words)
+        until(lambda: "semipose: another process is at split split in this folder: waiting for its end" in words.read_text())
+        assert os.waitpid(process, os.WNOHANG) == (0, 0)
+    assert ended(process) == 0
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
