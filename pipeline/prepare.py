@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from pipeline import stage
-from semipose.crops import write_pack
 from semipose.files import replacing
 from semipose.ground_truth import ground_truth, image_folder
+from semipose.packing import Recipe, cut_pack, place_pack
 from semipose.params import Unlabelled
 from semipose.people import People
 from semipose.skeleton import Skeleton
@@ -36,24 +36,19 @@ def prepare() -> None:
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             with replacing(PACKS / part / "nobody") as temporary:
                 temporary.write_text(f"params.yaml names nobody for the pack {part}\n", encoding="utf-8")
+        crop = p.data.crop
+        quality = crop.quality if crop.format == "jpeg" else None
+        recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality)
         for part, (people, where) in packs.items():
             started = time.monotonic()
-            summary = write_pack(
-                people,
-                where,
-                PACKS / part,
-                size=p.data.crop.size,
-                padding=p.data.crop.padding,
-                extent=p.data.crop.extent,
-                aspect=p.model.width / p.model.height,
-                max_broken=p.data.max_broken,
-                processes=p.machine.workers,
-            )
+            summary = cut_pack(people, where, PACKS / part, recipe, p.data.max_broken, p.machine.workers)
             rate = len(people) / (time.monotonic() - started)
             dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
             tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
+        for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
+            place_pack(PACKS / part)
         with replacing(PACKS / "val.json") as temporary:
             temporary.write_text(json.dumps(truth), encoding="utf-8")
 

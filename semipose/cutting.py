@@ -1,9 +1,10 @@
 """Cutting crops out of image files. Without torch, so that the processes of a crop pack start at once."""
 
+import hashlib
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,6 @@ from semipose.workers import in_processes
 
 MEAN_COLOUR = (124, 116, 104)
 """RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
-
-CHUNK = 64
-"""Images that a process takes at a time."""
 
 
 class BrokenImage(Exception):
@@ -35,25 +33,36 @@ class Cut:
     matrices: NDArray[np.float32]  # [n, 2, 3] image px -> crop px
 
 
-def cut_parallel(cuts: Sequence[Cut], target: Path, processes: int) -> Iterator[list[tuple[Path, str]]]:
-    """``cut_images`` for chunks of images in that many processes; yields each chunk's broken images, in order."""
-    chunks = [cuts[start : start + CHUNK] for start in range(0, len(cuts), CHUNK)]
-    yield from in_processes(partial(cut_images, target=target), chunks, min(processes, len(chunks)))
+@dataclass
+class Cutout:
+    """What came of some images: the rows that were cut, the SHA-256 and the number of the bytes that each is stored as, and those bytes
+    where they are JPEG; the images that are broken, and why."""
+
+    rows: list[int] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    content: list[bytes] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
 
 
-def cut_images(cuts: Sequence[Cut], target: Path) -> list[tuple[Path, str]]:
-    """Decode each image once and write its crops into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB).
+def cut_parallel(chunks: Sequence[Sequence[Cut]], target: Path, size: int, quality: int | None, processes: int) -> Iterator[Cutout]:
+    """``cut_images`` of each chunk in that many processes; yields what comes of them in order."""
+    yield from in_processes(partial(cut_images, target=target, size=size, quality=quality), chunks, min(processes, len(chunks)))
 
-    Returns the broken images and why; their rows are left as they were. Raises InputError where a file cannot be
-    opened, or is of another size than annotated.
+
+def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None) -> Cutout:
+    """Decode each image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
+    ``quality`` (1-100), into JPEGs.
+
+    Rows of a broken image are left as they were. Raises InputError where a file cannot be opened, or is of another size than annotated.
     """
-    crops = np.load(target, mmap_mode="r+")
-    broken = []
+    crops = np.load(target, mmap_mode="r+") if not quality else np.empty(0, np.uint8)
+    made = Cutout()
     for cut in cuts:
         try:
             image = decode(cut.path)
         except BrokenImage as error:
-            broken.append((cut.path, str(error)))
+            made.broken[str(cut.path)] = str(error)
             continue
         if all(cut.size) and image.size != cut.size:
             raise InputError(
@@ -61,9 +70,17 @@ def cut_images(cuts: Sequence[Cut], target: Path) -> list[tuple[Path, str]]:
                 f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
             )
         for row, matrix in zip(cut.rows, cut.matrices, strict=True):
-            crops[row] = resample(image, matrix, crops.shape[1])
-    crops.flush()
-    return broken
+            crop = resample(image, matrix, size)
+            if quality:
+                content = encode(crop, quality)
+                made.content.append(content)
+            else:
+                content = crop.tobytes()
+                crops[row] = np.frombuffer(content, np.uint8).reshape(size, size, 3)
+            made.rows.append(int(row))
+            made.lengths.append(len(content))
+            made.digests.append(hashlib.sha256(content).hexdigest())
+    return made
 
 
 def decode(path: Path) -> Image.Image:
@@ -77,7 +94,11 @@ def decode(path: Path) -> Image.Image:
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}); check data.root and its permissions") from error
     try:
-        return Image.open(io.BytesIO(content)).convert("RGB")
+        image = Image.open(io.BytesIO(content))
+        if image.mode != "RGB":
+            return image.convert("RGB")
+        image.load()  # `convert` would copy it
+        return image
     except UnidentifiedImageError:
         raise BrokenImage("not an image file" if content else "empty file") from None
     except MemoryError:
@@ -86,8 +107,8 @@ def decode(path: Path) -> Image.Image:
         raise BrokenImage(str(error) or type(error).__name__) from error
 
 
-def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """The crop [size, size, 3] that ``matrix`` [2, 3] (image px -> crop px; scale and shift only) shows of the image.
+def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Image.Image:
+    """The crop of size x size px that ``matrix`` [2, 3] (image px -> crop px; scale and shift only) shows of the image.
 
     Bilinear where it magnifies; where it shrinks, the triangle filter is as wide as a crop pixel, so nothing aliases.
     """
@@ -100,4 +121,11 @@ def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDAr
     canvas = Image.new("RGB", (side, side), MEAN_COLOUR)
     canvas.paste(image, (-x, -y))
     box = (left - x, top - y, left - x + extent, top - y + extent)
-    return np.asarray(canvas.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return canvas.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def encode(crop: Image.Image, quality: int) -> bytes:
+    """A crop as a JPEG, colours at half the resolution; the same bytes every time."""
+    content = io.BytesIO()
+    crop.save(content, "JPEG", quality=quality)
+    return content.getvalue()

@@ -118,7 +118,7 @@ class Poser:
         check_boxes(chosen, picture.size)
         if len(chosen):
             for matrix in crop_matrices(chosen, self.side, self.padding, 1.0, self.size[1] / self.size[0]):
-                yield resample(picture, matrix.numpy(), self.side), matrix
+                yield np.asarray(resample(picture, matrix.numpy(), self.side)), matrix
 
 
 def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int]) -> None:

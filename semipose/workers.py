@@ -2,9 +2,11 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -17,6 +19,7 @@ Done = TypeVar("Done")
 def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes: int, chunk: int = 1) -> Iterator[Done]:
     """`work(task)` of every task, in their order, by so many processes, which take `chunk` tasks at a time; one: by this process itself.
 
+    What is done and not yet asked for is kept in memory: that of a few chunks, however many tasks there are.
     Raises InputError where one of them was killed, and what `work` raises; the others are then ended.
     """
     if processes <= 1:
@@ -24,8 +27,15 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
         return
     # spawn: a fork would copy torch's threads in whatever state they are
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent) as pool:
+        waiting: deque[Future[list[Done]]] = deque()
+        ahead, remaining = 2 * processes, iter(tasks)
         try:
-            yield from pool.map(work, tasks, chunksize=chunk)
+            while some := list(islice(remaining, chunk)):
+                waiting.append(pool.submit(_each, work, some))
+                if len(waiting) > ahead:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
         except BrokenProcessPool:
             raise InputError(
                 f"one of {processes} worker processes was killed, by hand or because memory ran out: run `dvc repro` again, "
@@ -33,6 +43,10 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _each(work: Callable[[Task], Done], tasks: list[Task]) -> list[Done]:
+    return [work(task) for task in tasks]
 
 
 def _end_with_parent() -> None:

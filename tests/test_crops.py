@@ -11,14 +11,21 @@ import pytest
 import torch
 from PIL import Image
 
-from semipose.crops import CropPack, crop_matrices, write_pack
+from semipose import cutting, packing
+from semipose.crops import CropPack, crop_matrices
 from semipose.cutting import MEAN_COLOUR
 from semipose.errors import InputError
 from semipose.geometry import invert, transform
 from semipose.people import People
 from semipose.skeleton import LSP14
+from semipose.sources.lsp import read_lsp
+from semipose.unfinished import Unfinished
 
-SMALL: dict[str, Any] = {"size": 48, "padding": 1.25, "extent": 1.5, "max_broken": 0, "processes": 1}
+SMALL: dict[str, Any] = {"size": 48, "padding": 1.25, "extent": 1.5}
+
+
+def write_pack(people: People, root: Path, folder: Path, max_broken: int = 0, processes: int = 1, **recipe: Any) -> dict[str, Any]:
+    return packing.write_pack(people, root, folder, packing.Recipe(**recipe), max_broken, processes)
 
 
 def make_people(images: list[str], boxes: list[tuple[float, ...]], size: tuple[int, int], points: np.ndarray | None = None) -> People:
@@ -139,21 +146,93 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quality", [None, 90])
+def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path, quality: int | None) -> None:
     """More than two chunks of images, people of one image apart from each other, one image broken."""
     for i in range(140):
-        Image.new("RGB", (20, 24), (i, 2 * i % 256, 7)).save(tmp_path / f"{i}.png")
+        Image.new("RGB", (20, 24), (37 * i % 256, 2 * i % 256, 7)).save(tmp_path / f"{i}.png")
     (tmp_path / "70.png").write_bytes(b"")
     names = [f"{i}.png" for i in (*range(140), 3, 70)]
     people = make_people(names, [(2, 3, 10, 12)] * 142, (20, 24))
-    options = SMALL | {"size": 16, "max_broken": 1}
+    options = SMALL | {"size": 16, "max_broken": 1, "quality": quality}
     first = write_pack(people, tmp_path, tmp_path / "one", **options)
     second = write_pack(people, tmp_path, tmp_path / "two", **options | {"processes": 2})
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert first == second
-    assert set(contents(tmp_path / "one")) == {"crops.npy", "matrices.npy", "pack.json", "people.npz"}
+    stored = {"crops.jpg", "index.npy"} if quality else {"crops.npy"}
+    assert set(contents(tmp_path / "one")) == {"digests.npy", "matrices.npy", "pack.json", "people.npz"} | stored
     pack = CropPack.open(tmp_path / "two")
-    assert [int(crop[8, 8, 0]) for crop in pack.crops] == [i for i in (*range(140), 3) if i != 70]
+    red = pack.images(np.arange(140))[:, 0, 8, 8].int()
+    expected = torch.tensor([37 * i % 256 for i in (*range(140), 3) if i != 70])
+    assert (red - expected).abs().max() <= (12 if quality else 0)
+    pack.verify()
+
+
+def test_a_jpeg_pack_holds_the_jpegs_of_the_raw_one(tmp_path: Path, real_data: Path) -> None:
+    root = real_data / "lspet"
+    people = read_lsp(root, "train", 500).subset(np.arange(20))
+    for name, quality in (("raw", None), ("jpeg", 95)):
+        write_pack(people, root, tmp_path / name, **SMALL | {"size": 128, "quality": quality})
+    raw, jpeg = CropPack.open(tmp_path / "raw"), CropPack.open(tmp_path / "jpeg")
+    order = np.array([7, 0, 19, 7])
+    expected = []
+    for crop in raw.crops[order]:
+        Image.fromarray(crop).save(tmp_path / "crop.jpg", quality=95)
+        expected.append(np.asarray(Image.open(tmp_path / "crop.jpg")))
+    found = jpeg.images(order)
+    np.testing.assert_array_equal(found.permute(0, 2, 3, 1), expected)
+    assert found.is_contiguous()
+    assert 0 < (raw.images(order).float() - found.float()).abs().mean() < 2.5
+    torch.testing.assert_close(raw.points(order), jpeg.points(order))
+    assert 5 * (tmp_path / "jpeg" / "crops.jpg").stat().st_size < (tmp_path / "raw" / "crops.npy").stat().st_size
+
+
+@pytest.mark.parametrize("quality", [None, 90])
+@pytest.mark.parametrize("after", ["nothing", "a torn byte", "a torn journal", "a changed image", "another recipe", "all was cut"])
+def test_a_killed_writer_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quality: int | None, after: str) -> None:
+    """12 images in chunks of 2, killed when the fourth chunk is to be noted, or just before the pack takes its place."""
+    for i in range(12):
+        Image.new("RGB", (20, 24), (i, 20 * i, 7)).save(tmp_path / f"{i}.png")
+    (tmp_path / "3.png").write_bytes(b"")
+    people = make_people([f"{i}.png" for i in (*range(12), 0)], [(2, 3, 10, 12)] * 13, (20, 24))
+    options = SMALL | {"size": 16, "max_broken": 1, "quality": quality}
+    monkeypatch.setattr(packing, "CHUNK", 2)
+    expected = write_pack(people, tmp_path, tmp_path / "whole", **options)
+
+    decoded: list[str] = []
+    monkeypatch.setattr(cutting, "decode", lambda path, decode=cutting.decode: decoded.append(path.stem) or decode(path))
+
+    def killed(self: Unfinished, *args: Any) -> Any:
+        if after == "all was cut" or len(self.records) + len(decoded) // 2 > 3:
+            raise KeyboardInterrupt  # as a kill, it is handled nowhere
+        return add(self, *args)
+
+    add, partial = Unfinished.add, tmp_path / ".pack.partial"
+    with monkeypatch.context() as patch:
+        patch.setattr(*((packing, "place_pack") if after == "all was cut" else (Unfinished, "add")), killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_pack(people, tmp_path, tmp_path / "pack", **options)
+    assert not (tmp_path / "pack").exists()
+    crops = partial / ("crops.jpg" if quality else "crops.npy")
+    if after == "a torn byte":  # in image 2, which begins the second chunk
+        first = json.loads((partial / "journal.jsonl").read_bytes().splitlines()[1])
+        damaged = bytearray(crops.read_bytes())
+        damaged[(sum(first["lengths"]) if quality else 128 + 2 * 16 * 16 * 3) + 200] ^= 1
+        crops.write_bytes(damaged)
+    if after == "a torn journal":
+        os.truncate(partial / "journal.jsonl", (partial / "journal.jsonl").stat().st_size - 5)
+    if after == "a changed image":
+        os.utime(tmp_path / "5.png", ns=(1, 1))
+    decoded.clear()
+    if after == "another recipe":
+        options |= {"size": 18}
+        expected = write_pack(people, tmp_path, tmp_path / "whole", **options)
+        decoded.clear()
+    assert write_pack(people, tmp_path, tmp_path / "pack", **options) == expected
+    assert contents(tmp_path / "pack") == contents(tmp_path / "whole")
+    begins = {"nothing": 6, "a torn byte": 2, "a torn journal": 4, "a changed image": 0, "another recipe": 0, "all was cut": 12}[after]
+    assert decoded == [str(i) for i in range(begins, 12)]
+    assert not list(tmp_path.glob(".*"))
 
 
 def save_jpeg(path: Path) -> None:
@@ -266,14 +345,34 @@ def test_opening_names_what_is_wrong_and_verify_finds_a_changed_byte(tmp_path: P
         value = file.read(1)[0]
         file.seek(1000)
         file.write(bytes([value ^ 1]))
-    with pytest.raises(InputError, match="have changed"):
+    with pytest.raises(InputError, match="crop 0 has changed"):
         pack.verify()
+    table = (tmp_path / "pack" / "matrices.npy").read_bytes()
+    (tmp_path / "pack" / "matrices.npy").write_bytes(table[:-1] + bytes([table[-1] ^ 1]))
+    with pytest.raises(InputError, match="have changed"):
+        CropPack.open(tmp_path / "pack")
     record = json.loads((tmp_path / "pack" / "pack.json").read_text())
     (tmp_path / "pack" / "pack.json").write_text(json.dumps(record | {"count": 2}))
     with pytest.raises(InputError, match="do not belong together"):
         CropPack.open(tmp_path / "pack")
     (tmp_path / "pack" / "pack.json").write_text("{")
     with pytest.raises(InputError, match="not a crop pack"):
+        CropPack.open(tmp_path / "pack")
+
+
+def test_a_changed_byte_of_a_jpeg_is_found_when_its_crop_is_read(tmp_path: Path) -> None:
+    save_wave(tmp_path / "a.png", 40, 40)
+    write_pack(make_people(["a.png"] * 2, [(5, 5, 20, 20)] * 2, (40, 40)), tmp_path, tmp_path / "pack", **SMALL | {"quality": 90})
+    with (tmp_path / "pack" / "crops.jpg").open("r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        file.write(b"\0" * 9)
+    pack = CropPack.open(tmp_path / "pack")
+    assert pack.images([0]).any()
+    for read in (lambda: pack.images([0, 1]), pack.verify):
+        with pytest.raises(InputError, match=r"crop 1 has changed since it was written; run `dvc repro prepare`"):
+            read()
+    (tmp_path / "pack" / "crops.jpg").write_bytes(b"short")
+    with pytest.raises(InputError, match=r"crops\.jpg.* do not belong together"):
         CropPack.open(tmp_path / "pack")
 
 
@@ -320,13 +419,8 @@ def test_crops_of_noise_are_cut_as_a_triangle_filter_in_numpy_cuts_them(tmp_path
     assert np.abs(pack.crops[0] - cut_in_numpy(noise, pack.matrices[0], 48)).max() < 2
 
 
-def test_real_people_are_cut_as_a_triangle_filter_in_numpy_cuts_them(tmp_path: Path) -> None:
-    data = os.environ.get("SEMIPOSE_TEST_DATA")
-    if not data:
-        pytest.skip("SEMIPOSE_TEST_DATA is not set: no real images to cut")
-    from semipose.sources.lsp import read_lsp
-
-    root = Path(data) / "lspet"
+def test_real_people_are_cut_as_a_triangle_filter_in_numpy_cuts_them(tmp_path: Path, real_data: Path) -> None:
+    root = real_data / "lspet"
     people = read_lsp(root, "train", 500).subset(np.arange(20))
     write_pack(people, root, tmp_path / "pack", **SMALL | {"size": 96})
     pack = CropPack.open(tmp_path / "pack")

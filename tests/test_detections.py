@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from semipose import evaluation
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.errors import InputError
 from semipose.evaluation import detected_results
 from semipose.metrics.nms import oks_nms
+from semipose.packing import Recipe, write_pack
 from semipose.params import Params
 from semipose.predict import Predictions
 from semipose.skeleton import COCO17
@@ -122,7 +123,7 @@ def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Pa
     scores = (0.6, 0.8, 0.5, 0.3)
     boxes = [box(int(truth.image_ids[k]), score, bbox=truth.boxes[k].tolist()) for k, score in zip(chosen, scores, strict=True)]
     people = read_detections(written(tmp_path, boxes), root, images, "val2017", COCO17)
-    write_pack(people, root, tmp_path / "pack", size=64, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=0.75)
+    write_pack(people, root, tmp_path / "pack", Recipe(64, 1.25, 1.5, 0.75), max_broken=0, processes=1)
     pack = CropPack.open(tmp_path / "pack")
     confidence = np.tile(np.where(np.arange(17) < 5, 0.1, 0.7).astype(np.float32), (4, 1))
     found = Predictions(truth.points[chosen] + np.float32(0.01), confidence)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semipose import evaluation
 from semipose.batches import Batches, draws
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.evaluation import evaluate, headline, validate
 from semipose.gallery import ranked, training_views
 from semipose.ground_truth import annotations_of, ground_truth
@@ -20,6 +20,7 @@ from semipose.methods import build
 from semipose.metrics.correlation import rank_correlation
 from semipose.metrics.oks import evaluate_oks
 from semipose.models import build as build_network
+from semipose.packing import Recipe, write_pack
 from semipose.params import Params
 from semipose.predict import Predictions, to_results
 from semipose.probe import probe
@@ -31,7 +32,7 @@ def test_the_coco_road_from_json_to_figures(real_data: Path, demo: Params, tmp_p
     """Real images: JSON -> people -> pack -> results; the truth itself scores AP 1, and so does a network that knows it."""
     root = real_data / "coco-mini"
     people = read_people("coco", root, "val")
-    write_pack(people, root, tmp_path / "val", size=64, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=1.0)
+    write_pack(people, root, tmp_path / "val", Recipe(64, 1.25, 1.5, 1.0), max_broken=0, processes=1)
     pack = CropPack.open(tmp_path / "val")
     truth = ground_truth("coco", root, "val", people)
     assert any(one["iscrowd"] for one in truth["annotations"])

@@ -10,7 +10,7 @@ ORDER = [
     {"errors", "files", "skeleton", "workers"},
     {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock", "gpus"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
-    {"crops", "models", "tables", "published", "figures", "curves", "typeset"},
+    {"crops", "packing", "unfinished", "models", "tables", "published", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "videos", "page"},
     {"poser", "detector"},
     {"methods", "batches", "evaluation", "groups"},

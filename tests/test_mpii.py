@@ -19,13 +19,14 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from semipose.cli import app
-from semipose.crops import CropPack, crop_matrices, write_pack
+from semipose.crops import CropPack, crop_matrices
 from semipose.download import BY_HAND, DATASETS, check_layout, describe, download
 from semipose.errors import InputError
 from semipose.geometry import transform
 from semipose.ground_truth import annotations_of, ground_truth
 from semipose.metrics.bootstrap import draw_weights, intervals, resampled
 from semipose.metrics.pckh import evaluate_pckh, head_sizes, pckh
+from semipose.packing import Recipe, write_pack
 from semipose.people import People
 from semipose.predict import Predictions, to_results
 from semipose.skeleton import MPII16
@@ -126,7 +127,7 @@ def test_crops_are_the_peers():
 
 def test_a_crop_pack_keeps_the_heads(tmp_path):
     people = read_mpii(mini(), "test")
-    write_pack(people, mini(), tmp_path / "pack", size=64, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=1.0)
+    write_pack(people, mini(), tmp_path / "pack", Recipe(64, 1.25, 1.5, 1.0), max_broken=0, processes=1)
     np.testing.assert_array_equal(CropPack.open(tmp_path / "pack").people.head_sizes, people.head_sizes)
 
 

@@ -12,10 +12,11 @@ from PIL import Image
 from torch import nn
 
 from semipose import evaluation
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.download import describe
 from semipose.errors import InputError
 from semipose.ground_truth import ground_truth, image_folder
+from semipose.packing import Recipe, write_pack
 from semipose.params import Custom, Params
 from semipose.params_file import load
 from semipose.predict import Predictions
@@ -62,7 +63,7 @@ def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_pa
     assert train.skeleton.joints == tuple(JOINTS)
     assert train.skeleton.flip == [0, 2, 1, 3, 4]
     assert make_splits(train, {"few": 2}, "first", 0, "all")["few"]["labelled"] == train.ids[:2].tolist()
-    write_pack(val, root, tmp_path / "pack", size=48, padding=1.25, extent=1.5, max_broken=0, processes=1, aspect=1.0)
+    write_pack(val, root, tmp_path / "pack", Recipe(48, 1.25, 1.5, 1.0), max_broken=0, processes=1)
     pack = CropPack.open(tmp_path / "pack")
     truth = ground_truth("custom", root, "val", val, custom)
     assert [f"{image_folder('custom', 'val', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))

@@ -8,10 +8,11 @@ from PIL import Image
 from torch import nn
 
 from semipose.augment.views import MEAN, STD, base_matrix
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.errors import InputError
 from semipose.geometry import transform
 from semipose.heatmap import encode
+from semipose.packing import Recipe, write_pack
 from semipose.people import People
 from semipose.poser import Poser
 from semipose.predict import evaluating, pose_scores, predict_crops, predict_pack, to_results
@@ -128,7 +129,7 @@ def test_points_come_back_from_a_pack(tmp_path, flip):
     points = points_in((52, 47, 20, 20), np.random.default_rng(3))
     Image.fromarray(ruler()).save(tmp_path / "ruler.png")
     people = people_of(boxes, np.repeat(points[None], 4, axis=0))
-    write_pack(people, tmp_path, tmp_path / "pack", 160, 1.25, 1.2, 0, 1, SIZE[1] / SIZE[0])
+    write_pack(people, tmp_path, tmp_path / "pack", Recipe(160, 1.25, 1.2, SIZE[1] / SIZE[0]), 0, 1)
     pack = CropPack.open(tmp_path / "pack")
     chosen = np.array([3, 0, 2])
     found = predict_pack(Reader(points), pack, chosen, SIZE, flip, "dark", 2, "cpu", SIGMA)
@@ -239,7 +240,7 @@ def test_images_of_another_kind_and_poor_cards_are_refused():
 def test_a_pack_and_an_image_place_a_box_alike(tmp_path):
     """The corners of the padded box lie at the corners of the input, both ways."""
     Image.fromarray(ruler()).save(tmp_path / "ruler.png")
-    write_pack(people_of([(30, 20, 45, 75)], np.zeros((1, 17, 2))), tmp_path, tmp_path / "pack", 160, 1.25, 1.2, 0, 1)
+    write_pack(people_of([(30, 20, 45, 75)], np.zeros((1, 17, 2))), tmp_path, tmp_path / "pack", Recipe(160, 1.25, 1.2), 0, 1)
     pack = CropPack.open(tmp_path / "pack")
     height, width = 128, 96
     half = np.array([75 * 0.75, 75]) * 1.25 / 2

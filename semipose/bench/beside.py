@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from semipose.clock import in_turn, rate, spread
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.evaluation import suppressed
 from semipose.ground_truth import annotations_of
 from semipose.heatmap import decode, encode
 from semipose.metrics.oks import Backend, evaluate_oks
 from semipose.models import STRIDE
+from semipose.packing import Recipe, write_pack
 from semipose.people import People
 from semipose.predict import Predictions
 from semipose.skeleton import COCO17
@@ -43,8 +44,7 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
 
     def cut(processes: int) -> int:
         crop, aspect = p.data.crop, p.model.width / p.model.height
-        where = folder / "pack"
-        write_pack(people, root, where, crop.size, crop.padding, crop.extent, p.data.max_broken, processes, aspect)
+        write_pack(people, root, folder / "pack", Recipe(crop.size, crop.padding, crop.extent, aspect), p.data.max_broken, processes)
         return len(people)
 
     here = torch.device("cpu")

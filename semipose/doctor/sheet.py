@@ -26,7 +26,7 @@ def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], rows: int 
     tiles, captions = [], []
     for place, (k, matrix) in enumerate(zip(chosen, matrices, strict=True)):
         try:
-            crop = resample(decode(root / people.images[k]), matrix, SIDE)
+            crop = np.asarray(resample(decode(root / people.images[k]), matrix, SIDE))
         except (BrokenImage, InputError):
             continue  # the image itself is a finding
         points = people.points[k] @ matrix[:, :2].T + matrix[:, 2]

@@ -17,6 +17,8 @@ class Crop(Section):
     size: Annotated[int, Field(ge=16)]
     padding: Annotated[float, Field(ge=1)]
     extent: Annotated[float, Field(ge=1)]
+    format: Literal["raw", "jpeg"]
+    quality: Annotated[int, Field(ge=1, le=100)]
 
 
 class Part(Section):
