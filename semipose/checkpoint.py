@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,26 @@ def load(folder: Path) -> dict[str, Any] | None:
 
     Tensors and plain values only: no code runs from it.
     """
-    found, damaged = None, []
-    for path in (folder / name for name in NAMES):
-        content = path.read_bytes() if path.exists() else b""
-        if content and hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
-            found = content[DIGEST:]
+    paths = [path for name in NAMES if (path := folder / name).exists()]
+    damaged = []
+    for path in paths:
+        state = _read(path)
+        if state is not None:
             break
-        damaged += [str(path)] if path.exists() else []
+        damaged.append(str(path))
     if damaged:
-        how = "starts anew" if found is None else "goes on from the checkpoint before it"
+        how = "starts anew" if len(damaged) == len(paths) else "goes on from the checkpoint before it"
         sys.stderr.write(f"semipose: {' and '.join(damaged)} {'are' if damaged[1:] else 'is'} damaged: the training {how}\n")
-    return None if found is None else torch.load(io.BytesIO(found), map_location="cpu", weights_only=True)
+    return state if paths else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The state in a checkpoint; None where it is damaged, or holds anything else than tensors and plain values."""
+    content = path.read_bytes()
+    if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+        return None
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError):  # of another release of torch, or of a stranger
+        return None
+    return state

@@ -1,7 +1,5 @@
 """The people table: what goes in comes out, and nothing else gets in."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -106,15 +104,3 @@ def test_load_names_what_is_wrong(tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:900])
     with pytest.raises(InputError, match=r"cut.npz.*not a people table"):
         People.load(tmp_path / "cut.npz")
-
-
-def test_load_runs_no_pickle(tmp_path):
-    class Harmful:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "was_run"), "w"))
-
-    assert pickle.dumps(Harmful())
-    np.savez(tmp_path / "bad.npz", skeleton=np.array([Harmful()], dtype=object))
-    with pytest.raises(InputError, match="not a people table"):
-        People.load(tmp_path / "bad.npz")
-    assert not (tmp_path / "was_run").exists()
