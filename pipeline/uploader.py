@@ -146,10 +146,12 @@ def _is_over(parent: int, wait_s: float) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """One short line, without the password that MLflow's errors repeat with the address."""
+    """One short line, without the password that MLflow's errors repeat with the address; of a request that failed its cause alone."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed"
-    return shown(f"{type(error).__name__}: {error}").splitlines()[0][:200]
+    said = shown(f"{type(error).__name__}: {error}").splitlines()[0]
+    _, _, cause = said.partition("(Caused by ")
+    return (cause.removesuffix(")") or said)[:200]
 
 
 def main(path: str, root: str, parent: str) -> int:

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -311,6 +313,34 @@ def test_server_that_never_answers_costs_the_limit(root: Path, monkeypatch: pyte
     assert warning.count("warning:") == 1
     assert "within 3 s" in warning
     assert len(leftovers(track.journals(root))) == 1
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server in trouble; a proxy in front of one answers in the same way."""
+
+    def do_GET(self) -> None:
+        time.sleep(self.server.slowness)  # type: ignore[attr-defined]
+        self.send_error(500)
+
+    do_POST = do_GET
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("slowness", [0, 2])
+def test_server_that_refuses_costs_one_warning(root: Path, monkeypatch: pytest.MonkeyPatch, slowness: float) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.slowness = slowness  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        words, warning = stage("ab12", 1, 100).communicate(timeout=60)
+        server.shutdown()
+    assert words == "trained\n"
+    assert warning.count("warning:") == warning.count("\n") == 1
+    assert "500" in warning
+    (journal,) = leftovers(track.journals(root))
+    assert journal.ended()
 
 
 def test_mlflow_is_not_installed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
