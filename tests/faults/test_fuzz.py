@@ -29,7 +29,7 @@ from scipy.io import savemat
 
 from semipose import checkpoint
 from semipose.archives import unpack
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.cutting import BrokenImage, decode
 from semipose.errors import InputError
 from semipose.ground_truth import ground_truth
@@ -37,6 +37,7 @@ from semipose.metrics.oks import evaluate_oks
 from semipose.metrics.pck import evaluate_pck
 from semipose.metrics.pckh import evaluate_pckh
 from semipose.models import build, load_network, network_card, save_network
+from semipose.packing import Recipe, write_pack
 from semipose.params import Params
 from semipose.params_file import load
 from semipose.photos import find_photos, read_boxes
@@ -165,7 +166,7 @@ def test_coco_annotations_to_a_pack(folder: Path, tree: Tree) -> None:
     def prepare() -> None:
         people = read_people("coco", folder, "train")
         ground_truth("coco", folder, "train", people)
-        write_pack(people, folder, folder / "pack", 8, 1.25, 1.5, 0, 1)
+        write_pack(people, folder, folder / "pack", Recipe(8, 1.25, 1.5), 0, 1)
 
     refused(prepare)
 
@@ -323,7 +324,7 @@ def test_images(folder: Path, data: st.DataObject) -> None:
 @pytest.fixture(scope="module")
 def packed(folder: Path) -> Path:
     written(folder / "annotations/person_keypoints_val2017.json", COCO)
-    write_pack(read_people("coco", folder, "val"), folder, folder / "whole", 8, 1.25, 1.5, 0, 1)
+    write_pack(read_people("coco", folder, "val"), folder, folder / "whole", Recipe(8, 1.25, 1.5), 0, 1)
     return folder / "whole"
 
 
