@@ -8,12 +8,16 @@ from typing import Any
 
 from pipeline import stage
 from pipeline.material import open_pack
+from semipose.crops import CropPack
 from semipose.engine import launch
 from semipose.evaluation import Evaluation, evaluate, headline, mean
 from semipose.files import replacing
-from semipose.gallery import ranked
 from semipose.models import Ensemble, load_network
+from semipose.overlays import found_poses, ranked, sample, true_poses
+from semipose.params import Evaluate
 from semipose.task import task_of
+
+SHOWN = 24  # people of whom the report shows every method's pose
 
 
 def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
@@ -41,18 +45,12 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         found, metric = each[card["training"]["reported"]], headline(p.evaluate)
 
         _write(folder / "predictions.json", json.dumps(found.results))
-        pictures = reports / "pictures" / full
-        pictures.mkdir(parents=True, exist_ok=True)
-        measure = "OKS" if p.evaluate.metric == "oks" else metric
-        for rank, picture in ranked(val, found.predictions, found.scores, p.evaluate.overlays, measure):
-            with replacing(pictures / f"{rank}.jpg") as temporary:
-                picture.save(temporary, "JPEG", quality=88)
-            tracker.picture(f"people/{rank}.jpg", pictures / f"{rank}.jpg")
-        curves = reports / "runs" / full
-        curves.mkdir(parents=True, exist_ok=True)
+        numbers, pictures = reports / "runs" / full, reports / "pictures" / full
+        for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
+            tracker.picture(f"people/{name}.jpg", picture)
         for table in ("history.csv", "masks.csv"):
-            shutil.copyfile(folder / table, curves / table)
-        _write(curves / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+            shutil.copyfile(folder / table, numbers / table)
+        _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, card, found, cost["commit"], method, labels, int(seed))
         if len(nets) > 1:
@@ -60,10 +58,27 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
         tracker.dataset("validation", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
-        numbers = {name: score["value"] for name, score in record["metrics"].items() if score["value"] is not None}
-        tracker.final(numbers)
-        tracker.model(folder / "weights.safetensors", numbers, card["fingerprint"])
+        final = {name: score["value"] for name, score in record["metrics"].items() if score["value"] is not None}
+        tracker.final(final)
+        tracker.model(folder / "weights.safetensors", final, card["fingerprint"])
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
+
+
+def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:
+    """Sheets of the best, median and worst people, by name; and for the report, which shows every method on the same people, pictures of
+    some under truth and prediction, with their scores in a table."""
+    made = dict(ranked(val, found.predictions, found.scores, p.overlays, "OKS" if p.metric == "oks" else headline(p)))
+    chosen = sample(found.scores, SHOWN)
+    ids = val.people.ids[chosen]
+    made |= {f"{person}-truth": picture for person, picture in zip(ids, true_poses(val, chosen), strict=True)}
+    made |= {f"{person}": picture for person, picture in zip(ids, found_poses(val, found.predictions, chosen), strict=True)}
+    paths = {name: folder / f"{name}.jpg" for name in made}
+    for name, picture in made.items():
+        with replacing(paths[name]) as temporary:
+            picture.save(temporary, "JPEG", quality=88)
+    rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
+    _write(scored, "\n".join(["id,score", *rows]) + "\n")
+    return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
 
 
 def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
@@ -103,6 +118,7 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
             "masks": training["masks"],
             "simple": training["simple"],
         },
+        "parameters": card["method"],
         "metrics": found.metrics,
     }
 

@@ -7,10 +7,14 @@ from typing import Any
 
 from pipeline import stage
 from semipose.files import replacing
-from semipose.page import page
 from semipose.params_file import changes, read_yaml
 from semipose.published import published_table
 from semipose.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
+from semipose.site.gallery import gallery
+from semipose.site.page import page
+from semipose.site.pictures import chart
+from semipose.site.runs import runs_table
+from semipose.site.tables import results_table, summary
 from semipose.tables import ablation_table, main_table
 from semipose.typeset import to_csv, to_latex, to_markdown
 
@@ -28,22 +32,32 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases
     runs = trained | ablated
     headline(runs.values())
     write_results(reports / "results.csv", runs.values())
-    tables = [main_table(trained, sweep)]
+    main_ = main_table(trained, sweep)
+    ablations = []
     for base in dict.fromkeys(bases.values()):
         variants = tuple(name for name in ablation.methods if bases[name] == base)
-        tables.append(ablation_table(runs, replace(ablation, methods=variants), base, differs))
-    tables += [beside] if (beside := published_table(trained, sweep)) else []
-    for table in tables:
+        ablations.append(ablation_table(runs, replace(ablation, methods=variants), base, differs))
+    beside = published_table(trained, sweep)
+    for table in (main_, *ablations, *([beside] if beside else [])):
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
             _write(reports / "tables" / f"{table.name}.{ending}", text)
-    figures = _draw(root, runs, sweep, ablation, bases, differs) + _people(reports, runs, sweep)
-    _write(reports / "index.html", page(title, tables, figures, list(runs.values())))
+    drawn = _draw(root, runs, sweep, ablation, bases, differs)
+    first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
+    sections = {
+        "Results": [results_table(main_, runs.values()), drawn["budgets"], results_table(beside, runs.values()) if beside else ""],
+        "Cost": [drawn["costs"]],
+        "Ablations": [*(results_table(table, runs.values()) for table in ablations), drawn["shuffled"]],
+        "Masks": [drawn["masks"]],
+        "Keypoints": [drawn["keypoints"]],
+        "Training": [drawn[f"curves-{labels}"] for labels in sweep.labels],
+        "Gallery": gallery(reports, first),
+        "Runs": [runs_table(list(runs.values()))],
+    }
+    _write(reports / "index.html", page(title, summary(main_, list(trained.values())), sections))
 
 
-def _draw(
-    root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs
-) -> list[tuple[str, str, bytes]]:
-    """Save what can be drawn, and return caption, alternative text and PNG of each."""
+def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs) -> dict[str, str]:
+    """Save what can be drawn, and return it as HTML by name; "" where there is nothing to draw."""
     from semipose import curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
     look = style.looks([*sweep.methods, *ablation.methods])
@@ -57,42 +71,20 @@ def _draw(
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}
-    pictures = [
-        figures.budgets(trained, sweep, look),
-        figures.keypoints(trained, sweep, look),
-        *(curves.curves(histories, sweep, labels, metric, look) for labels in sweep.labels),
-        curves.shuffled({key: histories[key] for key in against.cells() if key in histories}, against, metric, look),
-        figures.masks({key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look),
-    ]
+    pictures = {
+        "budgets": figures.budgets(trained, sweep, look),
+        "costs": figures.costs(trained, sweep, look),
+        "keypoints": figures.keypoints(trained, sweep, look),
+        **{f"curves-{labels}": curves.curves(histories, sweep, labels, metric, look) for labels in sweep.labels},
+        "shuffled": curves.shuffled({key: histories[key] for key in against.cells() if key in histories}, against, metric, look),
+        "masks": figures.masks(
+            {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look
+        ),
+    }
     folder = root / "reports" / "figures"
-    return [(picture.caption, picture.alt, style.save(picture, folder).read_bytes()) for picture in pictures if picture]
-
-
-STRIP = "views/{}/strip.jpg"
-PEOPLE = {  # file of a cell, under reports/ -> caption and alternative text
-    STRIP: (
-        "What {} is shown and says in training, on five unlabelled people.",
-        "One row per person: the weak view with the teacher's heatmaps, then each strong view with its pseudo-label and the student's "
-        "heatmaps.",
-    ),
-    "views/{}/masks.jpg": (
-        "A clear and a hard person under fixed and adaptive masking ({}).",
-        "Two rows of pictures: a clear person and a hard person, with the teacher's heatmaps, fixed masks and adaptive masks.",
-    ),
-    "pictures/{}/best.jpg": ("The best validation people of {}: truth above, prediction below.", "Skeletons drawn on people, two rows."),
-    "pictures/{}/median.jpg": ("Middling validation people of {}.", "Skeletons drawn on people, two rows."),
-    "pictures/{}/worst.jpg": ("The worst validation people of {}.", "Skeletons drawn on people, two rows."),
-}
-
-
-def _people(reports: Path, runs: Mapping[Key, Run], sweep: Grid) -> list[tuple[str, str, bytes]]:
-    """Caption, alternative text and JPEG of the pictures that first cells left: each method's strip, of the last method all."""
-    found = []
-    for method in sweep.methods:
-        run = runs.get((method, sweep.labels[0], sweep.seeds[0]))
-        shown = PEOPLE if method == sweep.methods[-1] else [STRIP]
-        found += [(reports / name.format(run.cell), PEOPLE[name], run.cell) for name in shown] if run else []
-    return [(caption.format(cell), alt, path.read_bytes()) for path, (caption, alt), cell in found if path.exists()]
+    return {
+        name: chart(shown.caption, shown.alt, style.save(shown, folder).read_bytes()) if shown else "" for name, shown in pictures.items()
+    }
 
 
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:

@@ -21,7 +21,7 @@ def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: st
     if not mine:
         return None
     losses = list(dict.fromkeys(name for columns in mine.values() for name in columns if name.startswith("loss/")))
-    wide = min(3, 1 + len(losses))
+    wide = 2 if len(losses) == 3 else min(3, 1 + len(losses))
     figure, panels = panels_of(math.ceil((1 + len(losses)) / wide), wide, (3.4 * wide, 2.9))
     for axes, name in zip(panels, ["", *losses], strict=False):
         for method in grid.methods:

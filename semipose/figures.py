@@ -1,10 +1,10 @@
-"""Figures of what came out: scores over budgets, scores of keypoints, mask counts over difficulty."""
+"""Figures of what came out: scores over budgets and over cost, scores of keypoints, mask counts over difficulty."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, LogLocator, NullLocator
 
 from semipose.metrics.correlation import rank_correlation
 from semipose.protocol import evaluation
@@ -43,6 +43,40 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None
     small_print(figure, _protocol(runs))
     caption = f"{metric} over labelled people. Bars: standard deviation over seeds, or one seed's 95 % interval."
     return Picture("budgets", figure, caption, f"Line chart of {metric} over labelled people: {'; '.join(words)}.")
+
+
+@styled
+def costs(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None:
+    """Headline metric over what a run's training costs, a point for each method; a panel per budget. Bars as in `budgets`."""
+    budgets_run = [labels for labels in sweep.labels if any(key[1] == labels for key in runs)]
+    if not budgets_run:
+        return None
+    metric = headline(runs.values())
+    figure, panels = panels_of(1, len(budgets_run), (1.6 + 3.3 * len(budgets_run), 3.7), share=True)
+    words = []
+    for axes, labels in zip(panels, budgets_run, strict=True):
+        for method in sweep.methods:
+            bar = _bar(runs, method, labels, sweep.seeds)
+            if bar is None:
+                continue
+            gflop = spread([run.training["gflop"] for key, run in runs.items() if key[:2] == (method, labels)])[0]
+            marks = look[method].points | {"linestyle": "none"}
+            axes.errorbar([gflop], bar[:1], yerr=[[bar[1]], [bar[2]]], **marks, markersize=7, capsize=3, elinewidth=1.2, label=method)
+            words.append(f"{labels} {method} {bar[0]:.1f} for {gflop:,.0f} GFLOP")
+        axes.set_xscale("log")
+        axes.margins(x=0.15)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set(xlabel="training, GFLOP (logarithmic)", title=labels)
+    panels[0].set_ylabel(f"{metric} (0–100)")
+    legend_of(figure, panels)
+    small_print(figure, _protocol(runs))
+    caption = (
+        f"Cost against accuracy: {metric} over the floating-point operations of one run's training after the warm-up. "
+        "Bars: standard deviation over seeds, or one seed's 95 % interval."
+    )
+    return Picture("costs", figure, caption, f"Points: {metric} over training cost. {'; '.join(words)}.")
 
 
 @styled
@@ -86,7 +120,8 @@ def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look:
     budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in people)]
     if not budgets_run:
         return None
-    figure, panels = panels_of(1, len(budgets_run), (4.3 * len(budgets_run), 3.9), share=True)
+    lines = max(len({key[0] for key in people if key[1] == labels}) for labels in budgets_run)
+    figure, panels = panels_of(1, len(budgets_run), (4.3 * len(budgets_run), 3.3 + 0.22 * lines), share=True)  # legends stand below
     words = []
     for axes, labels in zip(panels, budgets_run, strict=True):
         for method in grid.methods:

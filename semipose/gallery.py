@@ -1,6 +1,5 @@
-"""Pictures of people: what a method is shown and says in training, and how well the finished network does."""
+"""Pictures of people in training: what a method is shown, and what it says of it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,12 @@ from semipose.augment import masking, mixup
 from semipose.augment.views import denormalise
 from semipose.batches import draws
 from semipose.crops import CropPack
-from semipose.draw import draw_heatmap, draw_pose, sheet
-from semipose.geometry import transform
+from semipose.draw import draw_heatmap, sheet
 from semipose.heatmap import decode
 from semipose.methods import AKM, Method
 from semipose.methods.consistency import Consistency
 from semipose.models import STRIDE
-from semipose.predict import SURE, Predictions, evaluating
+from semipose.predict import evaluating
 from semipose.probe import Probe
 from semipose.task import Task
 
@@ -108,33 +106,6 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
             f"adaptive: {int(adaptive[k])} masks",
         ]
     return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
-
-
-def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> Iterator[tuple[str, Image.Image]]:
-    """Sheets of the best, the median and the worst people: truth above, prediction below, score (OKS or PCK, 0-1) in the caption."""
-    order = np.argsort(-scores, kind="stable")
-    order = order[np.isfinite(scores[order])]
-    middle = max(0, len(order) // 2 - count // 2)
-    for name, chosen in {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:][::-1]}.items():
-        crops = pack.images(chosen).permute(0, 2, 3, 1).numpy()
-        points = transform(torch.from_numpy(np.array(pack.matrices[chosen])), torch.from_numpy(found.points[chosen])).numpy()
-        truth, visible = (tensor.numpy() for tensor in pack.points(chosen))
-        skeleton = pack.people.skeleton
-        above = [draw_pose(_large(crop), _scaled(truth[k], crop), visible[k], skeleton) for k, crop in enumerate(crops)]
-        below = [
-            draw_pose(_large(crop), _scaled(points[k], crop), found.confidence[chosen[k]], skeleton, SURE) for k, crop in enumerate(crops)
-        ]
-        labels = ["truth"] * len(chosen) + [f"{metric} {scores[k]:.2f}" for k in chosen]
-        if len(chosen):
-            yield name, sheet([*above, *below], labels, len(chosen), (TILE, TILE))
-
-
-def _large(crop: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(crop).resize((2 * TILE, 2 * TILE), Image.Resampling.BILINEAR)
-
-
-def _scaled(points: NDArray[np.floating], crop: NDArray[np.uint8]) -> NDArray[np.floating]:
-    return (points + 0.5) * (2 * TILE / crop.shape[0]) - 0.5
 
 
 def _pictures(images: Tensor) -> list[NDArray[np.uint8]]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semipose.results import Grid, Key, Run
-from semipose.tables import NOT_RUN, NOTHING, Column, Table, spread
+from semipose.results import Grid, Key, Run, Score
+from semipose.tables import NOT_RUN, NOTHING, Cell, Column, Table, scored
 
 FILE = Path(__file__).with_name("published.csv")
 DATASETS = {"coco": "COCO val2017"}  # published semi-supervised numbers on MPII are of its test server
@@ -35,7 +35,7 @@ def published(path: Path = FILE) -> list[dict[str, str]]:
 
 def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
     """Rows: methods of the sweep that have published numbers with this data, trunk, input and metric. Columns: for each budget ours
-    (mean ± standard deviation over seeds) and theirs. None where nothing is published of the kind."""
+    (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is published of the kind."""
     if not runs:
         return None
     example = next(iter(runs.values()))
@@ -45,20 +45,20 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
     unlabelled: dict[str, None] = {}
     columns += [Column(name, labels) for labels in sweep.labels for name in ("ours", "published")]
     for method in sweep.methods:
-        line, any_of_it = [method], False
+        line, any_of_it = [Cell(method)], False
         for labels in sweep.labels:
             theirs = [
                 row for row in alike if row["method"] in METHODS.get(method, ()) and row["labelled"] in BUDGETS.get(labels, (labels,))
             ]
-            scores = [run.score.value for seed in sweep.seeds if (run := runs.get((method, labels, seed)))]
-            known = [value for value in scores if value is not None]
+            known = [run.score for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and run.score.value is not None]
+            ours = scored(known)
             values = list(dict.fromkeys(row["value"] for row in theirs))
-            line += [_ours(known), " / ".join(values) or NOTHING]
+            line += [ours, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
             any_of_it |= bool(values)
             sources |= {row["table"]: row["source"] for row in theirs}
             unlabelled |= {row["unlabelled"]: None for row in theirs if row["unlabelled"] != "-"}
             record: dict[str, Any] = {"method": method, "labels": labels, "seeds": len(known), "status": "run" if known else NOT_RUN}
-            record |= {"ours": statistics.fmean(known) if known else "", "published": " / ".join(values)}
+            record |= {"ours": ours.number.value if known else "", "published": " / ".join(values)}
             record |= {name: " / ".join(dict.fromkeys(row[name] for row in theirs)) for name in ("source", "note")}
             records.append(record)
         if any_of_it:
@@ -87,10 +87,3 @@ def _alike(row: Mapping[str, str], run: Run) -> bool:
         and row["input"] == run.protocol["input"]
         and row["backbone"].lower().replace("-", "") == trunk.lower().replace("_", "").replace("-", "")
     )
-
-
-def _ours(values: list[float]) -> str:
-    if not values:
-        return NOT_RUN
-    mean, deviation = spread(values)
-    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"

@@ -55,6 +55,7 @@ class Run:
     commit: str
     protocol: Mapping[str, Any]
     training: Mapping[str, Any]
+    parameters: Mapping[str, Any]  # the entry of `method` with which it trained
     metrics: Mapping[str, Score]
     drawn: Sequence[float]  # the headline metric in each resample of the validation set, the same resamples in every cell
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,14 @@ class Column:
     name: str
     group: str = ""  # the budget, above several columns
     text: bool = False  # left-aligned
+    signed: bool = False  # differences: zero means none
+
+
+class Cell(NamedTuple):
+    """What a reader sees, and the number behind it: with its interval, or from a standard deviation below to one above it."""
+
+    text: str
+    number: Score = Score(None)
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Table:
     name: str
     caption: str
     columns: list[Column]
-    rows: list[list[str]]
+    rows: list[list[Cell]]
     notes: list[str]
     records: list[dict[str, Any]]
 
@@ -83,7 +91,8 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     metric = headline(present)
     columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
     stepwise = not changes and len(grid.methods) > 2
-    columns += [Column(text, labels) for labels in grid.labels for text in (metric, delta, *([ABOVE] if stepwise else []))]
+    scores = [metric, delta, *([ABOVE] if stepwise else [])]
+    columns += [Column(text, labels, signed=text != metric) for labels in grid.labels for text in scores]
     columns += [
         Column("masks"),
         *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
@@ -92,13 +101,13 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     ]
     rows = []
     for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
-        row = [method, changes[method]] if changes else [method]
+        row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
         for labels in grid.labels:
             found = differences(runs, method, reference, labels, grid.seeds)
-            scores = [run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]
-            row += [_value(scores), NOTHING if method == reference else _difference(found)]
+            row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
+            row.append(Cell(NOTHING) if method == reference else _difference(found))
             if stepwise:
-                row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else NOTHING)
+                row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
     legend = (
         f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}; in brackets its 95 % interval, "
@@ -114,34 +123,34 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
 
-def _value(scores: Sequence[Score]) -> str:
+def scored(scores: Sequence[Score]) -> Cell:
     """Mean and standard deviation over seeds; for a single one its bootstrap interval."""
     known = [score for score in scores if score.value is not None]
     if not known:
-        return "undefined" if scores else NOT_RUN
+        return Cell("undefined" if scores else NOT_RUN)
     mean, deviation = spread([score.value for score in known if score.value is not None])
     if deviation is not None:
-        return f"{mean:.1f} ± {deviation:.1f}"
+        return Cell(f"{mean:.1f} ± {deviation:.1f}", Score(mean, mean - deviation, mean + deviation))
     _, low, high = known[0]
-    return f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+    return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
 
 
-def _difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> str:
+def _difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
     if not found:
-        return NOT_RUN
+        return Cell(NOT_RUN)
     mean, low, high = mean_difference(found)
     _, deviation = spread([difference for difference, _ in found])
     text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
-    return text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]"
+    return Cell(text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]", Score(mean, low, high))
 
 
-def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[str]:
+def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Cell]:
     """Masks, networks, forward passes, training cost, seeds: one number, or one for each budget where they differ."""
     budgets = [[run for seed in grid.seeds if (run := wanted[method, labels, seed])] for labels in grid.labels]
 
-    def mean(runs: Sequence[Run], field: str, text: Callable[[float], str]) -> str:
+    def mean(runs: Sequence[Run], field: str) -> float | None:
         numbers = [run.training[field] for run in runs if run.training[field] is not None]
-        return text(statistics.fmean(numbers)) if numbers else NOTHING
+        return statistics.fmean(numbers) if numbers else None
 
     def together(texts: Sequence[str]) -> str:
         ran = {text for text, runs in zip(texts, budgets, strict=True) if runs}
@@ -149,12 +158,16 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[st
             return ran.pop() if ran else NOT_RUN
         return " / ".join(text if runs else NOT_RUN for text, runs in zip(texts, budgets, strict=True))
 
-    formats = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
+    def cost(field: str, form: Callable[[float], str]) -> Cell:
+        texts = [NOTHING if (number := mean(runs, field)) is None else form(number) for runs in budgets]
+        return Cell(together(texts), Score(mean([run for runs in budgets for run in runs], field)))
+
+    forms = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
     reported = together(["/".join(dict.fromkeys(run.training["reported"] for run in runs)) for runs in budgets])
-    costs = [together([mean(runs, field, text) for runs in budgets]) for field, text in formats.items()]
     asked = len(grid.seeds)
     seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
-    return [*costs, reported, " / ".join(seeds if len(set(seeds)) > 1 else seeds[:1])]
+    counted = Cell(" / ".join(seeds if len(set(seeds)) > 1 else seeds[:1]), Score(sum(map(len, budgets))))
+    return [*(cost(field, form) for field, form in forms.items()), Cell(reported), counted]
 
 
 def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:

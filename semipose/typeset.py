@@ -20,7 +20,7 @@ def to_csv(table: Table) -> str:
 
 def to_markdown(table: Table) -> str:
     heads = [f"{column.group}: {column.name}" if column.group else column.name for column in table.columns]
-    lines = [[text.replace("|", r"\|") for text in line] for line in (heads, *table.rows)]
+    lines = [[text.replace("|", r"\|") for text in line] for line in (heads, *_texts(table))]
     widths = [max(3, *map(len, texts)) for texts in zip(*lines, strict=True)]
     rule = ["-" * width if column.text else "-" * (width - 1) + ":" for column, width in zip(table.columns, widths, strict=True)]
     padded = [
@@ -42,7 +42,7 @@ def to_latex(table: Table) -> str:
         start += size
     align = "".join("l" if column.text else "r" for column in table.columns)
     names = [column.name for column in table.columns]
-    body = "\n".join(" & ".join(map(escape, row)) + r" \\" for row in table.rows)
+    body = "\n".join(" & ".join(map(escape, row)) + r" \\" for row in _texts(table))
     notes = "\\par\n".join(rf"\textbf{{{escape(note)}}}" if note.startswith("unequal:") else escape(note) for note in table.notes)
     return "\n".join(
         [
@@ -70,6 +70,10 @@ def to_latex(table: Table) -> str:
             "",
         ]
     )
+
+
+def _texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
 
 
 def escape(text: str) -> str:

@@ -48,6 +48,7 @@ def record(method: str, labels: str, seed: int, value: float | None, **changed: 
             "masks": 2.5,
             "simple": 9.0,
         },
+        "parameters": {"base": method.split("_")[0], "tau": 0.7, "mixup": {"place": ["input", "stem"]}},
         "metrics": {
             "AP": {
                 "value": value,

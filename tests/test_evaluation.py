@@ -14,7 +14,7 @@ from semipose import evaluation
 from semipose.batches import Batches, draws
 from semipose.crops import CropPack
 from semipose.evaluation import evaluate, headline, validate
-from semipose.gallery import ranked, training_views
+from semipose.gallery import training_views
 from semipose.ground_truth import annotations_of, ground_truth
 from semipose.methods import build
 from semipose.metrics.correlation import rank_correlation
@@ -125,13 +125,6 @@ def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tin
     assert all(module.training for module in method.modules())
     supervised = build([build_network(tiny.model, 17, 0)], tiny.method["supervised"], task)
     assert set(training_views(supervised, task, pack, np.arange(40), None)) == {"strip"}
-
-
-def test_best_median_and_worst(pack: CropPack) -> None:
-    scores = np.linspace(0, 1, 40)
-    scores[3] = np.nan
-    found = Predictions(pack.people.points, np.ones((40, 17), np.float32))
-    assert [name for name, _ in ranked(pack, found, scores, 4, "OKS")] == ["best", "median", "worst"]
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from semipose import style
 from semipose.curves import curves, mean_band, shuffled
-from semipose.figures import binned, budgets, keypoints, masks, rank_correlation
+from semipose.figures import binned, budgets, costs, keypoints, masks, rank_correlation
 from semipose.results import Grid
 
 LOOK = style.looks(["supervised", "akm", "akm_shuffled"])
@@ -60,8 +60,28 @@ def test_budgets_show_the_interval_of_a_single_seed(runs):
     np.testing.assert_allclose(np.array(container.lines[2][0].get_segments())[..., 1], [[39.0, 42.0]])
 
 
+def test_costs_show_each_method_at_its_training_cost(tmp_path):
+    made = [
+        record(method, labels, seed, value + seed, gflop=gflop)
+        for method, labels, value, gflop in [
+            ("supervised", "L100", 30.0, 1000.0),
+            ("akm", "L100", 40.0, 4000.0),
+            ("akm", "L400", 50.0, 8000.0),
+        ]
+        for seed in SWEEP.seeds
+    ]
+    small, large = costs(runs_of(tmp_path, *made), SWEEP, LOOK).figure.axes
+    points = {bars.get_label(): bars.lines[0].get_xydata().tolist() for bars in small.containers}
+    assert points == {"supervised": [[1000.0, 30.5]], "akm": [[4000.0, 40.5]]}
+    (bars,) = large.containers
+    assert bars.lines[0].get_xydata().tolist() == [[8000.0, 50.5]]
+    deviation = np.std([50, 51], ddof=1)
+    np.testing.assert_allclose(bars.lines[2][0].get_segments(), [[[8000, 50.5 - deviation], [8000, 50.5 + deviation]]])
+
+
 def test_nothing_to_draw_is_no_picture():
     assert budgets({}, SWEEP, LOOK) is None
+    assert costs({}, SWEEP, LOOK) is None
     assert keypoints({}, SWEEP, LOOK) is None
     assert masks({}, SWEEP, LOOK) is None
     assert curves({}, SWEEP, "L100", "AP", LOOK) is None

@@ -80,7 +80,11 @@ def test_everything_is_there(project: Path) -> None:
         "pictures/demo-akm-L20-s0/best.jpg",
     ):
         assert (project / "reports" / picture).stat().st_size > 1000
-    assert (project / "reports/index.html").read_text().count("<img") >= 8
+    people = (project / "reports/runs/demo-akm-L20-s0/people.csv").read_text().splitlines()[1:]
+    page = (project / "reports/index.html").read_text()
+    for person, score in (line.split(",") for line in people):
+        assert f'alt="Pose of person {person} by akm, OKS {float(score):.2f}"' in page
+    assert len(people) == 24
 
 
 @pytest.mark.slow

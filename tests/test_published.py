@@ -40,10 +40,11 @@ def test_ours_and_theirs_side_by_side(tmp_path: Path) -> None:
     table = published_table(runs(tmp_path), SWEEP)
     assert table is not None
     assert [column.group for column in table.columns] == ["", "1K", "1K", "5K", "5K"]
-    assert table.rows == [
+    assert [[cell.text for cell in row] for row in table.rows] == [
         ["supervised", "31.0 ± 1.4", "31.5", "not run", "46.4"],
-        ["posedual", "44.0", "44.6", "not run", "55.6"],
+        ["posedual", "44.0 [43.0, 46.0]", "44.6", "not run", "55.6"],
     ]
+    assert table.rows[0][2].number.value == 31.5
     text = to_markdown(table)
     assert "MultiAugs" in text
     assert "best epoch" in text
@@ -70,7 +71,7 @@ def test_all_labels_are_the_papers_train2017(tmp_path: Path) -> None:
     )
     table = published_table({("supervised", "All", 0): made_run}, Grid("train", ("supervised",), ("All",), (0,)))
     assert table is not None
-    assert table.rows == [["supervised", "70.0", "70.9"]]
+    assert [cell.text for cell in table.rows[0]] == ["supervised", "70.0 [69.0, 72.0]", "70.9"]
 
 
 def test_drawn_people_have_nothing_beside_them(tmp_path: Path) -> None:

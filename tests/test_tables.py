@@ -10,7 +10,7 @@ import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_drawn
 
 from semipose.protocol import SHARED
-from semipose.tables import NOT_RUN, NOTHING, ablation_table, main_table
+from semipose.tables import NOT_RUN, NOTHING, Cell, ablation_table, main_table
 from semipose.typeset import escape, to_csv, to_latex, to_markdown
 
 VALUES = {
@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 def cell(table, row, name, group=""):
     column = [(column.group, column.name) for column in table.columns].index((group, name))
-    return {line[0]: line for line in table.rows}[row][column]
+    return {line[0].text: line for line in table.rows}[row][column].text
 
 
 def rows_of_csv(table):
@@ -113,7 +113,7 @@ def test_ablation_begins_with_akm_of_its_own_seeds(tmp_path, runs):
     more = runs_of(tmp_path, record("akm", "L100", 2, 90.0), record("akm_no_mixup", "L100", 0, 39.0, masks=None))
     more |= runs_of(tmp_path, record("akm_no_mixup", "L100", 1, 42.5, masks=None))
     table = ablation_table(runs | more, ABLATION, "akm", DIFFERS)
-    assert [row[0] for row in table.rows] == ["akm", "akm_shuffled", "akm_no_mixup"]
+    assert [row[0].text for row in table.rows] == ["akm", "akm_shuffled", "akm_no_mixup"]
     assert cell(table, "akm", "AP", "L100") == f"{np.mean([40.0, 44.5]):.1f} ± {np.std([40.0, 44.5], ddof=1):.1f}"
     assert cell(table, "akm_shuffled", "AP", "L100") == NOT_RUN
     difference = np.array([39.0 - 40.0, 42.5 - 44.5])
@@ -208,7 +208,7 @@ def test_csv_keeps_digits_and_leads_to_the_run(runs):
 
 def test_markdown_columns_stand_below_each_other(runs):
     table = replace(main_table(runs, SWEEP), caption="a")
-    table.rows[0][0] = "with | stroke"
+    table.rows[0][0] = Cell("with | stroke")
     lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
     assert len({len(line) for line in lines}) == 1
     places = [[i for i, sign in enumerate(line) if sign == "|" and line[i - 1] != "\\"] for line in lines]

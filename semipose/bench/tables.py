@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from semipose.tables import Column, Table
+from semipose.tables import Cell, Column, Table
 
 SHARES = ("network", "views", "targets", "method", "optimiser", "data", "transfer")
 
@@ -23,13 +23,13 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         "Training, pairs per second",
         [Column("method", text=True), *map(Column, ("floor", "step", "end to end", "of floor", "GFLOP per pair", "floor of matrix rate"))],
         [
-            [
+            _row(
                 name,
                 *(f"{one[rate]:.1f}" for rate in ("floor", "step", "end_to_end")),
                 f"{one['of_floor']:.2f} [{one['of_floor_spread'][0]:.2f}, {one['of_floor_spread'][1]:.2f}]",
                 f"{one['gflop']:.2f}",
                 f"{one['floor_of_matrix']:.0%}",
-            ]
+            )
             for name, one in methods.items()
         ],
         [
@@ -44,7 +44,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         "shares",
         "Where a step's time goes",
         [Column("method", text=True), *map(Column, SHARES)],
-        [[name, *(f"{one['shares'].get(part, 0):.1%}" for part in SHARES)] for name, one in methods.items()],
+        [_row(name, *(f"{one['shares'].get(part, 0):.1%}" for part in SHARES)) for name, one in methods.items()],
         ["method: what it does itself, such as masks, mixing and losses; data: reading the crop pack"],
         [{"method": name, **one["shares"]} for name, one in methods.items()],
     )
@@ -58,8 +58,12 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         "beside",
         "Beside training, people (or pairs) per second",
         [Column("what", text=True), Column("rate")],
-        [[what, f"{value:,.0f}"] for what, value in rates.items()],
+        [_row(what, f"{value:,.0f}") for what, value in rates.items()],
         [f"{found['people']} people; largest memory of the whole measurement: {found['peak_memory_mib']:,.0f} MiB"],
         [{"what": what, "rate": value} for what, value in rates.items()],
     )
     return [training, shares, beside]
+
+
+def _row(*texts: str) -> list[Cell]:
+    return list(map(Cell, texts))

@@ -1,0 +1,61 @@
+"""Pictures of validation people with their true pose and with a network's."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from semipose.crops import CropPack
+from semipose.draw import draw_pose, sheet
+from semipose.geometry import transform
+from semipose.predict import SURE, Predictions
+
+HEIGHT = 200  # px of a picture
+
+
+def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> Iterator[tuple[str, Image.Image]]:
+    """Sheets of the best, the median and the worst people: truth above, prediction below, score (OKS or PCK, 0-1) in the caption."""
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
+    middle = max(0, len(order) // 2 - count // 2)
+    for name, chosen in {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:][::-1]}.items():
+        if len(chosen):
+            labels = ["truth"] * len(chosen) + [f"{metric} {scores[k]:.2f}" for k in chosen]
+            tiles = [*true_poses(pack, chosen), *found_poses(pack, found, chosen)]
+            yield name, sheet(tiles, labels, len(chosen))
+
+
+def sample(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Positions of `count` people with a score, evenly over the validation set. Who has one is a matter of the truth alone, so they are
+    the same people for every network."""
+    known = np.flatnonzero(np.isfinite(scores))
+    return known[np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).astype(np.int64))]
+
+
+def true_poses(pack: CropPack, chosen: NDArray[np.int64]) -> list[Image.Image]:
+    """A picture of each person under the annotated pose."""
+    points, visible = (tensor.numpy() for tensor in pack.points(chosen))
+    return _drawn(pack, chosen, points, visible, 0.0)
+
+
+def found_poses(pack: CropPack, found: Predictions, chosen: NDArray[np.int64]) -> list[Image.Image]:
+    """A picture of each person under the joints that the network is sure of."""
+    points = transform(torch.from_numpy(np.array(pack.matrices[chosen])), torch.from_numpy(found.points[chosen])).numpy()
+    return _drawn(pack, chosen, points, found.confidence[chosen], SURE)
+
+
+def _drawn(
+    pack: CropPack, chosen: NDArray[np.int64], points: NDArray[np.floating], seen: NDArray[np.floating], threshold: float
+) -> list[Image.Image]:
+    """Poses (px of the crop) on what the network sees of the crop, enlarged before they are drawn."""
+    side = round(HEIGHT * max(1.0, pack.aspect) * pack.extent)
+    width, height = round(HEIGHT * pack.aspect), HEIGHT
+    left, top = (side - width) // 2, (side - height) // 2
+    pictures = []
+    for crop, pose, sure in zip(pack.images(chosen).permute(0, 2, 3, 1).numpy(), points, seen, strict=True):
+        large = Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC)
+        there = (pose + 0.5) * (side / pack.size) - 0.5 - (left, top)
+        pictures.append(draw_pose(large.crop((left, top, left + width, top + height)), there, sure, pack.people.skeleton, threshold))
+    return pictures
