@@ -9,6 +9,7 @@ import copy
 import io
 import json
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from semipose.metrics.oks import evaluate_oks
 from semipose.metrics.pck import evaluate_pck
 from semipose.metrics.pckh import evaluate_pckh
 from semipose.models import build, load_network, network_card, save_network
-from semipose.packing import Recipe, write_pack
+from semipose.packing import Recipe, cut_pack, write_pack
 from semipose.params import Params
 from semipose.params_file import load
 from semipose.photos import find_photos, read_boxes
@@ -145,6 +146,7 @@ COCO = {
 }
 RESULTS = [{"image_id": n, "category_id": 1, "keypoints": [1.0, 2.0, 0.5] * 17, "score": 0.5} for n in range(2)]
 BOXES = [{"image_id": n, "category_id": 1, "bbox": [1.0, 2.0, 20.0, 30.0], "score": 0.5} for n in range(2)]
+RECIPES = Recipe(8, 1.25, 1.5), Recipe(8, 1.25, 1.5, quality=90)
 DEMO = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 
 
@@ -166,7 +168,7 @@ def test_coco_annotations_to_a_pack(folder: Path, tree: Tree) -> None:
     def prepare() -> None:
         people = read_people("coco", folder, "train")
         ground_truth("coco", folder, "train", people)
-        write_pack(people, folder, folder / "pack", Recipe(8, 1.25, 1.5), 0, 1)
+        write_pack(people, folder, folder / "pack", RECIPES[0], 0, 1)
 
     refused(prepare)
 
@@ -322,27 +324,59 @@ def test_images(folder: Path, data: st.DataObject) -> None:
 
 
 @pytest.fixture(scope="module")
-def packed(folder: Path) -> Path:
-    written(folder / "annotations/person_keypoints_val2017.json", COCO)
-    write_pack(read_people("coco", folder, "val"), folder, folder / "whole", Recipe(8, 1.25, 1.5), 0, 1)
-    return folder / "whole"
+def packed(folder: Path) -> list[Path]:
+    """A raw pack and one of JPEGs."""
+    people = read_people("coco", written(folder / "packed/annotations/person_keypoints_val2017.json", COCO).parent.parent, "val")
+    for number, recipe in enumerate(RECIPES):
+        write_pack(people, folder, folder / "packed" / str(number), recipe, 0, 1)
+    return [folder / "packed" / str(number) for number in range(len(RECIPES))]
 
 
-@given(data=st.data())
-def test_packs_and_splits(folder: Path, packed: Path, data: st.DataObject) -> None:
-    people = CropPack.open(packed).people
-    record = make_splits(people, {"L1": 1}, "first", 0, "all")["L1"]
-    refused(lambda: read_split(written(folder / "split.json", data.draw(changed(record))), people))
-    made = folder / "spoiled"
+def spoil(data: st.DataObject, whole: Path, made: Path) -> None:
+    """A copy of a folder in which one file is damaged."""
     made.mkdir(exist_ok=True)
-    for file in packed.iterdir():
+    for file in made.iterdir():
+        file.unlink()
+    for file in whole.iterdir():
         (made / file.name).write_bytes(file.read_bytes())
-    spoiled = made / data.draw(st.sampled_from(sorted(file.name for file in packed.iterdir())))
+    spoiled = made / data.draw(st.sampled_from(sorted(file.name for file in whole.iterdir())))
     if spoiled.suffix == ".json":
         written(spoiled, data.draw(changed(json.loads(spoiled.read_text()))))
     else:
         spoiled.write_bytes(data.draw(damaged(spoiled.read_bytes())))
-    refused(lambda: CropPack.open(made))
+
+
+@given(data=st.data())
+def test_packs(folder: Path, packed: list[Path], data: st.DataObject) -> None:
+    made = folder / "packed" / "spoiled"
+    spoil(data, data.draw(st.sampled_from(packed)), made)
+
+    def look() -> None:
+        pack = CropPack.open(made)
+        pack.verify()
+        pack.images(range(len(pack)))
+
+    refused(look)
+
+
+@given(data=st.data())
+def test_splits(folder: Path, packed: list[Path], data: st.DataObject) -> None:
+    people = CropPack.open(packed[0]).people
+    record = make_splits(people, {"L1": 1}, "first", 0, "all")["L1"]
+    refused(lambda: read_split(written(folder / "split.json", data.draw(changed(record))), people))
+
+
+@given(data=st.data())
+def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObject) -> None:
+    """What a writer that was killed left is damaged: the next one goes on, or begins again."""
+    number = data.draw(st.sampled_from(range(len(RECIPES))))
+    people, target = CropPack.open(packed[number]).people, folder / "making" / str(number)
+    cut_pack(people, folder, target, RECIPES[number], 0, 1)
+    left = target.with_name(f".{number}.partial")
+    spoil(data, left, folder / "making" / "spoiled")
+    shutil.rmtree(left)
+    (folder / "making" / "spoiled").rename(left)
+    refused(lambda: write_pack(people, folder, target, RECIPES[number], 0, 1))
 
 
 @given(data=st.data())

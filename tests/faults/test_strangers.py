@@ -14,10 +14,11 @@ from made_people import made_up
 from PIL import Image
 
 from semipose import checkpoint
-from semipose.crops import CropPack, write_pack
+from semipose.crops import CropPack
 from semipose.detector import Detector
 from semipose.errors import InputError
 from semipose.models import build, load_network
+from semipose.packing import Recipe, write_pack
 from semipose.params import Params
 from semipose.params_file import load
 from semipose.people import People
@@ -83,7 +84,7 @@ def test_packs(harmful: Harmful, tmp_path: Path, name: str) -> None:
     people = made_up(2).people
     for image in people.images:
         Image.new("RGB", (48, 48)).save(tmp_path / image)
-    write_pack(people, tmp_path, tmp_path / "pack", 8, 1.25, 1.2, 0, 1)
+    write_pack(people, tmp_path, tmp_path / "pack", Recipe(8, 1.25, 1.2), 0, 1)
     if name.endswith(".npz"):
         np.savez(tmp_path / "pack" / name, skeleton=np.array([harmful], dtype=object))
         with pytest.raises(InputError, match="not a people table"):
