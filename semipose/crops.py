@@ -96,7 +96,7 @@ class CropPack:
             made = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
             people = People.load(folder / "people.npz")
             matrices = np.load(folder / "matrices.npy")
-            count, size = made.pop("count"), made["size"]
+            count, size = int(made.pop("count")), int(made["size"])
             shape = (count, size, size, 3)
             crops = _open_crops(folder, shape) if made["quality"] else np.load(folder / "crops.npy", mmap_mode="r")
             pack = cls(folder=folder, people=people, crops=crops, matrices=matrices, **made)
@@ -104,7 +104,7 @@ class CropPack:
             raise InputError(f"{error.filename}: missing from the crop pack; {WRITE_AGAIN}") from None
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except Exception as error:  # numpy raises a dozen kinds for a damaged file
             raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
         if (crops.shape, matrices.shape, len(people)) != (shape, (count, 2, 3), count):
             raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")

@@ -20,8 +20,8 @@ from semipose.cutting import Cutout
 class Unfinished:
     """A folder that holds the crops [N, S, S, 3] of ``shape`` (crops.npy), or their JPEGs one after the other (crops.jpg).
 
-    The journal is a line with the ``key``, then a line for each chunk of images. What another key wrote is removed; of the chunks
-    of this key those count that still have the bytes that the journal says, up to the first that has not.
+    The journal is a line with the ``key``, then a line for each chunk of images; each begins with its digest. What another key wrote is
+    removed; of the chunks of this key those count that still have the bytes that the journal says, up to the first that has not.
 
     records: the broken images of each chunk that was written, and why. cut [N]: the rows that are written. summary: as given to
     ``finish``, if that is where the former writer came to.
@@ -42,7 +42,7 @@ class Unfinished:
         if lines[:1] != [_line({"key": key})]:
             self._begin(journal, key)
         else:
-            self._go_on(journal, lines)
+            self._go_on(journal, key, lines)
         self.journal: BinaryIO = journal.open("ab")
         self.blob: BinaryIO = self.crops.open("ab" if jpeg else "rb")
 
@@ -87,15 +87,18 @@ class Unfinished:
             _allocate(self.crops, self.shape)
         journal.write_bytes(_line({"key": key}))
 
-    def _go_on(self, journal: Path, lines: Sequence[bytes]) -> None:
-        if b'"summary"' in lines[-1][:12]:
-            self.summary = json.loads(lines[-1])["summary"]
+    def _go_on(self, journal: Path, key: str, lines: Sequence[bytes]) -> None:
+        contents = [_content(line) for line in lines[1:]]
+        if contents and contents[-1] and "summary" in contents[-1]:
+            self.summary = contents[-1]["summary"]
             return
-        crops = None if self.jpeg else np.load(self.crops, mmap_mode="r")
+        crops = None if self.jpeg else _mapped(self.crops)
+        if crops is not None and crops.shape != self.shape:  # damaged, or killed while rows of broken images were left out
+            return self._begin(journal, key)
         good = len(lines[0])
         with self.crops.open("rb") as blob:
-            for line in lines[1:]:
-                made = _record(line)
+            for line, content in zip(lines[1:], contents, strict=True):
+                made = Cutout(**content) if content else None
                 if made is None or not self._is_whole(made, blob, crops):
                     break
                 self._take(made)
@@ -106,8 +109,6 @@ class Unfinished:
             os.truncate(self.crops, self.end)
 
     def _is_whole(self, made: Cutout, blob: BinaryIO, crops: NDArray[np.uint8] | None) -> bool:
-        if crops is not None and crops.shape != self.shape:
-            return False  # killed while rows of broken images were left out
         for row, length, digest in zip(made.rows, made.lengths, made.digests, strict=True):
             content: Any = blob.read(length) if crops is None else crops[row]
             if hashlib.sha256(content).hexdigest() != digest:
@@ -123,15 +124,24 @@ class Unfinished:
 
 
 def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode() + b"\n"
+    data = json.dumps(content).encode()
+    return hashlib.sha256(data).hexdigest().encode() + b" " + data + b"\n"
 
 
-def _record(line: bytes) -> Cutout | None:
-    """None for a line that was not written to its end."""
+def _content(line: bytes) -> dict[str, Any] | None:
+    """What ``_line`` wrote; None where it was not written to its end, or has changed since."""
+    digest, _, data = line.removesuffix(b"\n").partition(b" ")
+    content: dict[str, Any] | None = json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
+    return content if line.endswith(b"\n") else None
+
+
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """The crops as they are on the disk; none where the file is damaged."""
     try:
-        return Cutout(**json.loads(line)) if line.endswith(b"\n") else None
-    except (ValueError, TypeError):
-        return None
+        crops: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except Exception:  # numpy raises a dozen kinds for a damaged file
+        return np.empty(0, np.uint8)
+    return crops
 
 
 def _allocate(target: Path, shape: tuple[int, ...]) -> None:

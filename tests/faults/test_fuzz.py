@@ -47,6 +47,7 @@ from semipose.skeleton import COCO17
 from semipose.sources import read_people
 from semipose.sources.detections import read_detections, read_images
 from semipose.splits import make_splits, read_split
+from semipose.unfinished import Unfinished
 
 ROOT = Path(__file__).parent.parent.parent
 Tree = Any
@@ -373,6 +374,9 @@ def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObje
     people, target = CropPack.open(packed[number]).people, folder / "making" / str(number)
     cut_pack(people, folder, target, RECIPES[number], 0, 1)
     left = target.with_name(f".{number}.partial")
+    if data.draw(st.booleans()):  # killed before its end
+        whole = (left / Unfinished.JOURNAL).read_bytes().splitlines(keepends=True)
+        (left / Unfinished.JOURNAL).write_bytes(b"".join(whole[:-1]))
     spoil(data, left, folder / "making" / "spoiled")
     shutil.rmtree(left)
     (folder / "making" / "spoiled").rename(left)
