@@ -113,9 +113,8 @@ class CropPack:
         return pack
 
     def images(self, positions: ArrayLike) -> Tensor:
-        """The crops at these positions, uint8 RGB [B, 3, S, S]: fresh and contiguous, the caller's own."""
-        rows = np.asarray(self.crops[np.asarray(positions)])
-        return torch.from_numpy(rows).permute(0, 3, 1, 2).contiguous()
+        """The crops at these positions, uint8 RGB [B, 3, S, S], the caller's own; in memory they lie as in the pack, channels last."""
+        return torch.from_numpy(np.asarray(self.crops[np.asarray(positions)])).permute(0, 3, 1, 2)
 
     def points(self, positions: ArrayLike) -> tuple[Tensor, Tensor]:
         """Keypoints [B, K, 2] in crop px, and visible [B, K] float: 1 if annotated, 0 if the point says nothing."""

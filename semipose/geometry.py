@@ -9,6 +9,9 @@ shifts by up to 0.7 cell and shears wherever the input is not square.)
 The small products are written out term by term: matmul would lose digits under autocast and TF32.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -89,21 +92,35 @@ def to_heatmap(matrices: Tensor, stride: int) -> Tensor:
     return torch.cat([matrices[..., :2], shift.mT], dim=-1)
 
 
-def warp(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample images [B, C, h, w] by ``matrices`` [B, 2, 3] (source px -> target px) to ``size`` (H, W).
+CACHE = 2**21
+"""Bytes of float images that a CPU thread works on at a time: a second-level cache."""
+
+
+def warp(images: Tensor, matrices: Tensor, size: tuple[int, int], prepare: Callable[[Tensor], Tensor] = Tensor.float) -> Tensor:
+    """Resample ``prepare(images)`` [B, C, h, w] by ``matrices`` [B, 2, 3] (source px -> target px) to ``size`` (H, W).
 
     Bilinear, zeros outside; returns float32 [B, C, H, W]. Always in float32, whatever the autocast: a coordinate in
-    bfloat16 is wrong by a pixel. One matrix [1, 2, 3] serves a whole batch.
+    bfloat16 is wrong by a pixel. One matrix [1, 2, 3] serves a whole batch. A CPU does a few images at a time, so that
+    what is made on the way stays in its cache (at 320 px twice as fast); the numbers are the same.
     """
     (h, w), (height, width) = images.shape[-2:], size
     back = invert(matrices.float()).expand(len(images), 2, 3)
     u = torch.arange(width, device=images.device, dtype=torch.float32)
     v = torch.arange(height, device=images.device, dtype=torch.float32)[:, None]
-    # align_corners=False: pixel x of a source of w px has the normalised coordinate (2 x + 1) / w - 1
-    x, y = (
-        (back[:, row, 0, None, None] * u + (back[:, row, 1, None, None] * v + back[:, row, 2, None, None])) * (2 / extent)
-        + (1 / extent - 1)
-        for row, extent in enumerate((w, h))
-    )
-    grid = torch.stack([x, y], dim=-1)  # [B, H, W, 2]
-    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    across, down = back[:, :, 0, None, None] * u, back[:, :, 1, None, None] * v + back[:, :, 2, None, None]  # [B, 2, 1, W], [B, 2, H, 1]
+
+    def sample(some: slice) -> Tensor:
+        places = across[some] + down[some]  # [b, 2, H, W]: x and y apart in memory, which is written faster
+        for k, extent in enumerate((w, h)):
+            # align_corners=False: pixel x of a source of w px has the normalised coordinate (2 x + 1) / w - 1
+            places[:, k].mul_(2 / extent).add_(1 / extent - 1)
+        grid = places.permute(0, 2, 3, 1)
+        return F.grid_sample(prepare(images[some]), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+    at_once = max(1, CACHE // (4 * math.prod(images.shape[1:]))) * torch.get_num_threads()
+    if images.device.type != "cpu" or at_once >= len(images):
+        return sample(slice(None))
+    warped = torch.empty(len(images), images.shape[1], height, width)
+    for start in range(0, len(images), at_once):
+        warped[start : start + at_once] = sample(slice(start, start + at_once))
+    return warped

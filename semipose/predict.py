@@ -62,7 +62,7 @@ def predict_crops(
     `matrix` [1, 2, 3] (or one for each crop) maps crop px to px of the view, which is `size` (h, w): `base_matrix` of
     the pack. The rest as `predict_views`.
     """
-    points, confidence = predict_views(net, warp(normalise(images), matrix, size), permutation, decode, sigma)
+    points, confidence = predict_views(net, warp(images, matrix, size, normalise), permutation, decode, sigma)
     return transform(invert(matrix), points), confidence
 
 

@@ -56,7 +56,7 @@ class Task:
 
     def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
         """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
-        return geometry.warp(views.normalise(crops), matrices, (self.height, self.width))
+        return geometry.warp(crops, matrices, (self.height, self.width), views.normalise)
 
     def labelled(self, people: Labelled, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented images [B, 3, H, W] with their target heatmaps [B, K, h, w] and weights [B, K]."""

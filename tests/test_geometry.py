@@ -121,6 +121,20 @@ def test_warp_equals_a_naive_bilinear_loop() -> None:
                 assert warped[b, 0, v, u].item() == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_few_images_at_a_time_are_warped_as_all_at_once(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    images = torch.randint(0, 256, (count, 20, 24, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    matrices = torch.eye(2, 3) + 0.2 * torch.randn(count, 2, 3)
+    found = []
+    for cache, layout in ((2**30, images.contiguous()), (1, images.contiguous()), (1, images)):
+        monkeypatch.setattr(geometry, "CACHE", cache)
+        found.append(geometry.warp(layout, matrices, (16, 12), views.normalise))
+    assert found[0].shape == (count, 3, 16, 12)
+    torch.testing.assert_close(found[0], geometry.warp(views.normalise(images), matrices, (16, 12)), rtol=0, atol=0)
+    for one in found[1:]:
+        torch.testing.assert_close(one, found[0], rtol=0, atol=0)
+
+
 def test_warp_is_float32_under_autocast_and_leaves_its_input() -> None:
     image, matrices = torch.rand(2, 1, 256, 192), some_matrices(2)
     before, expected = image.clone(), geometry.warp(image, matrices, (256, 192))
