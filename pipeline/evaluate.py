@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipeline import stage
 from pipeline.material import open_pack
 from semipose.crops import CropPack
 from semipose.engine import launch
 from semipose.evaluation import Evaluation, evaluate, headline, mean
 from semipose.files import replacing
-from semipose.models import Ensemble, load_network
+from semipose.models import Ensemble, PoseNet, load_network
 from semipose.overlays import found_poses, ranked, sample, true_poses
 from semipose.params import Evaluate
 from semipose.task import task_of
@@ -30,12 +32,9 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
         detected = open_pack("val_detected") if p.evaluate.boxes == "detector" else None
-        net, card = load_network(folder / "weights.safetensors")
+        nets, card = _networks(folder, fabric.device)
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
-        nets = {card["network"]: net.to(fabric.device)}
-        for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
-            nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(fabric.device)
         each = {name: evaluate(net, task, val, truth, p.evaluate, detected, fabric) for name, net in nets.items()}
         if len(nets) > 1:
             together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected, fabric)
@@ -62,6 +61,15 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         tracker.final(final)
         tracker.model(folder / "weights.safetensors", final, card["fingerprint"])
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
+
+
+def _networks(folder: Path, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
+    """The networks of a trained cell by name, in their order, and the card of the first."""
+    net, card = load_network(folder / "weights.safetensors")
+    nets = {card["network"]: net.to(device)}
+    for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
+        nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(device)
+    return nets, card
 
 
 def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:
