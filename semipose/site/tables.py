@@ -55,8 +55,8 @@ def summary(table: Table, runs: Sequence[Run]) -> str:
             people = next(run.labelled for run in runs if run.labels == labels)
             won = f"{best[gain].text} over {reference}" if best[gain].number.value is not None else "no method gains on it"
             cards.append(
-                f"<li><span>{people:,} labelled people: best is {escape(best[0].text)}</span><b>{escape(best[value].text)}</b>"
-                f"<span>{escape(won)}</span></li>\n"
+                f"<li><span>{people:,} labelled people: best is {escape(best[0].text)}</span>"
+                f"<b>{escape(table.columns[value].name)} {escape(best[value].text)}</b><span>{escape(won)}</span></li>\n"
             )
     return f'<ul class="cards">\n{"".join(cards)}</ul>\n<p>{escape(evaluation(runs))}.</p>\n'
 
