@@ -20,6 +20,7 @@ from pipeline.origin import repo_root
 from semipose.errors import InputError, Stopped
 from semipose.params import Params, fingerprint
 from semipose.params_file import load
+from semipose.progress import shown
 
 DISK = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room on that disk")
 DISK |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make that folder writable")
@@ -63,6 +64,7 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     with (
         _alone(root / ".semipose" / "locks" / digest, f"{name} {cell}"),
         track.run(stage=name, cell=cell, fingerprint=digest, params=listed, tags=item) as tracker,
+        shown(name if cell == name else f"{name} {cell}"),
     ):
         begun = time.monotonic()
         yield stage, tracker

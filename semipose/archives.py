@@ -17,6 +17,7 @@ from typing import Any
 from semipose.errors import InputError
 from semipose.fetch import checksums
 from semipose.files import replacing
+from semipose.progress import followed
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError)
 
@@ -56,10 +57,7 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
             members = list(_members(opened))
             _check(archive, members, folder)
             temporary.mkdir()
-            if isinstance(opened, tarfile.TarFile):
-                opened.extractall(temporary, filter="data")
-            else:
-                opened.extractall(temporary)
+            _extract(opened, temporary, archive.name)
         _merge(temporary, folder)
         _mark(archive.name, folder, record, members)
     except DAMAGED as error:
@@ -68,6 +66,15 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
         raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {_advice(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _extract(opened: zipfile.ZipFile | tarfile.TarFile, folder: Path, name: str) -> None:
+    if isinstance(opened, tarfile.TarFile):
+        every = opened.getmembers()
+        opened.extractall(folder, followed(every, len(every), "files", f"unpacking {name}"), filter="data")
+    else:
+        paths = opened.namelist()
+        opened.extractall(folder, followed(paths, len(paths), "files", f"unpacking {name}"))
 
 
 def unpacked(name: str, folder: Path) -> dict[str, Any] | None:

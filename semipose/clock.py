@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
+
+from semipose.progress import followed
 
 
 class Rate(NamedTuple):
@@ -37,11 +40,11 @@ def in_turn(measure: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
     """What each measurement found in each round. Every round goes through all of them, so that whatever slows the machine down for a
     while slows them alike; a first round, which allocates memory and chooses kernels, is not counted."""
     found: dict[str, list[float]] = {name: [] for name in measure}
-    for counted in range(-1, rounds):
-        for name, one in measure.items():
-            value = one()
-            if counted >= 0:
-                found[name].append(value)
+    turns = list(product(range(-1, rounds), measure.items()))
+    for counted, (name, one) in followed(turns, len(turns), "measurements"):
+        value = one()
+        if counted >= 0:
+            found[name].append(value)
     return found
 
 

@@ -85,7 +85,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
 star: anything, such as a date."""
 
 
-def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = None, progress: bool = True) -> list[dict[str, Any]]:
+def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = None) -> list[dict[str, Any]]:
     """Bring and unpack a data set into `root`; return one record {"url", "bytes", "sha256"} per archive.
 
     known: records of an earlier download by their url; every archive has to be the same file again. Archives gather in
@@ -105,7 +105,7 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
         record = unpacked(remote.name, folder)
         if record is None or sha256 not in (None, record["sha256"]):
             archive = Path(root) / "archives" / remote.name
-            record = fetch(remote.url, archive, sha256, remote.md5, expected.get("bytes"), progress)
+            record = fetch(remote.url, archive, sha256, remote.md5, expected.get("bytes"))
             unpack(archive, folder, record["sha256"])
             archive.unlink()
         records.append({"url": remote.url, "bytes": record["bytes"], "sha256": record["sha256"]})

@@ -3,8 +3,9 @@
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -15,9 +16,12 @@ from semipose.batches import Batches
 from semipose.errors import InputError, Stopped
 from semipose.groups import Groups
 from semipose.methods.method import Losses, Method
+from semipose.progress import Progress
 from semipose.schedule import learning_rate
 
 if TYPE_CHECKING:
+    from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+
     from semipose.params import Machine
 
 Row = dict[str, float]
@@ -39,60 +43,99 @@ def fit(
     observe: Callable[[Method, int, bool], Row],
     report: Callable[[Row], None],
     stop: Callable[[], str | None] = lambda: None,
+    title: str = "",
 ) -> list[Row]:
     """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
 
     `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished row;
     both are asked of the first process alone. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the
     weights of a run never stopped. `stop` is asked after each step: if it gives a reason, a checkpoint is written and Stopped is raised.
+    `title`: what the progress says beside the program's name.
     """
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
-    groups = Groups(batches.groups, method, fabric)
-    progress: dict[str, Any] = {"step": 0, "rows": [], "sums": {}}
-    if saved := checkpoint.load(state):
-        method.load_state_dict(saved["method"])
-        optimiser.load_state_dict(saved["optimiser"])
-        progress = saved["progress"]
-    for row in progress["rows"] if fabric.is_global_zero else ():
+    training = Training(method, wrapped, optimiser, batches, fabric, Groups(batches.groups, method, fabric), steps)
+    training.resume(state)
+    first = fabric.is_global_zero
+    for row in training.rows if first else ():
         report(row)
-    saved_at = time.monotonic()
-    for step in range(progress["step"], steps):
-        rate = learning_rate(step, steps, lr, decay_at, decay)
-        for group in optimiser.param_groups:
+    with Progress(steps, "steps", title, done=training.step) as progress:
+        while training.step < steps:
+            rate = learning_rate(training.step, steps, lr, decay_at, decay)
+            training.take_step(rate)
+            progress.advance()
+            last = training.step == steps
+            if last or training.step % batches.per_epoch == 0:
+                row = training.end_epoch(rate)
+                if first:
+                    row |= observe(method, int(row["epoch"]), last)
+                    report(row)
+                    progress.note(_note(row))
+            if not last:
+                training.keep(state, checkpoint_seconds, stop())
+    return training.rows
+
+
+@dataclass
+class Training:
+    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, sums over the epoch that runs."""
+
+    method: Method
+    wrapped: "_FabricModule"
+    optimiser: "_FabricOptimizer"
+    batches: Batches
+    fabric: Fabric
+    groups: Groups
+    steps: int
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    sums: Row = field(default_factory=dict)
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def take_step(self, rate: float) -> None:
+        for group in self.optimiser.param_groups:
             group["lr"] = rate
-        optimiser.zero_grad()
-        for group in groups:
-            with fabric.no_backward_sync(wrapped, enabled=group != groups.last):
-                losses: Losses = wrapped(batches(step, fabric.device, group), batches.draws(step, group, fabric.device))
-                fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(groups))
-            _add(progress["sums"], losses, step, batches, 1 / len(groups))
-        optimiser.step()
-        method.after_step()
-        progress["step"] = step + 1
-        if (step + 1) % batches.per_epoch == 0 or step + 1 == steps:
-            epoch = step // batches.per_epoch + 1
-            method.after_epoch()
-            sums = groups.mean(progress["sums"])
-            means = {name: total / sums["n"] for name, total in sums.items() if name != "n"}
-            row = {"epoch": epoch, "step": step + 1, "lr": rate, **means}
-            if fabric.is_global_zero:
-                row |= observe(method, epoch, step + 1 == steps)
-                report(row)
-            progress["rows"].append(row)
-            progress["sums"] = {}
-        if step + 1 == steps:
-            break
-        reason = stop()
-        due = fabric.is_global_zero and time.monotonic() - saved_at > checkpoint_seconds
-        asked = groups.largest(2 if reason else int(due))
-        if asked:
-            progress["sums"] = groups.mean(progress["sums"])
-            if fabric.is_global_zero:
-                checkpoint.save(state, {"method": method.state_dict(), "optimiser": optimiser.state_dict(), "progress": progress})
-            saved_at = time.monotonic()
+        self.optimiser.zero_grad()
+        for group in self.groups:
+            with self.fabric.no_backward_sync(self.wrapped, enabled=group != self.groups.last):
+                batch = self.batches(self.step, self.fabric.device, group)
+                losses: Losses = self.wrapped(batch, self.batches.draws(self.step, group, self.fabric.device))
+                self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(self.groups))
+            _add(self.sums, losses, self.step, self.batches, 1 / len(self.groups))
+        self.optimiser.step()
+        self.method.after_step()
+        self.step += 1
+
+    def end_epoch(self, rate: float) -> Row:
+        """The means over the epoch, as the newest row."""
+        self.method.after_epoch()
+        sums = self.groups.mean(self.sums)
+        means = {name: total / sums["n"] for name, total in sums.items() if name != "n"}
+        epoch = (self.step - 1) // self.batches.per_epoch + 1
+        self.rows.append({"epoch": epoch, "step": self.step, "lr": rate, **means})
+        self.sums = {}
+        return self.rows[-1]
+
+    def keep(self, folder: Path, every: float, reason: str | None) -> None:
+        """Leave a checkpoint, if the last one is older (seconds), or if there is a reason to stop, in one of the processes: then Stopped is
+        raised in all of them."""
+        due = self.fabric.is_global_zero and time.monotonic() - self.saved_at > every
+        asked = self.groups.largest(2 if reason else int(due))
+        if not asked:
+            return
+        self.sums = self.groups.mean(self.sums)
+        if self.fabric.is_global_zero:
+            progress = {"step": self.step, "rows": self.rows, "sums": self.sums}
+            checkpoint.save(folder, {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": progress})
+        self.saved_at = time.monotonic()
         if asked == 2:
-            raise Stopped(f"{reason or 'another process was asked to stop'}: a checkpoint was left after step {step + 1} of {steps}")
-    return progress["rows"]
+            raise Stopped(f"{reason or 'another process was asked to stop'}: a checkpoint was left after step {self.step} of {self.steps}")
+
+    def resume(self, folder: Path) -> None:
+        """Go on from the checkpoint in the folder, if there is one."""
+        if saved := checkpoint.load(folder):
+            self.method.load_state_dict(saved["method"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.step, self.rows, self.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
 
 
 def adam(method: Method, lr: float) -> torch.optim.Adam:
@@ -110,7 +153,7 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     several = machine.devices * machine.nodes > 1
     if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:
         devices = [gpus.take(torch.cuda.device_count())]
-    strategy = DDPStrategy(broadcast_buffers=False) if several else "auto"
+    strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
     fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, precision=precision)
     fabric.launch()
     return fabric
@@ -121,6 +164,12 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _note(row: Row) -> str:
+    """What the progress says of an epoch: the whole loss, and what validation found."""
+    loss = sum(value for name, value in row.items() if name.startswith("loss/"))
+    return ", ".join([f"loss {loss:.3g}", *(f"{name.removeprefix('val/')} {row[name]:.1f}" for name in row if name.startswith("val/"))])
 
 
 def _add(sums: Row, losses: Losses, step: int, batches: Batches, share: float) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from semipose.errors import InputError
+from semipose.progress import Progress
 
 WAITS = (1.0, 2.0, 5.0, 10.0)
 """Seconds before each new attempt; after the last one the download gives up."""
@@ -30,13 +29,12 @@ def fetch(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Bring `url` to `target`, and return {"url", "bytes", "sha256"} of the file.
 
     The bytes gather in `<target>.part`, with the server's ETag or Last-Modified in `<target>.part.json`, so that the
     next run goes on where this one was cut, and begins anew where the remote file has changed. A file that is already
-    at `target` and has the size and checksum given is not asked for again. progress: draw a bar, on a terminal only.
+    at `target` and has the size and checksum given is not asked for again.
     Raises InputError where the address does not answer or answers other bytes than sha256, md5 or size (bytes) say (the
     wrong file is removed), where the connection is cut again and again, and where the disk is full.
     """
@@ -48,7 +46,7 @@ def fetch(
         if _difference(found, sha256, md5, size) is None:
             return {"url": url, "bytes": found["bytes"], "sha256": found["sha256"]}
         target.unlink()
-    _receive(url, target, size, progress)
+    _receive(url, target, size)
     found = checksums(part)
     difference = _difference(found, sha256, md5, size)
     state.unlink(missing_ok=True)
@@ -93,37 +91,34 @@ def _received(target: Path) -> int:
     return _part(target).stat().st_size if _part(target).exists() else 0
 
 
-def _receive(url: str, target: Path, size: int | None, progress: bool) -> None:
+def _receive(url: str, target: Path, size: int | None) -> None:
     """Ask until all bytes lie in the .part file."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     failures = 0
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not (progress and console.is_terminal)) as bar:
-        while True:
-            before = _received(target)
-            try:
-                return _ask(url, target, size, bar)
-            except (
-                requests.exceptions.InvalidSchema,
-                requests.exceptions.MissingSchema,
-                requests.URLRequired,
-            ) as error:
-                raise InputError(f"{url}: not an http address ({error}); correct it") from error
-            except requests.RequestException as error:  # a kind of OSError, so it comes before the disk's errors
-                failures = 1 if _received(target) - before >= PROGRESS else failures + 1
-                if failures > len(WAITS):
-                    raise InputError(
-                        f"{url}: given up after {failures} attempts ({error}); {_received(target)} bytes are kept in "
-                        f"{_part(target)}: run the same command again to go on from there"
-                    ) from error
-                time.sleep(WAITS[failures - 1])
-            except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise _disk_full(url, target) from error
+    while True:
+        before = _received(target)
+        try:
+            return _ask(url, target, size)
+        except (
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            requests.URLRequired,
+        ) as error:
+            raise InputError(f"{url}: not an http address ({error}); correct it") from error
+        except requests.RequestException as error:  # a kind of OSError, so it comes before the disk's errors
+            failures = 1 if _received(target) - before >= PROGRESS else failures + 1
+            if failures > len(WAITS):
+                raise InputError(
+                    f"{url}: given up after {failures} attempts ({error}); {_received(target)} bytes are kept in "
+                    f"{_part(target)}: run the same command again to go on from there"
+                ) from error
+            time.sleep(WAITS[failures - 1])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _disk_full(url, target) from error
 
 
-def _ask(url: str, target: Path, size: int | None, bar: Progress) -> None:
+def _ask(url: str, target: Path, size: int | None) -> None:
     """One request: go on with the .part file, or begin it. Returns when the file is whole; raises RequestException
     where another attempt may help."""
     validator = _validator(target, url)
@@ -147,7 +142,7 @@ def _ask(url: str, target: Path, size: int | None, bar: Progress) -> None:
         _check_total(url, target, total, offset, size)
         if offset == 0:
             _begin(target, url, response)
-        _write(response, target, total, bar)
+        _write(response, target, total)
     if total is not None and _received(target) < total:
         raise requests.ConnectionError(f"cut after {_received(target)} of {total} bytes")
 
@@ -172,15 +167,11 @@ def _begin(target: Path, url: str, response: requests.Response) -> None:
     _state(target).write_text(json.dumps({"url": url, "validator": _remote_version(response)}))
 
 
-def _write(response: requests.Response, target: Path, total: int | None, bar: Progress) -> None:
-    task = bar.add_task(target.name, total=total, completed=_received(target))
-    try:
-        with _part(target).open("ab") as file:
-            for block in response.iter_content(CHUNK):
-                file.write(block)
-                bar.advance(task, len(block))
-    finally:
-        bar.remove_task(task)
+def _write(response: requests.Response, target: Path, total: int | None) -> None:
+    with Progress(total, "bytes", target.name, done=_received(target)) as progress, _part(target).open("ab") as file:
+        for block in response.iter_content(CHUNK):
+            file.write(block)
+            progress.advance(len(block))
 
 
 def _check_status(response: requests.Response) -> None:

@@ -19,6 +19,7 @@ from semipose.crops import crop_matrices, digest_of
 from semipose.cutting import Cut, cut_parallel
 from semipose.errors import InputError
 from semipose.people import People
+from semipose.progress import Progress
 from semipose.unfinished import Unfinished
 
 CHUNK = 64  # images that a process takes at a time
@@ -166,12 +167,14 @@ def _cut(
     chunks = [cuts[start : start + CHUNK] for start in range(0, len(cuts), CHUNK)]
     rest = cut_parallel(chunks[len(unfinished.records) :], unfinished.crops, recipe.size, recipe.quality, processes)
     broken: dict[str, str] = {}
-    for made in chain(unfinished.records, map(unfinished.add, rest)):
-        broken |= {Path(path).relative_to(root).as_posix(): reason for path, reason in made.items()}
-        if len(broken) > max_broken or len(broken) == len(cuts):
-            some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
-            raise InputError(
-                f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
-                f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
-            )
+    with Progress(len(cuts), "images") as progress:
+        for chunk, made in zip(chunks, chain(unfinished.records, map(unfinished.add, rest)), strict=True):
+            progress.advance(len(chunk))
+            broken |= {Path(path).relative_to(root).as_posix(): reason for path, reason in made.items()}
+            if len(broken) > max_broken or len(broken) == len(cuts):
+                some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
+                raise InputError(
+                    f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
+                    f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
+                )
     return broken

@@ -15,6 +15,7 @@ from semipose.crops import CropPack
 from semipose.geometry import invert, transform, warp
 from semipose.heatmap import decode as decode_heatmaps
 from semipose.heatmap import flip_average
+from semipose.progress import Progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -83,12 +84,14 @@ def predict_pack(
     skeleton = pack.people.skeleton
     matrix = base_matrix(pack.size, pack.extent, size, device)
     found = _collector(len(skeleton.joints))
-    for start in range(0, len(chosen), batch_size):
-        batch = chosen[start : start + batch_size]
-        images = pack.images(batch).to(device)
-        points, confidence = predict_crops(net, images, matrix, size, skeleton.flip if flip_test else None, decode, sigma)
-        to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
-        found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
+    with Progress(len(chosen), "people") as progress:
+        for start in range(0, len(chosen), batch_size):
+            batch = chosen[start : start + batch_size]
+            images = pack.images(batch).to(device)
+            points, confidence = predict_crops(net, images, matrix, size, skeleton.flip if flip_test else None, decode, sigma)
+            to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
+            found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
+            progress.advance(len(batch))
     return _predictions(found)
 
 

@@ -56,5 +56,6 @@ def warm_up(
         observe=lambda method, epoch, last: {},
         report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
         stop=stop,
+        title=f"warm-up of {name}",
     )
     return net

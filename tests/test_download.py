@@ -218,7 +218,7 @@ def test_a_full_disk_is_named_and_what_is_here_is_kept(server, tmp_path, monkeyp
         fetch.fetch(server.url(), tmp_path / "file.bin")
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage)
 
-    def full(response, target, total, bar):
+    def full(response, target, total):
         (tmp_path / "file.bin.part").write_bytes(BODY[:5000])
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,8 @@ def test_rank_correlation_is_spearmans() -> None:
     a, b = generator.integers(0, 5, 200).astype(float), generator.normal(size=200)
     assert rank_correlation(a, b + a) == pytest.approx(spearmanr(a, b + a).statistic)
     assert np.isnan(rank_correlation(np.ones(5), np.arange(5.0)))
+    with warnings.catch_warnings(action="error"):
+        assert np.isnan(rank_correlation(np.full(5, np.nan), np.arange(5.0))), "a method without masks"
 
 
 def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: Task) -> None:
@@ -159,12 +162,12 @@ def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: 
 
 
 def test_history_and_masks_are_tables(tmp_path: Path, pack: CropPack, task: Task) -> None:
-    from pipeline.train import _write_masks, _write_rows
+    from pipeline.outputs import write_masks, write_rows
 
-    _write_rows(tmp_path / "history.csv", [{"epoch": 1, "step": 5, "val/AP": 1 / 3}, {"epoch": 2, "step": 10}])
+    write_rows(tmp_path / "history.csv", [{"epoch": 1, "step": 5, "val/AP": 1 / 3}, {"epoch": 2, "step": 10}])
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["val/AP"] == "0.333333"
     assert rows[1]["val/AP"] == ""
-    _write_masks(tmp_path / "masks.csv", None)
+    write_masks(tmp_path / "masks.csv", None)
     assert (tmp_path / "masks.csv").read_text() == "id,count,simple,teacher_error\n"

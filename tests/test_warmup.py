@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.train import warmed_up
+from pipeline.networks import warmed_up
 from semipose.crops import CropPack
 from semipose.engine import launch
 from semipose.errors import InputError

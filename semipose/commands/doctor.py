@@ -1,6 +1,5 @@
 """`semipose doctor`: what training would make of a data set."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +33,7 @@ def doctor(
         where, layout = _set(root, params)
         if out:
             make_folder(out)
-        examination = examine(where, layout, validation_people, threads, _progress)
+        examination = examine(where, layout, validation_people, threads)
         _tell(examination)
         for part, sheet in examination.sheets.items():
             if out:
@@ -61,24 +60,6 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
     if not where.is_dir():
         raise InputError(f"{where}: no such folder")
     return where, Layout("coco" if data.source == "demo" else data.source, ("train", "val"), data.custom)
-
-
-def _progress(count: int) -> Callable[[], None]:
-    from rich.progress import Progress
-
-    bar = Progress(transient=True)
-    task = bar.add_task("images", total=count)
-    bar.start()
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        bar.advance(task)
-        if done == count:
-            bar.stop()
-
-    return advance
 
 
 def _tell(examination: "Examination") -> None:

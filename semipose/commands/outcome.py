@@ -12,13 +12,15 @@ import typer
 
 from semipose.errors import InputError
 from semipose.files import replacing
+from semipose.progress import shown
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Bad input, and a disk that cannot be written, end the command with one message and exit code 1."""
+    """Progress is shown; bad input, and a disk that cannot be written, end the command with one message and exit code 1."""
     try:
-        yield
+        with shown("semipose"):
+            yield
     except InputError as error:
         print(f"semipose: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

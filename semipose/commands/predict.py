@@ -12,6 +12,7 @@ import typer
 from semipose.commands.outcome import make_folder, reported, write_json
 from semipose.errors import InputError
 from semipose.files import replacing
+from semipose.progress import Progress
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,10 +116,12 @@ def _images(
             yield Shot(image, boxes, photo.image_id, str(photo.path), {"file_name": photo.path.name})
 
     results = []
-    for name, (shot, poses) in zip(names, _shown(poser, shots(), len(photos)), strict=True):
-        results += _results(shot, poses)
-        _save(poser.draw(shot.image, poses), out / name)
-        _save_heatmaps(poser, shot, heatmaps, Path(name).stem)
+    with Progress(len(photos), "images") as progress:
+        for name, (shot, poses) in zip(names, _shown(poser, shots()), strict=True):
+            results += _results(shot, poses)
+            _save(poser.draw(shot.image, poses), out / name)
+            _save_heatmaps(poser, shot, heatmaps, Path(name).stem)
+            progress.advance()
     return results
 
 
@@ -134,7 +137,11 @@ def _video(
         raise InputError(f"--out {out} holds {name}, which the overlay would replace; name another folder")
     results: list[dict[str, Any]] = []
     seen = 0
-    with opened(source) as (pictures, rate, known), written(target, rate) as add:
+    with (
+        opened(source) as (pictures, rate, known),
+        written(target, rate) as add,
+        Progress(min(filter(None, (known, limit)), default=None), "frames") as progress,
+    ):
 
         def shots() -> Iterator[Shot]:
             for number, image in enumerate(islice(pictures, limit), start=1):
@@ -142,21 +149,19 @@ def _video(
                 yield Shot(image, find(image) if find else None, number, f"{name} frame {number}", more)
 
         try:
-            for shot, poses in _shown(poser, shots(), min(known, limit or known) or None):
+            for shot, poses in _shown(poser, shots()):
                 results += _results(shot, poses)
                 add(poser.draw(shot.image, poses))
                 _save_heatmaps(poser, shot, heatmaps, f"{Path(name).stem}_{shot.image_id:06d}")
                 seen += 1
+                progress.advance()
         except KeyboardInterrupt:
             typer.echo("stopped")
     return results, seen
 
 
-def _shown(poser: "Poser", shots: Iterable[Shot], count: int | None) -> "Iterator[tuple[Shot, Predictions]]":
-    """Each shot with its poses, under a progress bar where standard error is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+def _shown(poser: "Poser", shots: Iterable[Shot]) -> "Iterator[tuple[Shot, Predictions]]":
+    """Each shot with its poses."""
     from semipose.poser import check_boxes
 
     held: deque[Shot] = deque()
@@ -171,12 +176,8 @@ def _shown(poser: "Poser", shots: Iterable[Shot], count: int | None) -> "Iterato
                 raise InputError(f"{shot.name}: {error}") from None
             yield shot.image, None if shot.boxes is None else shot.boxes.xywh
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("poses", total=count)
-        for poses in poser.predict_all(handed()):
-            progress.advance(task)
-            yield held.popleft(), poses
+    for poses in poser.predict_all(handed()):
+        yield held.popleft(), poses
 
 
 def _results(shot: Shot, poses: "Predictions") -> list[dict[str, Any]]:

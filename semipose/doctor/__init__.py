@@ -1,6 +1,5 @@
 """What training would make of a data set: what stops it, what it drops, what a person should look at first."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,15 +14,9 @@ from semipose.doctor.needs import needs
 from semipose.doctor.reading import read
 from semipose.doctor.sheet import contact_sheet
 from semipose.people import People
+from semipose.progress import followed
 
 __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
-
-Progress = Callable[[int], Callable[[], None]]  # of so many images -> to be called after each
-
-
-def quiet(count: int) -> Callable[[], None]:
-    """No progress is shown."""
-    return lambda: None
 
 
 @dataclass
@@ -42,7 +35,7 @@ class Examination:
         return any(finding.grade == "stops" for finding in self.findings)
 
 
-def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2, progress: Progress = quiet) -> Examination:
+def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2) -> Examination:
     """Read every part and every image of a set. `validation`: people at the end of LSP (and of MPII's release) that are validation.
 
     Nothing is written. Raises InputError where there is nothing to examine.
@@ -61,7 +54,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
         found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
         told, odd[part] = labels.look(people, part)
         found.findings += told
-    found.findings += _images(root, found.people, threads, progress)
+    found.findings += _images(root, found.people, threads)
     for part, people in found.people.items():
         found.sheets[part] = contact_sheet(people, root, odd[part])
     if "train" in found.people:
@@ -69,14 +62,14 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
     return found
 
 
-def _images(root: Path, people: dict[str, People], threads: int, progress: Progress) -> list[Finding]:
+def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding]:
     """Missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
     sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
     faults: dict[str, dict[str, list[str]]] = {part: {"missing": [], "broken": [], "other": []} for part in people}
-    for name, picture in pictures.look(root, list(parts), threads, progress(len(parts))):
+    for name, picture in followed(pictures.look(root, list(parts), threads), len(parts), "images"):
         of = faults[parts[name]]
         if not isinstance(picture, pictures.Picture):
             of["missing" if picture == "missing" else "broken"].append(name if picture == "missing" else f"{name} ({picture})")

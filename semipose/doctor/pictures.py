@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -29,8 +29,8 @@ class Picture:
     digest: bytes
 
 
-def look(root: Path, names: Sequence[str], threads: int, done: Callable[[], None]) -> Iterator[tuple[str, Picture | str]]:
-    """Every image decoded as `prepare` does it: its Picture, or why it cannot be read. `done` is called after each."""
+def look(root: Path, names: Sequence[str], threads: int) -> Iterator[tuple[str, Picture | str]]:
+    """Every image decoded as `prepare` does it: its Picture, or why it cannot be read."""
 
     def one(name: str) -> tuple[str, Picture | str]:
         path = root / name
@@ -44,9 +44,7 @@ def look(root: Path, names: Sequence[str], threads: int, done: Callable[[], None
         return name, Picture(image.size, thumb, hashlib.sha256(path.read_bytes()).digest())
 
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(one, names):
-            done()
-            yield found
+        yield from pool.map(one, names)
 
 
 def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:

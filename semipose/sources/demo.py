@@ -19,6 +19,7 @@ from pycocotools import mask as rle
 
 from semipose.errors import InputError
 from semipose.files import replacing
+from semipose.progress import followed
 from semipose.skeleton import COCO17
 from semipose.sources.drawn.canvas import SCALE, Layer, Points, mark, paint
 from semipose.sources.drawn.figure import FACE, Figure, draw_figure
@@ -211,7 +212,8 @@ def draw_set(root: Path, counts: dict[str, int], seed: int, size: tuple[int, int
         )
     for part, count in counts.items():
         draw = partial(draw_file, root=root, part=part, seed=seed, size=size)
-        drawn = list(in_processes(draw, range(1, count + 1), processes, chunk=16))
+        made = in_processes(draw, range(1, count + 1), processes, chunk=16)
+        drawn = list(followed(made, count, "images", part))
         content = annotation_file(drawn, f"drawn people, seed {seed}")
         with replacing(root / "annotations" / f"person_keypoints_{part}2017.json") as path:
             path.write_text(json.dumps(content))
