@@ -123,6 +123,7 @@ def to_results(
     """COCO keypoint results: image_id, category_id, keypoints (x, y, confidence of each joint), score. Without bbox
     (trap T18)."""
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
+    rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
     scores = pose_scores(predictions.confidence, box_scores)
     return [
         {
@@ -131,7 +132,7 @@ def to_results(
             "keypoints": pose,
             "score": score,
         }
-        for image_id, pose, score in zip(image_ids, keypoints.reshape(len(keypoints), -1).tolist(), scores.tolist(), strict=True)
+        for image_id, pose, score in zip(image_ids, rows.tolist(), scores.tolist(), strict=True)
     ]
 
 
