@@ -3,28 +3,40 @@
 import difflib
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from pipeline import stage
+import typer
+
+from semipose.commands.outcome import reported
 from semipose.errors import InputError
 from semipose.files import replacing
 from semipose.params_file import load
 
 PRESETS = Path(__file__).parent / "presets"
+NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def use(*arguments: str) -> None:
-    names = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-    if len(arguments) != 1 or arguments[0] not in names:
-        raise InputError(f"usage: python -m pipeline.use PRESET, one of {', '.join(names)}; got {' '.join(arguments) or 'nothing'}")
-    preset = PRESETS / f"{arguments[0]}.yaml"
-    load(preset)
-    target = Path("params.yaml")
-    old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
-    new = preset.read_text(encoding="utf-8").splitlines(keepends=True)
-    with replacing(target) as temporary:
-        temporary.write_text("".join(new), encoding="utf-8")
-    sys.stdout.writelines(difflib.unified_diff(old, new, "params.yaml before", f"params.yaml now ({preset.stem})", n=0))
+def preset_file(name: str) -> Path:
+    """Raises InputError for a name that no preset has."""
+    if name not in NAMES:
+        raise InputError(f"there is no preset {name}: choose one of {', '.join(NAMES)}")
+    return PRESETS / f"{name}.yaml"
+
+
+def use(preset: Annotated[str, typer.Argument(help=f"One of {', '.join(NAMES)}.")]) -> None:
+    """Put a preset in the place of params.yaml and print the difference; `git checkout params.yaml` brings the former one back.
+
+    Example: python -m pipeline.use coco
+    """
+    with reported():
+        path, target = preset_file(preset), Path("params.yaml")
+        load(path)
+        old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
+        new = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        with replacing(target) as temporary:
+            temporary.write_text("".join(new), encoding="utf-8")
+        sys.stdout.writelines(difflib.unified_diff(old, new, "params.yaml before", f"params.yaml now ({preset})", n=0))
 
 
 if __name__ == "__main__":
-    stage.main(use, sys.argv[1:])
+    typer.run(use)

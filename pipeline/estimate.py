@@ -1,0 +1,101 @@
+"""What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch
+import typer
+
+from pipeline.use import preset_file
+from semipose.commands.outcome import reported
+from semipose.methods import build
+from semipose.models import PoseNet, forward_gflop
+from semipose.models import build as build_network
+from semipose.params import Params, Warmup, by_budget
+from semipose.params_file import load
+from semipose.skeleton import COCO17
+from semipose.task import Task
+
+
+class Cost(NamedTuple):
+    """Of one cell: optimiser steps, floating-point operations (10^15)."""
+
+    stage: str
+    cell: str
+    steps: int
+    pflop: float
+
+
+def estimate(
+    preset: Annotated[str | None, typer.Argument(help="A preset. Default: params.yaml as it is.")] = None,
+    tflops: Annotated[float, typer.Option(min=0.001, help="Operations per second (10^12) of the GPU in large matrix products.")] = 790.0,
+    fraction: Annotated[float, typer.Option(min=0.001, max=1, help="The share of them that training reaches.")] = 1.0,
+) -> None:
+    """Say what training each cell costs, and how long one GPU would take; nothing is trained.
+
+    The default rate is an H200's in bf16. `semipose bench` measures rate and share on a machine of yours.
+
+    Example: python -m pipeline.estimate coco-full --fraction 0.3
+    """
+    with reported():
+        costs = costs_of(load(preset_file(preset) if preset else Path("params.yaml")))
+    costs.append(Cost("all", f"{len(costs)} cells", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
+    typer.echo("| stage | cell | steps | PFLOP | GPU hours |\n|---|---|---|---|---|")
+    for stage, cell, steps, pflop in costs:
+        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(hours(pflop, tflops * fraction))} |")
+
+
+def hours(pflop: float, tflops: float) -> float:
+    return pflop * 1000 / tflops / 3600
+
+
+def short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def costs_of(p: Params) -> list[Cost]:
+    """The cells of `warmup` (where it has steps), `train` and `ablate`. Keypoints count as COCO's 17: a head's last layer is little."""
+    costs = []
+    nets = [_network(p, None, name) for name in p.model.networks]
+    for labels in p.sweep.labels:
+        if steps := by_budget(p.warmup.steps, labels):
+            costs += [Cost("warmup", f"{labels}-s{seed}", steps, _warming(p.warmup, labels, nets)) for seed in p.sweep.seeds]
+    for stage, names, grid in (("train", p.sweep.methods, p.sweep), ("ablate", p.ablation.variants, p.ablation)):
+        for name in names:
+            nets = [_network(p, name, one) for one in p.model.networks[: p.method[name].trains]]
+            per_pair = _per_pair(p, name, nets)
+            for labels in grid.labels:
+                steps = by_budget(p.train.steps, labels)
+                pflop = per_pair * steps * p.train.batch_size / 1e6 + _own_warming(p, name, labels, nets)
+                costs += [Cost(stage, f"{name}-{labels}-s{seed}", steps, pflop) for seed in grid.seeds]
+    return costs
+
+
+def _network(p: Params, entry: str | None, name: str) -> PoseNet:
+    """Without weights."""
+    model = p.network(entry, name) if entry else p.model
+    with torch.device("meta"):
+        return build_network(model.model_copy(update={"pretrained": False}), len(COCO17.joints), seed=0)
+
+
+def _per_pair(p: Params, name: str, nets: list[PoseNet]) -> float:
+    """10^9 operations for one labelled and one unlabelled person."""
+    task = Task(COCO17, p.model.height, p.model.width, torch.eye(2, 3)[None], p.model.sigma, p.augment)
+    return build(nets, p.method[name], task).gflop()
+
+
+def _warming(p: Warmup, labels: str, nets: list[PoseNet]) -> float:
+    """10^15 operations: a pass forward and, twice its cost, back."""
+    once = sum(forward_gflop(net, net.model.height, net.model.width) for net in nets)
+    return 3 * once * by_budget(p.steps, labels) * p.batch_size / 1e6
+
+
+def _own_warming(p: Params, name: str, labels: str, nets: list[PoseNet]) -> float:
+    """Of the networks that are warmed up in the cell itself (pipeline/networks.py)."""
+    entry = p.method[name]
+    own = [net for one, net in zip(p.model.networks, nets, strict=False) if entry.warmup or one in entry.networks]
+    return _warming(entry.warmup or p.warmup, labels, own)
+
+
+if __name__ == "__main__":
+    typer.run(estimate)
