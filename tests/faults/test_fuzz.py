@@ -367,6 +367,7 @@ def test_splits(folder: Path, packed: list[Path], data: st.DataObject) -> None:
     refused(lambda: read_split(written(folder / "split.json", data.draw(changed(record))), people))
 
 
+@settings(max_examples=settings().max_examples // 5)  # each is flushed to the disk
 @given(data=st.data())
 def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObject) -> None:
     """What a writer that was killed left is damaged: the next one goes on, or begins again."""
