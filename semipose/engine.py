@@ -15,6 +15,7 @@ from semipose import checkpoint, gpus
 from semipose.batches import Batches
 from semipose.errors import InputError, Stopped
 from semipose.groups import Groups
+from semipose.memory import enough_memory
 from semipose.methods.method import Losses, Method
 from semipose.progress import Progress
 from semipose.schedule import learning_rate
@@ -94,16 +95,35 @@ class Training:
     def take_step(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.optimiser.zero_grad()
-        for group in self.groups:
-            with self.fabric.no_backward_sync(self.wrapped, enabled=group != self.groups.last):
-                batch = self.batches(self.step, self.fabric.device, group)
-                losses: Losses = self.wrapped(batch, self.batches.draws(self.step, group, self.fabric.device))
-                self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(self.groups))
-            _add(self.sums, losses, self.step, self.batches, 1 / len(self.groups))
-        self.optimiser.step()
+        with enough_memory(self.batches.batch_size // self.batches.groups, self._try, self._advice):
+            self.optimiser.zero_grad()
+            for group in self.groups:
+                losses = self._learn(group)
+                _add(self.sums, losses, self.step, self.batches, 1 / len(self.groups))
+            self.optimiser.step()
         self.method.after_step()
         self.step += 1
+
+    def _learn(self, group: int, people: int | None = None, alone: bool = False) -> Losses:
+        """Forward and backward of a group, or of its first so many people; `alone`: gradients stay with this process."""
+        with self.fabric.no_backward_sync(self.wrapped, enabled=alone or group != self.groups.last):
+            batch = self.batches(self.step, self.fabric.device, group).first(people)
+            losses: Losses = self.wrapped(batch, self.batches.draws(self.step, group, self.fabric.device))
+            self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(self.groups))
+        return losses
+
+    def _try(self, people: int) -> None:
+        """What a step of so many people in a group takes of the memory; the training is over."""
+        self.optimiser.zero_grad()
+        self._learn(self.groups.last, people, alone=True)
+        self.optimiser.step()
+
+    def _advice(self, people: int) -> str:
+        whole, groups = self.batches.batch_size, self.batches.groups
+        return (
+            f"set batch_size (of train, or of the warm-up that this is) to {people * groups} instead of {whole}, or raise train.groups "
+            f"from {groups}: a device takes one group after the other"
+        )
 
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from semipose.crops import CropPack
 from semipose.ground_truth import annotations_of
+from semipose.memory import enough_memory
 from semipose.metrics.bootstrap import Measure, interval, intervals, resampled
 from semipose.metrics.nms import oks_nms
 from semipose.metrics.oks import evaluate_oks, joint_hits, match, person_oks
@@ -129,7 +130,14 @@ def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric
     device, size = next(net.parameters()).device, (task.height, task.width)
 
     def share(positions: NDArray[np.int64]) -> Predictions:
-        return predict_pack(net, pack, positions, size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
+        def predict(people: NDArray[np.int64], at_once: int) -> Predictions:
+            return predict_pack(net, pack, people, size, p.flip_test, p.decode, at_once, device, task.sigma)
+
+        def advice(people: int) -> str:
+            return f"set evaluate.batch_size to {people}"
+
+        with enough_memory(p.batch_size, lambda people: predict(positions[:people], people), advice):
+            return predict(positions, p.batch_size)
 
     everybody = np.arange(len(pack))
     return share(everybody) if fabric is None else shared_out(share, everybody, fabric)

@@ -32,6 +32,10 @@ class Batch(NamedTuple):
     labelled: Labelled
     unlabelled: Tensor  # crops, uint8 [B, 3, S, S]
 
+    def first(self, people: int | None) -> "Batch":
+        """With the first so many labelled and unlabelled people alone; None: all."""
+        return Batch(self.step, Labelled(*(part[:people] for part in self.labelled)), self.unlabelled[:people])
+
 
 @dataclass(frozen=True)
 class Task:
