@@ -182,5 +182,5 @@ def test_a_bad_parameter_stops_everything_with_one_message(tmp_path: Path, old: 
 def test_an_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
     done = run(copy_of_the_project(tmp_path), sys.executable, "-m", "pipeline.use", "cocoa", ok=False)
     names = sorted(path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml"))
-    assert f"one of {', '.join(names)}; got cocoa" in done.stderr
+    assert done.stderr == f"semipose: there is no preset cocoa: choose one of {', '.join(names)}\n"
     assert "demo-full" in names
