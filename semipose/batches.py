@@ -4,13 +4,16 @@ Nothing is carried from step to step, so a run that was killed goes on from any 
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator
 
+from semipose.ahead import Ahead
 from semipose.crops import CropPack
 from semipose.task import Batch, Labelled
 
@@ -32,7 +35,7 @@ def draws(seed: int, purpose: str, number: int, device: torch.device | str = "cp
 class Batches:
     """Batches of B labelled and B unlabelled people, in `groups` parts of equal size. One epoch is one pass over the larger, unlabelled
     set (methods.md 1.9): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
-    is paired with a labelled one drawn uniformly with replacement."""
+    is paired with a labelled one drawn uniformly with replacement. For a GPU they are read ahead, by threads."""
 
     pack: CropPack
     labelled: NDArray[np.int64]  # positions in the pack
@@ -50,9 +53,8 @@ class Batches:
     def positions(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Positions in their packs of the step's labelled and unlabelled people."""
         epoch, within = divmod(step, self.per_epoch)
-        order = np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled)
         # A pool smaller than a batch is gone through again within the batch.
-        unlabelled = np.resize(order[within * self.batch_size :], self.batch_size)
+        unlabelled = np.resize(self._order(epoch)[within * self.batch_size : (within + 1) * self.batch_size], self.batch_size)
         labelled = np.random.default_rng(stream(self.seed, "labelled", step)).choice(self.labelled, self.batch_size)
         return labelled, unlabelled
 
@@ -66,8 +68,28 @@ class Batches:
         return draws(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
 
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
+        if torch.device(device).type != "cuda":
+            return self.read(step, group)
+        batch = self._ahead(step, group)
+        labelled = Labelled(*(one.to(device, non_blocking=True) for one in batch.labelled))
+        return Batch(step, labelled, batch.unlabelled.to(device, non_blocking=True))
+
+    def read(self, step: int, group: int = 0) -> Batch:
+        """One group's part of a step's batch, on the CPU."""
         size = self.batch_size // self.groups
         labelled, unlabelled = (positions[group * size : (group + 1) * size] for positions in self.positions(step))
-        points, visible = self.pack.points(labelled)
-        taught = Labelled(self.pack.images(labelled).to(device), points.to(device), visible.to(device))
-        return Batch(step, taught, (self.unlabelled_pack or self.pack).images(unlabelled).to(device))
+        taught = Labelled(self.pack.images(labelled), *self.pack.points(labelled))
+        return Batch(step, taught, (self.unlabelled_pack or self.pack).images(unlabelled))
+
+    @cached_property
+    def _order(self) -> Callable[[int], NDArray[np.int64]]:
+        """Of an epoch. That of the last two is kept: to shuffle ten million people takes seconds."""
+        return lru_cache(2)(lambda epoch: np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled))
+
+    @cached_property
+    def _ahead(self) -> Ahead[Batch]:
+        return Ahead(self._pinned)
+
+    def _pinned(self, step: int, group: int) -> Batch:
+        batch = self.read(step, group)
+        return Batch(step, Labelled(*(one.pin_memory() for one in batch.labelled)), batch.unlabelled.pin_memory())

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate", "report"}
 # Lower rooms first. A file may import rooms of its own line and of those above it.
 ORDER = [
-    {"errors", "files", "memory", "progress", "skeleton", "workers"},
+    {"ahead", "errors", "files", "memory", "progress", "skeleton", "workers"},
     {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock", "gpus"},
     {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
     {"crops", "packing", "unfinished", "models", "tables", "published", "figures", "curves", "typeset"},

@@ -1,0 +1,52 @@
+"""Reading ahead: the same batches, whatever is asked for next, begun before they are asked for."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from semipose.ahead import Ahead
+from semipose.batches import Batches
+from semipose.crops import CropPack
+from semipose.errors import InputError
+
+
+def test_batches_that_are_read_ahead_are_those_of_their_step(pack: CropPack) -> None:
+    """Through two epochs in two groups, then from the middle, as a resumed training does."""
+    batches = Batches(pack, np.arange(8), np.arange(40), 8, seed=3, groups=2)
+    ahead = Ahead(batches.read, threads=3)
+    for step, group in [(step, group) for step in (*range(10), 4, 5, 6, 90) for group in (0, 1)]:
+        found, expected = ahead(step, group), batches(step, group=group)
+        assert found.step == step
+        assert torch.equal(found.unlabelled, expected.unlabelled)
+        assert all(torch.equal(one, other) for one, other in zip(found.labelled, expected.labelled, strict=True))
+
+
+def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
+    begun = [threading.Event() for _ in range(9)]
+
+    def make(step: int, group: int) -> int:
+        begun[step].set()
+        if step == 5:
+            raise InputError("crop 17 has changed")
+        return 10 * step + group
+
+    ahead = Ahead(make, threads=2)
+    assert ahead(3, 1) == 31
+    assert all(begun[step].wait(10) for step in (4, 5))
+    assert not any(begun[step].is_set() for step in (0, 1, 2, 6, 7, 8))
+    assert ahead(4, 1) == 41
+    with pytest.raises(InputError, match="crop 17 has changed"):
+        ahead(5, 1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_come_to_the_gpu_as_they_are_read(pack: CropPack) -> None:
+    batches = Batches(pack, np.arange(8), np.arange(40), 8, seed=3)
+    for step in range(7):
+        found, expected = batches(step, "cuda"), batches.read(step)
+        assert found.unlabelled.is_cuda
+        assert torch.equal(found.unlabelled.cpu(), expected.unlabelled)
+        assert torch.equal(found.labelled.points.cpu(), expected.labelled.points)
