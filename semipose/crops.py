@@ -149,4 +149,7 @@ def _open_crops(folder: Path, shape: tuple[int, int, int, int]) -> JpegCrops:
     content = np.memmap(path, mode="r", dtype=np.uint8)
     if (len(digests), index.shape) != (shape[0], (shape[0], 2)) or index.sum(1).max() > len(content):
         raise ValueError("crops.jpg, digests.npy and index.npy do not belong together")
-    return JpegCrops(path, content, index, digests, shape)
+    crops = JpegCrops(path, content, index, digests, shape)
+    if Image.open(io.BytesIO(crops.stored(0))).size != shape[1:3]:
+        raise ValueError(f"its crops are not of {shape[1]} px")
+    return crops
