@@ -11,6 +11,7 @@ anything does.
 """
 
 import argparse
+import atexit
 import hashlib
 import json
 import math
@@ -88,6 +89,13 @@ class Repro:
             self.process = subprocess.Popen(
                 ["dvc", "repro"], cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """What still runs when this program ends."""
+        if self.process.poll() is None:
+            self.kill(uploader=True)
 
     def goes_on(self) -> bool:
         """Look at it again, a little later."""
@@ -191,6 +199,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the clones are made and kept (default: a temporary folder)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     moments, killed, found, passes, started = random.Random(options.seed), Counter[str](), list[str](), 0, time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         place = options.folder or Path(scratch)
