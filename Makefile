@@ -21,7 +21,7 @@ test-fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
 ui: .venv/ready
-	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
+	@python -m pipeline.ui $(PORT)
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }

@@ -55,11 +55,12 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
-        tracker.dataset("validation", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
+        tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
-        final = {name: score["value"] for name, score in record["metrics"].items() if score["value"] is not None}
-        tracker.final(final)
-        tracker.model(folder / "weights.safetensors", final, card["fingerprint"])
+        numbers = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
+        tracker.final(numbers)
+        registered = f"{p.data.source}-{method}-{labels}" if name == "evaluate" else ""  # its versions: the seeds, and what came later
+        tracker.model(folder / "weights.safetensors", numbers, card["fingerprint"], full, registered)
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
 
 

@@ -36,5 +36,5 @@ def read_material(p: Params, labels: str, device: torch.device, tracker: Tracker
     """Of one budget; MLflow gets to know the labelled people. Raises InputError where files are missing or do not belong together."""
     pack, path = open_pack("train"), Path("data/split") / f"{labels}.json"
     split = read_split(path, pack.people)
-    tracker.dataset("labelled", "labelled", str(path), pack.digest[:32], people=len(split.labelled))
+    tracker.dataset(f"{p.data.source}-{labels}-labelled", "labelled", str(path), pack.digest[:32], people=len(split.labelled))
     return Material(pack, split, task_of(p, pack, device))

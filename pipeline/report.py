@@ -104,8 +104,10 @@ def main() -> None:
         ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
         bases = {name: p.method[name].base for name in ablation.methods}
         report(Path(), p.report.title, p.data.source, sweep, ablation, bases, {name: changes(tree, name) for name in ablation.methods})
-        for path in sorted(Path("reports").glob("tables/*")) + sorted(Path("reports").glob("figures/*")):
-            tracker.file(f"{path.parent.name}/{path.name}", path)
+        for pattern in ("index.html", "results.csv", "tables/*", "figures/*"):
+            for path in sorted(Path("reports").glob(pattern)):
+                tracker.file(str(path.relative_to("reports")), path)
+        tracker.note(Path("reports/tables/main.md").read_text(encoding="utf-8").partition("\n\n")[2])
         for path in sorted(Path("reports/tables").glob("*.md"), reverse=True):  # main first
             print(path.read_text(encoding="utf-8"))
 

@@ -61,9 +61,11 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     if not _is_first_process():  # of several that train together: the first one locks, logs and writes
         yield stage, track.Tracker(root, root, 0)
         return
+    named = f"{params.data.source}-{cell}" if item else cell
+    tags = {"data": params.data.source} | {"method" if key == "variant" else key: value for key, value in item.items()}
     with (
         _alone(root / ".semipose" / "locks" / digest, f"{name} {cell}"),
-        track.run(stage=name, cell=cell, fingerprint=digest, params=listed, tags=item) as tracker,
+        track.run(stage=name, cell=named, fingerprint=digest, params=listed, tags=tags) as tracker,
         shown(name if cell == name else f"{name} {cell}"),
     ):
         begun = time.monotonic()

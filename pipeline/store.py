@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, how it is made, and its experiments.
+"""The MLflow store: where it is, and how it and its experiments are made.
 
 The store is `MLFLOW_TRACKING_URI` where that is set, else `sqlite:///<repo root>/mlflow.db`; pictures and files lie
 under `<repo root>/mlruns/` unless a server keeps them.
@@ -12,21 +12,10 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from pipeline.origin import repo_root
+from pipeline.views import VIEWS, experiment_tags
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
-
-DATA, TRAINING, RESULTS = "semipose data", "semipose training", "semipose results"
-
-# A reader who opens the UI sees three experiments; the note is what MLflow prints on top of each.
-NOTES = {
-    DATA: "Where the data came from: one run per stage that downloads, crops and splits.",
-    TRAINING: "One run per trained cell (method, labels, seed): parameters, inputs, live curves, pictures, model.",
-    RESULTS: "The main comparison. One run per evaluated cell: sort by the metric columns, or select runs and press "
-    "Compare. The run of the stage `report` holds the tables and figures.",
-}
-DATA_STAGES = {"check", "download", "prepare", "split"}
-RESULT_STAGES = {"evaluate", "evaluate_ablation", "report"}
 
 # MLflow's own defaults keep trying a dead server for minutes; here the journal waits instead.
 SETTINGS = {
@@ -47,11 +36,6 @@ def tracking_uri(root: Path) -> str:
 def shown(text: str) -> str:
     """A text with addresses as it may be printed: without user names and passwords."""
     return re.sub(r"//[^/@\s]*@", "//", text)
-
-
-def experiment_of(stage: str) -> str:
-    """The experiment that the runs of a stage belong to."""
-    return DATA if stage in DATA_STAGES else RESULTS if stage in RESULT_STAGES else TRAINING
 
 
 def ensure_store(root: Path | None = None) -> "MlflowClient":
@@ -96,17 +80,19 @@ def _create(database: Path) -> None:
 def _ensure_experiments(client: "MlflowClient", artifacts: Path | None) -> None:
     from mlflow.exceptions import MlflowException
 
-    for name, note in NOTES.items():
+    for name in VIEWS:
         found = client.get_experiment_by_name(name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                client.restore_experiment(found.experiment_id)
-            continue
-        place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
-        # The kind makes the UI open the table of runs, and not ask which kind of experiment this is.
-        tags = {"mlflow.note.content": note, "mlflow.experimentKind": "custom_model_development"}
-        try:
-            client.create_experiment(name, artifact_location=place, tags=tags)
-        except MlflowException as error:  # on a server, another process may have been quicker
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+        if found is None:
+            place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
+            try:
+                client.create_experiment(name, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"})
+            except MlflowException as error:  # on a server, another process may have been quicker
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = client.get_experiment_by_name(name)
+            assert found
+        elif found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        for key, value in experiment_tags(name, found.experiment_id).items():
+            if key not in found.tags:  # what somebody wrote there stays
+                client.set_experiment_tag(found.experiment_id, key, value)

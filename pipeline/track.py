@@ -51,9 +51,10 @@ class Tracker:
         self._log("dataset", name=name, context=context, source=str(source), digest=digest, profile={"people": people})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Points of the curves. The steps of a name must grow: one that MLflow already has is not stored again."""
+        """Points of the curves. The steps of a name must grow: one that MLflow already has is not stored again. A value that is called
+        step is the curves' axis, and none of them."""
         self.step = max(self.step, step)
-        self._log("metrics", metrics=_floats(values), step=step)
+        self._log("metrics", metrics=_floats({name: value for name, value in values.items() if name.split("/")[-1] != "step"}), step=step)
 
     def final(self, values: Mapping[str, float]) -> None:
         """The final metrics; they belong to the last step that was logged."""
@@ -73,15 +74,20 @@ class Tracker:
             raise FileNotFoundError(f"{path}: there is no such file to track")
         self._keep(name, lambda place: shutil.copyfile(path, place))
 
-    def model(self, weights: Path, metrics: Mapping[str, float], digest: str, name: str = "network") -> None:
-        """A model entry in MLflow that points at the weights, which stay with DVC, and is linked to its metrics."""
+    def note(self, text: str) -> None:
+        """Markdown that MLflow prints above the run."""
+        self._log("note", text=text)
+
+    def model(self, weights: Path, metrics: Mapping[str, float], digest: str, name: str, registered: str = "") -> None:
+        """A model entry in MLflow that points at the weights, which stay with DVC, and is linked to its metrics; with `registered`, a
+        version of the registered model of that name too."""
         place = weights.resolve()
         tags = {
             "weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place),
             "digest": digest,
         }
-        name = re.sub(r"[^\w -]", "_", name)
-        self._log("model", name=name, tags=tags, metrics=_floats(metrics), step=self.step)
+        name, registered = (re.sub(r"[^\w -]", "_", text) for text in (name, registered))
+        self._log("model", name=name, registered=registered, tags=tags, metrics=_floats(metrics), step=self.step)
 
     def open(self, fingerprint: str, **start: Any) -> None:
         """Take the journal of a fingerprint and start the process that uploads it."""
@@ -160,7 +166,7 @@ def run(
     folder: Path | None = None,
     limit_s: float = 30.0,
 ) -> Iterator[Tracker]:
-    """Track one stage cell as one run in MLflow, named `<stage> <cell>` and found again by its fingerprint.
+    """Track one stage cell as one run in MLflow, named after the cell and found again by its fingerprint.
 
     A fingerprint whose run was killed or failed goes on in the same run; one whose run is finished gets a new run, its
     tag `semipose.attempt` counted up. The run ends FINISHED, FAILED (the error is a tag, and is raised again) or KILLED

@@ -34,8 +34,8 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         material = read_material(p, labels, fabric.device, tracker)
         nets = first_networks(this, method_name, labels, int(seed), fabric, material, tracker.metrics, limit)
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
-        digest, count = observe.pack.digest[:32], len(batches.unlabelled)
-        tracker.dataset("unlabelled", "unlabelled", f"data/split/{labels}.json", digest, people=count)
+        named, where, digest = f"{p.data.source}-{labels}-unlabelled", f"data/split/{labels}.json", observe.pack.digest[:32]
+        tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
         rows = fit(
             method,
             batches,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.journal import Journal, Line
-from pipeline.store import experiment_of
+from pipeline.views import NOTE, VIEWS, experiment_of, run_name, run_note
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # MLflow's limits.
 METRICS_PER_BATCH, OTHERS_PER_BATCH = 1000, 100
-LONGEST_NAME, LONGEST_PARAM, LONGEST_DIGEST = 250, 6000, 36
+LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, LONGEST_DIGEST = 250, 6000, 8000, 36
 
 
 class Upload:
@@ -56,7 +56,7 @@ class Upload:
         if latest and attempts[latest].info.status != "FINISHED":
             return attempts[latest], 0
         tags = {"semipose.fingerprint": fingerprint, "semipose.attempt": str(latest + 1)}
-        name = f"{start['stage']} {start['cell']}"
+        name = run_name(start["stage"], start["cell"])
         return self.client.create_run(experiment.experiment_id, start["time"], tags, name), 0
 
     def pump(self) -> bool:
@@ -76,6 +76,7 @@ class Upload:
             "start": self._start,
             "dataset": self._dataset,
             "artifact": self._artifact,
+            "note": self._note,
             "model": self._model,
             "end": self._end,
         }
@@ -89,7 +90,7 @@ class Upload:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
             # A line that MLflow will never take must not hold up those behind it.
-            self.client.set_tag(self.run_id, "semipose.refused", f"{kind}: {error}"[:5000])
+            self.client.set_tag(self.run_id, "semipose.refused", f"{kind}: {error}"[:LONGEST_TAG])
 
     def _start(self, line: Line) -> None:
         """Params and tags; a run that was killed runs again."""
@@ -97,9 +98,12 @@ class Upload:
 
         run = self.client.get_run(self.run_id)
         known, params, tags = run.data.params, flat(line["params"]), dict(line["tags"])
+        if NOTE not in run.data.tags:
+            experiments = {name: found.experiment_id for name in VIEWS if (found := self.client.get_experiment_by_name(name))}
+            tags |= {NOTE: note} if (note := run_note(line["stage"], line["cell"], experiments)) else {}
         differ = [f"{k}: {known[k]} -> {v}" for k, v in params.items() if known.get(k, v) != v]
         if differ:  # MLflow's params are immutable
-            tags["semipose.params_changed"] = "\n".join(differ)[:5000]
+            tags["semipose.params_changed"] = "\n".join(differ)[:LONGEST_TAG]
         new_params = [Param(key, value) for key, value in params.items() if key not in known]
         new_tags = [RunTag(key, value) for key, value in tags.items()]
         for i in range(0, max(len(new_params), len(new_tags)), OTHERS_PER_BATCH):
@@ -135,6 +139,9 @@ class Upload:
         folder = None if name.parent == Path() else str(name.parent)
         self.client.log_artifact(self.run_id, str(self.journal.files / name), folder)
 
+    def _note(self, line: Line) -> None:
+        self.client.set_tag(self.run_id, NOTE, line["text"][:LONGEST_TAG])
+
     def _model(self, line: Line) -> None:
         """A model that points at the weights, which DVC keeps. Each step is done only where it is missing."""
         import mlflow
@@ -164,6 +171,15 @@ class Upload:
             self.steps[name] = max(self.steps.get(name, -1), line["step"])
         if linked:
             self.client.log_batch(self.run_id, metrics=linked)
+        if registered := line.get("registered"):
+            self._register(f"models:/{model.model_id}", registered, line["tags"])
+
+    def _register(self, source: str, name: str, tags: dict[str, str]) -> None:
+        """The model as a version of the registered model `name`, unless it is one."""
+        import mlflow
+
+        if not any(version.source == source for version in self.client.search_model_versions(f"name = '{name}'")):
+            mlflow.register_model(source, name, await_registration_for=None, tags=tags)
 
     def _end(self, line: Line) -> None:
         if self.finished:  # a later process finished this run; that the earlier one was killed is no news

@@ -22,8 +22,9 @@ from PIL import Image
 
 from pipeline import track, uploader
 from pipeline.journal import Journal, leftovers, take
-from pipeline.store import NOTES, TRAINING, ensure_store, shown
+from pipeline.store import ensure_store, shown
 from pipeline.upload import Upload, flat, legal_name
+from pipeline.views import NOTE, RESULTS, TRAINING, VIEWS, run_name
 
 CODE = Path(track.__file__).parent.parent
 
@@ -62,7 +63,7 @@ def root(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     shutil.copyfile(template, tmp_path / "mlflow.db")
     # The experiments of the copy still point into the template's folder.
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert {experiment.name for experiment in client.search_experiments()} == {"Default", *NOTES}
+    assert {experiment.name for experiment in client.search_experiments()} == {"Default", *VIEWS}
     return tmp_path
 
 
@@ -135,11 +136,12 @@ def test_run_holds_everything(root: Path, monkeypatch: pytest.MonkeyPatch, capsy
         tracker.picture("overlays/best.png", Image.new("RGB", (4, 3)))
         tracker.file("params.yaml", weights)
         tracker.final({"AP": 31.25, "AR": float("nan")})
-        tracker.model(weights, {"AP": 31.25, "only": 1.0}, "cd" * 32)
+        tracker.model(weights, {"AP": 31.25, "only": 1.0}, "cd" * 32, "demo-akm-L100-s0", "demo-akm-L100")
+        tracker.note("| method | AP |")
     assert capsys.readouterr().err == ""
     (run,) = runs(root)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "train demo-akm-L100-s0"
+    assert run.info.run_name == "demo-akm-L100-s0"
     assert run.data.params == {"train.lr": "0.001", "train.stages": "[1, 2]", "note": "n" * 6000}
     expected = {"method": "akm", "seed": "0", "dvc.stage": "train@akm-L100-0", "semipose.fingerprint": "full"}
     assert run.data.tags.items() >= expected.items()
@@ -157,6 +159,9 @@ def test_run_holds_everything(root: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert model.tags["weights"] == "runs/weights.safetensors"
     assert model.source_run_id == run.info.run_id
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    (version,) = client.search_model_versions("name = 'demo-akm-L100'")
+    assert (version.source, version.run_id) == (f"models:/{model.model_id}", run.info.run_id)
+    assert run.data.tags[NOTE] == "| method | AP |"
     assert leftovers(track.journals(root)) == []
     assert list(track.journals(root).iterdir()) == []
 
@@ -220,7 +225,7 @@ def test_run_is_found_by_its_tag_when_the_journal_is_lost(root: Path) -> None:
 
 def test_lines_sent_twice_are_stored_once(root: Path) -> None:
     """The answer to a batch is lost: the batch is there, the mark is not, and the tail of the journal is new."""
-    model = {"name": "network", "tags": {"digest": "d"}, "metrics": {"AP": 31.25}, "step": 3, "time": 2000}
+    model = {"name": "network", "registered": "n", "tags": {"digest": "d"}, "metrics": {"AP": 31.25}, "step": 3, "time": 2000}
     data = {"name": "labelled", "context": "train", "source": "s", "digest": "d", "profile": {"people": 1}}
     final = ("metrics", {"metrics": {"AP": 31.25}, "step": 3, "time": 1000})
     journal = journal_of(root, "ab12", ("dataset", data), *losses(1, 2, 3), final, ("model", model))
@@ -237,6 +242,7 @@ def test_lines_sent_twice_are_stored_once(root: Path) -> None:
     (stored,) = client.search_logged_models([run.info.experiment_id])
     assert [metric.key for metric in stored.metrics] == ["AP"]
     assert len(run.outputs.model_outputs) == 1
+    assert len(client.search_model_versions("name = 'n'")) == 1
     assert len(run.inputs.dataset_inputs) == 1
 
 

@@ -1,0 +1,34 @@
+"""`make ui`: MLflow's UI on this project's store, and the address at which the main comparison is.
+
+python -m pipeline.ui [PORT]
+"""
+
+import os
+import sys
+
+from pipeline.origin import repo_root
+from pipeline.store import ensure_store, shown, tracking_uri
+from pipeline.uploader import reason
+from pipeline.views import RESULTS, address
+
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs are for language models; without them the UI starts at once
+
+
+def main(port: str = "5000") -> None:
+    root = repo_root()
+    uri = tracking_uri(root)
+    try:
+        results = ensure_store(root).get_experiment_by_name(RESULTS)
+    except Exception as error:
+        raise SystemExit(f"MLflow at {shown(uri)} cannot be used: {reason(error)}") from None
+    assert results
+    served = uri.startswith(("http:", "https:"))
+    base = shown(uri).rstrip("/") if served else f"http://127.0.0.1:{port}"
+    print(f"The main comparison: {base}{address(results.experiment_id, 'methods')}", flush=True)
+    if not served:
+        command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", port, "--workers", "1"]
+        os.execve(sys.executable, [sys.executable, *command], os.environ | SETTINGS)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,101 @@
+"""What MLflow's UI opens with: for each experiment saved views of its runs, and a note that links to them.
+
+A saved view is a tag of its experiment, as the UI itself writes it (the button `Views` above the table of runs, MLflow 3.17): the columns,
+their order and widths, the sorting, the filter and the grouping. A UI that does not know the form leaves the view out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+DATA, TRAINING, RESULTS = "semipose data", "semipose training", "semipose results"
+DATA_STAGES = {"check", "download", "prepare", "split"}
+RESULT_STAGES = {"evaluate", "evaluate_ablation", "report"}
+NOTE = "mlflow.note.content"  # where MLflow keeps the text that it prints above an experiment or a run
+NAME_PX, COLUMN_PX = 240, 105  # widths of the runs' names and of a figure
+
+
+@dataclass(frozen=True)
+class View:
+    """A table of runs. Columns are metrics.`x`, params.`x` or tags.`x`; those that no run has are not shown. `means` are tags: the runs
+    that agree in them become a row with their mean."""
+
+    title: str
+    columns: tuple[str, ...]
+    sort: str = ""
+    only: str = ""
+    means: tuple[str, ...] = ()
+
+    def tag(self) -> str:
+        """The text that MLflow keeps."""
+        name = "attributes.`Run Name`"
+        widths = {name: NAME_PX} | dict.fromkeys(self.columns, COLUMN_PX)
+        state: dict[str, Any] = {"selectedColumns": self.columns, "columnOrder": list(widths), "columnWidths": widths}
+        if self.sort:
+            state |= {"orderByKey": self.sort, "orderByAsc": False}
+        if self.only:
+            state["searchFilter"] = self.only
+        if self.means:
+            keys = [{"mode": "tag", "groupByData": tag} for tag in self.means]
+            state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": keys}
+        return json.dumps({"name": self.title, "createdAt": 0, "state": json.dumps(state)})
+
+
+FIGURES = tuple(f"metrics.`{name}`" for name in ("AP", "AP50", "AP75", "AR", "PCKh_0.5", "PCK_0.2 torso"))
+CURVES = tuple(f"metrics.`{name}`" for name in ("val/AP", "val/PCK_0.2 torso", "loss/supervised", "pseudo/PCK_0.1 box", "masks", "seconds"))
+CELL = tuple(f"tags.`{name}`" for name in ("method", "labels", "seed"))
+TABLE = ("method", "labels", "data")  # what the seeds of one cell of the main table share
+VIEWS = {  # experiment -> key in addresses -> view; the first one is what the note puts first
+    DATA: {"stages": View("Stages of the data", ("metrics.`train/people`", "metrics.`val/people`"))},
+    TRAINING: {
+        "cells": View("Every training", (*CURVES, *CELL), "metrics.`val/AP`"),
+        "methods": View("Methods, mean over seeds", CURVES, "metrics.`val/AP`", "tags.`semipose.stage` = 'train'", TABLE),
+    },
+    RESULTS: {
+        "methods": View("Methods, mean over seeds", FIGURES, "metrics.`AP`", "tags.`semipose.stage` = 'evaluate'", TABLE),
+        "cells": View("Every cell", (*FIGURES, *CELL), "metrics.`AP`"),
+    },
+}
+ABOUT = {
+    DATA: "Where the data came from: one run per stage that downloads, crops and splits.",
+    TRAINING: "One run per warm-up and trained cell: parameters, data inputs, live curves, pictures of the views that it saw.",
+    RESULTS: "One run per evaluated cell: figures, best and worst people, the model. The run `report` holds the tables and figures.",
+}
+
+
+def experiment_of(stage: str) -> str:
+    """The experiment that the runs of a stage belong to."""
+    return DATA if stage in DATA_STAGES else RESULTS if stage in RESULT_STAGES else TRAINING
+
+
+def run_name(stage: str, cell: str) -> str:
+    """What a run is called: by its cell, as in reports/runs/, where the experiment tells the stage."""
+    return cell if cell == stage or stage not in DATA_STAGES | {"warmup"} else f"{stage} {cell}"
+
+
+def address(experiment: str, view: str = "", only: str = "", charts: bool = False) -> str:
+    """Where the UI shows the runs of an experiment (its id): the path behind the server's own address."""
+    parts = {"workflowType": "machine_learning", "viewStateShareKey": view, "searchFilter": only}
+    parts |= {"compareRunsMode": "CHART"} if charts else {}
+    return f"/#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value)}" for key, value in parts.items() if value)
+
+
+def experiment_tags(name: str, experiment: str) -> dict[str, str]:
+    """The note and the saved views of an experiment (its id)."""
+    links = [f"**[{view.title}]({address(experiment, key)})**" for key, view in VIEWS[name].items()]
+    if name == TRAINING:
+        links.append(f"**[Curves]({address(experiment, charts=True)})**")
+    views = {f"mlflow.sharedViewState.{key}": view.tag() for key, view in VIEWS[name].items()}
+    return {NOTE: " · ".join([*links, ABOUT[name]])} | views
+
+
+def run_note(stage: str, cell: str, experiments: Mapping[str, str]) -> str:
+    """Where a training and its evaluation lead to each other; "" for other runs. `experiments`: name -> id."""
+    leads = {TRAINING: ("Its figures", RESULTS), RESULTS: ("How it was trained", TRAINING)}.get(experiment_of(stage))
+    if leads is None or stage in ("warmup", "report"):
+        return ""
+    title, other = leads
+    place = address(experiments[other], only=f"tags.`semipose.cell` = '{cell}'")
+    return f"[{title}]({place})"
