@@ -172,7 +172,7 @@ class Upload:
         if linked:
             self.client.log_batch(self.run_id, metrics=linked)
         if registered := line.get("registered"):
-            self._register(f"models:/{model.model_id}", registered, line["tags"])
+            self._register(f"models:/{model.model_id}", registered, {"cell": line["name"]} | line["tags"])
 
     def _register(self, source: str, name: str, tags: dict[str, str]) -> None:
         """The model as a version of the registered model `name`, unless it is one."""

@@ -24,7 +24,7 @@ from pipeline import track, uploader
 from pipeline.journal import Journal, leftovers, take
 from pipeline.store import ensure_store, shown
 from pipeline.upload import Upload, flat, legal_name
-from pipeline.views import NOTE, RESULTS, TRAINING, VIEWS, run_name
+from pipeline.views import NOTE, TRAINING, VIEWS
 
 CODE = Path(track.__file__).parent.parent
 
