@@ -24,7 +24,7 @@ def main(port: str = "5000") -> None:
     assert results
     served = uri.startswith(("http:", "https:"))
     base = shown(uri).rstrip("/") if served else f"http://127.0.0.1:{port}"
-    print(f"The main comparison: {base}{address(results.experiment_id, 'methods')}", flush=True)
+    print(f"The main comparison: {base}/{address(results.experiment_id, 'methods')}", flush=True)
     if not served:
         command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", port, "--workers", "1"]
         os.execve(sys.executable, [sys.executable, *command], os.environ | SETTINGS)

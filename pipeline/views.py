@@ -76,10 +76,10 @@ def run_name(stage: str, cell: str) -> str:
 
 
 def address(experiment: str, view: str = "", only: str = "", charts: bool = False) -> str:
-    """Where the UI shows the runs of an experiment (its id): the path behind the server's own address."""
+    """Where the UI shows the runs of an experiment (its id): what follows the server's own address."""
     parts = {"workflowType": "machine_learning", "viewStateShareKey": view, "searchFilter": only}
     parts |= {"compareRunsMode": "CHART"} if charts else {}
-    return f"/#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value)}" for key, value in parts.items() if value)
+    return f"#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value)}" for key, value in parts.items() if value)
 
 
 def experiment_tags(name: str, experiment: str) -> dict[str, str]:

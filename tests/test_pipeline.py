@@ -9,19 +9,27 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import Browser
+from mlflow_pages import Pages, make_ui
 
 from semipose.models import load_weights
+
+pytest_plugins = ["browser"]
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 
+def environment() -> dict[str, str]:
+    """This environment's programs first, no tracking server from outside, and somebody who commits."""
+    left = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "PYTHONPATH")}
+    left |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
+    return left | {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
+
+
 def run(folder: Path, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    """A command in a project folder, with this environment's programs first and no tracking server from outside."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "PYTHONPATH")}
-    environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
-    environment |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """A command in a project folder."""
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is ok, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -134,6 +142,37 @@ for e in client.search_experiments():
     assert runs["demo-akm-L20-s0"][2] == "2", "labelled and unlabelled people are inputs"
     assert not list((project / ".semipose/track").glob("*.jsonl")), "everything was uploaded"
     assert not list((project / ".semipose/state").glob("*")), "no checkpoint is left"
+
+
+@pytest.mark.slow
+def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
+    """`make ui`, and the way of somebody who opens it: the comparison, a cell of it, its training, a picture, the model."""
+    with make_ui(project, environment()) as address:
+        pages = Pages(chromium)
+        pages.open(address.partition("#")[0])
+        pages.click("Model training")
+        pages.click("semipose results")
+        pages.click("Methods, mean over seeds")
+        assert pages.clicks <= 3
+        pages.text("AP50", "AP75", "Group: method: akm", "Group: method: supervised", "demo-supervised-L20-s0")
+        assert chromium.current_url.startswith(address), "make ui prints where the comparison is"
+        pages.click("demo-akm-L20-s0")
+        pages.text("demo-val", "Registered models", "Metrics (27)")
+        pages.click("How it was trained")
+        pages.click("demo-akm-L20-s0")
+        pages.text("demo-L20-labelled")
+        pages.click("Model metrics")
+        pages.drawn(".scatterlayer .trace path.js-line")
+        pages.click("Artifacts")
+        pages.click("views")
+        pages.click("strip.jpg")
+        width = chromium.execute_script("return arguments[0].naturalWidth", pages.drawn("img[src^=blob], img[src*=strip]"))
+        assert width > 200
+        pages.click("Model registry")
+        pages.click("Try it now")  # MLflow greets the first visitor
+        pages.click("demo-akm-L20")
+        pages.click("Version 1")
+        pages.text("runs/demo-akm-L20-s0/weights.safetensors")
 
 
 @pytest.mark.slow
