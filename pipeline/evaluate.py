@@ -57,10 +57,10 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
-        numbers = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        tracker.final(numbers)
-        registered = f"{p.data.source}-{method}-{labels}" if name == "evaluate" else ""  # its versions: the seeds, and what came later
-        tracker.model(folder / "weights.safetensors", numbers, card["fingerprint"], full, registered)
+        final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
+        tracker.final(final)
+        registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
+        tracker.model(folder / "weights.safetensors", final, card["fingerprint"], full, registered)
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
 
 

@@ -51,10 +51,10 @@ class Tracker:
         self._log("dataset", name=name, context=context, source=str(source), digest=digest, profile={"people": people})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Points of the curves. The steps of a name must grow: one that MLflow already has is not stored again. A value that is called
-        step is the curves' axis, and none of them."""
+        """Points of the curves. Steps of a name must grow: one that MLflow already has is not stored again. A value `step` is the axis."""
         self.step = max(self.step, step)
-        self._log("metrics", metrics=_floats({name: value for name, value in values.items() if name.split("/")[-1] != "step"}), step=step)
+        curves = {name: value for name, value in values.items() if name.split("/")[-1] != "step"}
+        self._log("metrics", metrics=_floats(curves), step=step)
 
     def final(self, values: Mapping[str, float]) -> None:
         """The final metrics; they belong to the last step that was logged."""
@@ -82,10 +82,7 @@ class Tracker:
         """A model entry in MLflow that points at the weights, which stay with DVC, and is linked to its metrics; with `registered`, a
         version of the registered model of that name too."""
         place = weights.resolve()
-        tags = {
-            "weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place),
-            "digest": digest,
-        }
+        tags = {"weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place), "digest": digest}
         name, registered = (re.sub(r"[^\w -]", "_", text) for text in (name, registered))
         self._log("model", name=name, registered=registered, tags=tags, metrics=_floats(metrics), step=self.step)
 
@@ -148,12 +145,8 @@ class Tracker:
         store = shown(tracking_uri(self.root))
         elsewhere = "" if self.folder == journals(self.root) else f" --folder {self.folder}"
         with suppress(OSError):  # nobody reads stderr any more
-            print(
-                f"warning: MLflow at {store} is missing a part of this run ({why}). The stage goes on; "
-                f"bring the rest there later with: python -m pipeline.track sync{elsewhere}",
-                file=sys.stderr,
-                flush=True,
-            )
+            said = f"warning: MLflow at {store} is missing a part of this run ({why}). The stage goes on; bring the rest there later with:"
+            print(f"{said} python -m pipeline.track sync{elsewhere}", file=sys.stderr, flush=True)
 
 
 @contextmanager
