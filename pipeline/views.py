@@ -14,7 +14,7 @@ DATA, TRAINING, RESULTS = "semipose data", "semipose training", "semipose result
 DATA_STAGES = {"check", "download", "prepare", "split"}
 RESULT_STAGES = {"evaluate", "evaluate_ablation", "report"}
 NOTE = "mlflow.note.content"  # where MLflow keeps the text that it prints above an experiment or a run
-NAME_PX, COLUMN_PX = 320, 105  # widths of the names of runs and groups, and of a figure
+NAME_PX, COLUMN_PX = 400, 105  # widths of the names of runs and groups, and of a figure
 
 
 @dataclass(frozen=True)
