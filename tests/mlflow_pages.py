@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from browser import Browser
@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_S = 40
+PATIENCE_S, POLL_S = 60, 0.1
 # What a page answers that is still building itself.
 MOVING = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException, ElementClickInterceptedException)
 
@@ -36,7 +36,7 @@ def make_ui(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     with log.open("w") as out:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
-        WebDriverWait(server, PATIENCE_S).until(
+        WebDriverWait(server, PATIENCE_S, POLL_S).until(
             lambda running: running.poll() is not None or "Application startup complete" in log.read_text()
         )
         found = re.search(r"http://\S+", log.read_text())
@@ -44,7 +44,8 @@ def make_ui(folder: Path, environment: dict[str, str]) -> Iterator[str]:
         assert server.poll() is None, log.read_text()
         yield found[0]
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(PATIENCE_S)
         log.unlink()
 
@@ -54,7 +55,7 @@ class Pages:
 
     def __init__(self, browser: Browser) -> None:
         self.browser, self.clicks = browser, 0
-        self.wait = WebDriverWait(browser, PATIENCE_S, ignored_exceptions=MOVING)
+        self.wait = WebDriverWait(browser, PATIENCE_S, POLL_S, ignored_exceptions=MOVING)
 
     def open(self, address: str) -> None:
         self.browser.get(address)

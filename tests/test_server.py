@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -104,5 +105,6 @@ def test_a_server_that_dies_and_returns_loses_nothing(tmp_path: Path, monkeypatc
         assert version.run_id == run.info.run_id
         assert [output.model_id for output in run.outputs.model_outputs] == [version.source.removeprefix("models:/")]
     finally:
-        os.killpg(server.pid, 9)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, 9)
         server.wait()
