@@ -13,21 +13,18 @@ from lightning_fabric.strategies import DDPStrategy
 
 from semipose import checkpoint, gpus
 from semipose.batches import Batches
-from semipose.errors import InputError, Stopped
+from semipose.errors import Stopped
 from semipose.groups import Groups
 from semipose.memory import enough_memory
 from semipose.methods.method import Losses, Method
 from semipose.progress import Progress
 from semipose.schedule import learning_rate
+from semipose.tally import Row, Tally
 
 if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
     from semipose.params import Machine
-
-Row = dict[str, float]
-
-EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
 
 
 def fit(
@@ -54,7 +51,8 @@ def fit(
     `title`: what the progress says beside the program's name.
     """
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
-    training = Training(method, wrapped, optimiser, batches, fabric, Groups(batches.groups, method, fabric), steps)
+    groups, tally = Groups(batches.groups, method, fabric), Tally(batches.ids)
+    training = Training(method, wrapped, optimiser, batches, fabric, groups, tally, steps)
     training.resume(state)
     first = fabric.is_global_zero
     for row in training.rows if first else ():
@@ -78,7 +76,7 @@ def fit(
 
 @dataclass
 class Training:
-    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, sums over the epoch that runs."""
+    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, the tally of the epoch that runs."""
 
     method: Method
     wrapped: "_FabricModule"
@@ -86,10 +84,10 @@ class Training:
     batches: Batches
     fabric: Fabric
     groups: Groups
+    tally: Tally
     steps: int
     step: int = 0
     rows: list[Row] = field(default_factory=list)
-    sums: Row = field(default_factory=dict)
     saved_at: float = field(default_factory=time.monotonic)
 
     def take_step(self, rate: float) -> None:
@@ -99,7 +97,7 @@ class Training:
             self.optimiser.zero_grad()
             for group in self.groups:
                 losses = self._learn(group)
-                _add(self.sums, losses, self.step, self.batches, 1 / len(self.groups))
+                self.tally.add(self.step, losses, 1 / len(self.groups))
             self.optimiser.step()
         self.method.after_step()
         self.step += 1
@@ -128,11 +126,11 @@ class Training:
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""
         self.method.after_epoch()
-        sums = self.groups.mean(self.sums)
+        sums = self.groups.mean(self.tally.read())
         means = {name: total / sums["n"] for name, total in sums.items() if name != "n"}
         epoch = (self.step - 1) // self.batches.per_epoch + 1
         self.rows.append({"epoch": epoch, "step": self.step, "lr": rate, **means})
-        self.sums = {}
+        self.tally.sums = {}
         return self.rows[-1]
 
     def keep(self, folder: Path, every: float, reason: str | None) -> None:
@@ -142,9 +140,9 @@ class Training:
         asked = self.groups.largest(2 if reason else int(due))
         if not asked:
             return
-        self.sums = self.groups.mean(self.sums)
+        self.tally.sums = self.groups.mean(self.tally.read())
         if self.fabric.is_global_zero:
-            progress = {"step": self.step, "rows": self.rows, "sums": self.sums}
+            progress = {"step": self.step, "rows": self.rows, "sums": self.tally.sums}
             checkpoint.save(folder, {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": progress})
         self.saved_at = time.monotonic()
         if asked == 2:
@@ -155,7 +153,7 @@ class Training:
         if saved := checkpoint.load(folder):
             self.method.load_state_dict(saved["method"])
             self.optimiser.load_state_dict(saved["optimiser"])
-            self.step, self.rows, self.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
+            self.step, self.rows, self.tally.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
 
 
 def adam(method: Method, lr: float) -> torch.optim.Adam:
@@ -190,19 +188,3 @@ def _note(row: Row) -> str:
     """What the progress says of an epoch: the whole loss, and what validation found."""
     loss = sum(value for name, value in row.items() if name.startswith("loss/"))
     return ", ".join([f"loss {loss:.3g}", *(f"{name.removeprefix('val/')} {row[name]:.1f}" for name in row if name.startswith("val/"))])
-
-
-def _add(sums: Row, losses: Losses, step: int, batches: Batches, share: float) -> None:
-    """Sum up the losses and measures of a group, which is this share of a step; stop on a loss that is no number or beyond all measure,
-    naming it, step and people."""
-    named = {f"loss/{name}": value for name, value in losses.terms.items()} | losses.measures
-    for name, value in named.items():
-        number = float(value.detach())
-        if not abs(number) < EXPLODED:
-            labelled, unlabelled = (", ".join(map(str, ids)) for ids in batches.ids(step))
-            raise InputError(
-                f"step {step}: {name} is {number:.3g}. Lower the learning rate, or look at this step's people: "
-                f"labelled {labelled}; unlabelled {unlabelled}"
-            )
-        sums[name] = sums.get(name, 0.0) + share * number
-    sums["n"] = sums.get("n", 0) + share

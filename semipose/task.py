@@ -1,6 +1,7 @@
 """What is the same for every method of a comparison: the people's views, their targets and the sizes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -58,6 +59,11 @@ class Task:
         """x, y of the input's centre (px), about which views turn."""
         return (self.width - 1) / 2, (self.height - 1) / 2
 
+    @cached_property
+    def flip(self) -> Tensor:
+        """The skeleton's `flip`, [K], on the device: to index with a list would copy it there each time, and wait for that."""
+        return torch.tensor(self.skeleton.flip, device=self.base.device)
+
     def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
         """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
         return geometry.warp(crops, matrices, (self.height, self.width), views.normalise)
@@ -67,8 +73,8 @@ class Task:
         matrices, flipped = self.weak(len(people.crops), generator)
         points = geometry.transform(matrices, people.points)
         # A mirrored person's left hand is a right hand.
-        points = torch.where(flipped[:, None, None], points[:, self.skeleton.flip], points)
-        visible = torch.where(flipped[:, None], people.visible[:, self.skeleton.flip], people.visible)
+        points = torch.where(flipped[:, None, None], points[:, self.flip], points)
+        visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
         targets, weight = self.targets(points, visible)
         return self.look(people.crops, matrices), targets, weight
 

@@ -3,7 +3,6 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from typer.testing import CliRunner
 
 from semipose import clock
-from semipose.batches import Batches
 from semipose.bench import as_published, bench
 from semipose.bench.subject import Subject
 from semipose.cli import app
@@ -21,7 +19,6 @@ from semipose.engine import launch
 from semipose.errors import InputError
 from semipose.models import PoseNet, build, forward_gflop
 from semipose.params import Params
-from semipose.task import Batch
 
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
@@ -100,13 +97,7 @@ def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
 ) -> None:
     one = subject("supervised", tiny.model_copy(update={"train": tiny.train.model_copy(update={"batch_size": 4})}), pack, tmp_path)
     steps: list[int] = []
-    make = Batches.__call__
-
-    def noted(self: Batches, step: int, *where: Any) -> Batch:
-        steps.append(step)
-        return make(self, step, *where)
-
-    monkeypatch.setattr(Batches, "__call__", noted)
+    one.method.register_forward_pre_hook(lambda method, given: steps.append(given[0].step))
     moments = iter([0.0, 4.0])
     monkeypatch.setattr("semipose.bench.subject.now", lambda device: (steps.append(-1), next(moments))[1])
     assert one.end_to_end() == 2 * 4 / 4

@@ -12,7 +12,9 @@ import torch
 import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
+from semipose.augment.host import on_host
 from semipose.augment.masking import REFERENCE_WIDTH
+from semipose.augment.views import constant
 
 LEVELS = 30  # the strongest level
 FILL = (125, 123, 114)  # RGB colour of CutoutAbs, the peers' mean colour
@@ -27,7 +29,7 @@ def rand_augment(images: Tensor, count: int, level: int, generator: torch.Genera
     """
     ops = RAND_AUGMENT if cutout else RAND_AUGMENT[:-1]
     kinds, uniforms = draw(len(images), count, len(ops), generator)
-    return apply(images, ops, kinds, torch.full_like(kinds, level), uniforms)
+    return apply(images, ops, kinds, torch.full(kinds.shape, level, device=uniforms.device), uniforms)
 
 
 def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -38,20 +40,19 @@ def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw(n: int, count: int, ops: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which op each of n people gets in each of ``count`` turns, [n, count], and what it may use, [n, count, 3] in [0, 1)."""
-    device = generator.device
-    kinds = torch.randint(ops, (n, count), generator=generator, device=device)
-    return kinds, torch.rand(n, count, 3, generator=generator, device=device)
+    """Which op each of n people gets in each of ``count`` turns, [n, count], on the host, which calls the ops; and what it may use,
+    [n, count, 3] in [0, 1)."""
+    kinds = torch.randint(ops, (n, count), generator=on_host(generator))
+    return kinds, torch.rand(n, count, 3, generator=generator, device=generator.device)
 
 
 def apply(images: Tensor, ops: tuple[Op, ...], kinds: Tensor, levels: Tensor, uniforms: Tensor) -> Tensor:
-    """Put each person through their ops: ``kinds`` and ``levels`` [B, turns], ``uniforms`` [B, turns, 3]."""
+    """Put each person through their ops: ``kinds`` (on the host) and ``levels`` [B, turns], ``uniforms`` [B, turns, 3]."""
     result = images.clone()
-    kinds = kinds.cpu()  # one wait for the device; finding an op's people there would be one per op
     levels, uniforms = levels.to(images.device), uniforms.to(images.device)
     for turn in range(kinds.shape[1]):
         for kind, op in enumerate(ops):
-            people = (kinds[:, turn] == kind).nonzero()[:, 0].to(images.device)
+            people = (kinds[:, turn] == kind).nonzero()[:, 0].to(images.device, non_blocking=True)
             if len(people):
                 result[people] = op(result[people], levels[people, turn], uniforms[people, turn])
     return result
@@ -91,7 +92,10 @@ def brighten(images: Tensor, factor: Tensor) -> Tensor:
 
 def sharpen(images: Tensor, factor: Tensor) -> Tensor:
     """Away from the smoothed image by ``factor`` [B]; the outermost pixels stay."""
-    return _blend(images, F.adjust_sharpness(images, 0.0), factor)
+    (height, width), smooth = images.shape[-2:], images.clone()
+    around = [images[..., y : height - 2 + y, x : width - 2 + x].float() for y in range(3) for x in range(3)]
+    smooth[..., 1:-1, 1:-1] = ((torch.stack(around).sum(dim=0) + 4 * around[4]) / 13).round().to(torch.uint8)  # Pillow's SMOOTH
+    return _blend(images, smooth, factor)
 
 
 def cutout_abs(images: Tensor, side: Tensor, place: Tensor) -> Tensor:
@@ -102,7 +106,7 @@ def cutout_abs(images: Tensor, side: Tensor, place: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     columns, rows = (_covered(extent, place[:, axis] * extent, side) for axis, extent in enumerate((width, height)))
     inside = rows[:, None, :, None] & columns[:, None, None, :]
-    return torch.where(inside, images.new_tensor(FILL)[:, None, None], images)
+    return torch.where(inside, constant(FILL, images.device).to(images.dtype), images)
 
 
 def _covered(extent: int, centre: Tensor, side: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 def draw_alpha(alpha: float, generator: torch.Generator) -> float:
-    """A weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its distribution function."""
-    uniform = torch.rand((), generator=generator, device=generator.device, dtype=torch.float64)
+    """A weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its distribution function; `generator`: of the host."""
+    uniform = torch.rand((), generator=generator, dtype=torch.float64)
     return float(betaincinv(alpha, alpha, uniform.item()))
 
 

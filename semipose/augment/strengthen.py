@@ -10,6 +10,7 @@ from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.cut_occlude import cut_occlude
 from semipose.augment.cutmix import cutmix
 from semipose.augment.cutout import cutout
+from semipose.augment.host import on_host
 from semipose.augment.views import denormalise, normalise
 from semipose.augment.yoco import yoco
 
@@ -48,7 +49,9 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
         case "cutmix":
             return cutmix(images, much.cutmix, much.patch, generator, clamp)
         case "mixup":
-            share = 1 - mixup.draw_alpha(much.mixup_alpha, generator) / 4  # the person whose labels are taught stays the clearer one
+            share = (
+                1 - mixup.draw_alpha(much.mixup_alpha, on_host(generator)) / 4
+            )  # the person whose labels are taught stays the clearer one
             return mixup.mix(images, mixup.partner(len(images), generator), share)
         case "rand_augment":
             c = much.rand_augment

@@ -30,15 +30,21 @@ def normalise(images: Tensor) -> Tensor:
 
 
 @lru_cache
+def constant(colour: tuple[float, float, float], device: torch.device) -> Tensor:
+    """[3, 1, 1] float32, kept on the device so that no step copies it there again."""
+    return torch.tensor(colour, dtype=torch.float32, device=device)[:, None, None]
+
+
+@lru_cache
 def _scaling(device: torch.device) -> tuple[Tensor, Tensor]:
     """x * factor + offset normalises; [3, 1, 1] each, kept on the device so that no step copies it there again."""
-    mean, std = (torch.tensor(value, device=device)[:, None, None] for value in (MEAN, STD))
+    mean, std = (constant(value, device) for value in (MEAN, STD))
     return 1 / (255 * std), -mean / std
 
 
 def denormalise(images: Tensor) -> Tensor:
     """The inverse of ``normalise`` for pictures: uint8 [B, 3, H, W], clipped to 0-255."""
-    mean, std = (torch.tensor(value, device=images.device)[:, None, None] for value in (MEAN, STD))
+    mean, std = (constant(value, images.device) for value in (MEAN, STD))
     return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from semipose.augment import masking, mixup
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
+from semipose.augment.host import on_host
 from semipose.ema import follow
 from semipose.heatmap import decode, heatmap_loss
 from semipose.methods.consistency import View
@@ -55,8 +56,9 @@ class AKM(Method):
     def mixed_loss(self, view: View, generator: Generator) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
         places = self.p.mixup.place
-        place = places[int(torch.randint(len(places), (1,), generator=generator, device=generator.device))]
-        alpha = mixup.draw_alpha(self.p.mixup.alpha, generator)
+        host = on_host(generator)
+        place = places[int(torch.randint(len(places), (1,), generator=host))]
+        alpha = mixup.draw_alpha(self.p.mixup.alpha, host)
         partner = mixup.partner(len(view.images), generator)
         predicted = self.net(view.images, place, lambda x: mixup.mix(x, partner, alpha))
         return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(

@@ -29,7 +29,7 @@ class DataDistill(Offline):
             angles, scales = (images.new_full((len(images),), value) for value in (angle, scale))
             theta = similarity(angles, scales, torch.full_like(angles, mirrored, dtype=torch.bool), task.centre)
             heatmaps = task.move_heatmaps(teacher(task.move_images(images, theta)).float(), invert(theta))
-            moved.append(heatmaps[:, task.skeleton.flip] if mirrored else heatmaps)
+            moved.append(heatmaps[:, task.flip] if mirrored else heatmaps)
         return torch.stack(moved).mean(dim=0)
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:

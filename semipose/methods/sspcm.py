@@ -51,8 +51,7 @@ class SSPCM(Consistency):
         self.previous_first, self.previous_second = (
             copy.deepcopy(net).requires_grad_(False) for net in (self.first, self.second)
         )  # A', B'
-        self.epochs: Tensor
-        self.register_buffer("epochs", torch.zeros((), dtype=torch.long))
+        self.epochs = 0
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
         taught, teaching = Passes(gradient=2, no_gradient=0), Passes(gradient=2, no_gradient=2)  # as they are and as they were
@@ -82,7 +81,7 @@ class SSPCM(Consistency):
 
     def corrected(self, easy: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """E; in the first epoch there is no previous one, and it is half the sum of a and b."""
-        if int(self.epochs) == 0:
+        if self.epochs == 0:
             return 0.5 * (a + b)
         return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in (self.previous_first, self.previous_second)))
 
@@ -94,3 +93,10 @@ class SSPCM(Consistency):
         self.previous_first.load_state_dict(self.first.state_dict())
         self.previous_second.load_state_dict(self.second.state_dict())
         self.epochs += 1
+
+    def get_extra_state(self) -> Tensor:
+        """The number of epochs, for checkpoints; no buffer, which each step would have to read off the device."""
+        return torch.tensor(self.epochs)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.epochs = int(state)
