@@ -7,6 +7,7 @@ from semipose.commands.doctor import doctor
 from semipose.commands.evaluate import evaluate
 from semipose.commands.export import export
 from semipose.commands.predict import predict
+from semipose.commands.scale import bench_packs
 
 app = typer.Typer(
     add_completion=False,
@@ -14,5 +15,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Poses of people: find them in images, and measure them.",
 )
-for command in (predict, evaluate, doctor, export, bench):
+for command in (predict, evaluate, doctor, export, bench, bench_packs):
     app.command()(command)

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,9 +46,9 @@ class Cutout:
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def cut_parallel(chunks: Sequence[Sequence[Cut]], target: Path, size: int, quality: int | None, processes: int) -> Iterator[Cutout]:
+def cut_parallel(chunks: Iterable[Sequence[Cut]], target: Path, size: int, quality: int | None, processes: int) -> Iterator[Cutout]:
     """``cut_images`` of each chunk in that many processes; yields what comes of them in order."""
-    yield from in_processes(partial(cut_images, target=target, size=size, quality=quality), chunks, min(processes, len(chunks)))
+    yield from in_processes(partial(cut_images, target=target, size=size, quality=quality), chunks, processes)
 
 
 def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None) -> Cutout:
@@ -56,30 +57,30 @@ def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None
 
     Rows of a broken image are left as they were. Raises InputError where a file cannot be opened, or is of another size than annotated.
     """
-    crops = np.load(target, mmap_mode="r+") if not quality else np.empty(0, np.uint8)
+    begin = 0 if quality else np.load(target, mmap_mode="r").offset
     made = Cutout()
-    for cut in cuts:
-        try:
-            image = decode(cut.path)
-        except BrokenImage as error:
-            made.broken[str(cut.path)] = str(error)
-            continue
-        if all(cut.size) and image.size != cut.size:
-            raise InputError(
-                f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
-                f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
-            )
-        for row, matrix in zip(cut.rows, cut.matrices, strict=True):
-            crop = resample(image, matrix, size)
-            if quality:
-                content = encode(crop, quality)
-                made.content.append(content)
-            else:
-                content = crop.tobytes()
-                crops[row] = np.frombuffer(content, np.uint8).reshape(size, size, 3)
-            made.rows.append(int(row))
-            made.lengths.append(len(content))
-            made.digests.append(hashlib.sha256(content).hexdigest())
+    with target.open("r+b") as file:
+        for cut in cuts:
+            try:
+                image = decode(cut.path)
+            except BrokenImage as error:
+                made.broken[str(cut.path)] = str(error)
+                continue
+            if all(cut.size) and image.size != cut.size:
+                raise InputError(
+                    f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
+                    f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
+                )
+            for row, matrix in zip(cut.rows.tolist(), cut.matrices, strict=True):
+                crop = resample(image, matrix, size)
+                content = encode(crop, quality) if quality else crop.tobytes()
+                if quality:
+                    made.content.append(content)
+                else:
+                    os.pwrite(file.fileno(), content, begin + row * len(content))  # through a memory map it takes twice as long
+                made.rows.append(row)
+                made.lengths.append(len(content))
+                made.digests.append(hashlib.sha256(content).hexdigest())
     return made
 
 

@@ -157,24 +157,33 @@ def _cut(
     people: People, root: Path, unfinished: Unfinished, matrices: NDArray[np.float32], recipe: Recipe, max_broken: int, processes: int
 ) -> dict[str, str]:
     """Cut every image that was not cut before; returns the broken ones and why, in the order of the table."""
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(people.images):
-        rows.setdefault(name, []).append(row)
-    cuts = [
-        Cut(root / name, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), np.array(of), matrices[of])
-        for name, of in rows.items()
-    ]
-    chunks = [cuts[start : start + CHUNK] for start in range(0, len(cuts), CHUNK)]
-    rest = cut_parallel(chunks[len(unfinished.records) :], unfinished.crops, recipe.size, recipe.quality, processes)
+    rows, first, names = _by_image(people)
+
+    def cuts(start: int) -> list[Cut]:
+        chosen = range(start, min(start + CHUNK, len(names)))
+        found = [(root / names[k], rows[first[k] : first[k + 1]]) for k in chosen]
+        return [Cut(path, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of]) for path, of in found]
+
+    starts = range(0, len(names), CHUNK)
+    rest = (cuts(start) for start in starts[len(unfinished.records) :])  # made when a process takes them: millions would fill the memory
+    done = cut_parallel(rest, unfinished.crops, recipe.size, recipe.quality, min(processes, len(starts)))
     broken: dict[str, str] = {}
-    with Progress(len(cuts), "images") as progress:
-        for chunk, made in zip(chunks, chain(unfinished.records, map(unfinished.add, rest)), strict=True):
-            progress.advance(len(chunk))
+    with Progress(len(names), "images") as progress:
+        for start, made in zip(starts, chain(unfinished.records, map(unfinished.add, done)), strict=True):
+            progress.advance(min(CHUNK, len(names) - start))
             broken |= {Path(path).relative_to(root).as_posix(): reason for path, reason in made.items()}
-            if len(broken) > max_broken or len(broken) == len(cuts):
+            if len(broken) > max_broken or len(broken) == len(names):
                 some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
                 raise InputError(
                     f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
                     f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
                 )
     return broken
+
+
+def _by_image(people: People) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """The rows of the table, image by image; where those of each image begin, and the end; the images in the order of the table."""
+    number = {name: k for k, name in enumerate(dict.fromkeys(people.images))}
+    image = np.fromiter((number[name] for name in people.images), np.int64, len(people))
+    rows = np.argsort(image, kind="stable")
+    return rows, np.searchsorted(image[rows], np.arange(len(number) + 1)), list(number)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from semipose import clock
 from semipose.bench import as_published, bench
+from semipose.bench.scale import projected
 from semipose.bench.subject import Subject
 from semipose.cli import app
 from semipose.clock import Clock, in_turn
@@ -120,7 +121,7 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
         assert set(one["shares"]) == {"network", "views", "targets", "method", "optimiser", "data", "transfer"}
     assert found["methods"]["akm"]["gflop"] == pytest.approx(10 / 3 * found["methods"]["supervised"]["gflop"])  # 3 x 3 + 1 against 3
     assert found["scoring"]["pycocotools"] > 0
-    assert min(found[name] for name in ("data_road", "prediction", "matrix_gflops")) > 0
+    assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
 
 
 def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
@@ -159,3 +160,22 @@ def test_what_cannot_be_measured_is_named(more: list[str], words: str) -> None:
 def test_real_data_needs_a_folder(demo: Params) -> None:
     with pytest.raises(InputError, match="--root"):
         bench(demo.model_copy(update={"data": demo.data.model_copy(update={"source": "lsp"})}), ["akm"], None, 8, 1, 1)
+
+
+def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Path) -> None:
+    arguments = ["bench-packs", "--params", str(ROOT / "pipeline/presets/lsp.yaml"), "--root", str(real_data / "lspet")]
+    sizes = ["--people", "128", "--entries", "1000", "--crop", "32", "--rounds", "1"]
+    result = CliRunner().invoke(app, [*arguments, *sizes, "--out", str(tmp_path / "out"), "--json", str(tmp_path / "packs.json")])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "out").iterdir())
+    found = json.loads((tmp_path / "packs.json").read_text())
+    raw, jpeg = found["format"]["raw"], found["format"]["jpeg"]
+    assert 3 * 32**2 < raw["disk"] < 3 * 32**2 + 500
+    assert jpeg["disk"] < raw["disk"]
+    assert min(one[rate] for one in (raw, jpeg) for rate in ("in order", "in any order", "from disk")) > 0
+    assert [one["people"] for one in raw["writing"]] == [32, 128]
+    assert found["start"]["people"] == 1000
+    assert found["start"]["opening"] > 0
+    assert 0 < found["difference"] < 10
+    assert projected(found, "raw", 1280)["disk"] == pytest.approx(1280 * raw["disk"])
+    assert f"{jpeg['disk']:,.0f}" in result.output

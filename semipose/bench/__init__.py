@@ -69,7 +69,11 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
         for name, subject in subjects.items():
             work |= {f"{name} {what}": getattr(subject, what) for what in ("floor", "step", "end_to_end")}
         first, score = next(iter(subjects.values())), scoring(p)
-        work |= {"data road": first.data_road, "prediction": first.prediction}
+        work |= {
+            "data road": partial(first.data_road, False),
+            "three views": partial(first.data_road, True),
+            "prediction": first.prediction,
+        }
         backends: list[Backend] = ["pycocotools", *(["faster-coco-eval"] if find_spec("faster_coco_eval") else [])]  # type: ignore[list-item]
         for backend in backends:
             work[backend] = partial(rate, partial(score, backend), device)
@@ -90,6 +94,7 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
             "methods": {name: _summary(name, subject, found, matrix) for name, subject in subjects.items()},
             "packing": packing,
             "data_road": spread(found["data road"]).median,
+            "three_views": spread(found["three views"]).median,
             "prediction": spread(found["prediction"]).median,
             "scoring": {backend: spread(found[backend]).median for backend in backends},
             "peak_memory_mib": engine.peak_memory(device),

@@ -115,8 +115,9 @@ class Subject:
                 self._train(batch, number, clock)
         return clock.shares()
 
-    def data_road(self) -> float:
-        """From the pack to a labelled view with its targets, a weak and a strong view of the unlabelled person, without any network."""
+    def data_road(self, strong: bool) -> float:
+        """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader makes, in the peers'
+        code), and perhaps its strong view; without any network."""
 
         def work() -> int:
             for number in range(self.steps):
@@ -124,7 +125,8 @@ class Subject:
                 batch = self.batches(number, self.device)
                 self.task.labelled(batch.labelled, generator)
                 weak = self.task.weak_view(batch.unlabelled, generator)
-                self.task.move_images(weak, self.task.strong(len(weak), generator))
+                if strong:
+                    self.task.move_images(weak, self.task.strong(len(weak), generator))
             return self.units
 
         return rate(work, self.device)

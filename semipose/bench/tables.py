@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from semipose.bench.scale import projected
 from semipose.tables import Cell, Column, Table
 
+PROJECTIONS = ("disk, GB", "writing, min", "tables in memory, MB", "opening, s")
+PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and what may come
 SHARES = ("network", "views", "targets", "method", "optimiser", "data", "transfer")
 
 
@@ -50,7 +53,8 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     )
     rates = {
         **{f"cutting people out, {count} process(es), their start included": value for count, value in found["packing"].items()},
-        "data road: a labelled, a weak and a strong view of a pair, no network": found["data_road"],
+        "data road: a pair's labelled view with its targets and its weak view, no network": found["data_road"],
+        "and its strong view": found["three_views"],
         "prediction, one pass": found["prediction"],
         **{f"decoding, OKS suppression and AP, in memory, {backend}": value for backend, value in found["scoring"].items()},
     }
@@ -67,3 +71,61 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
 
 def _row(*texts: str) -> list[Cell]:
     return list(map(Cell, texts))
+
+
+def scale_tables(found: dict[str, Any]) -> list[Table]:
+    """Of what `scale` returns."""
+    kinds = {"raw": "raw", "jpeg": f"JPEG, quality {found['quality']}"}
+    first = found["format"]["raw"]["writing"]
+    heads = ["bytes per person", "writing, people/s", *(f"memory of {one['people']:,}, MB" for one in first)]
+    heads += ["reading in order, people/s", "in any order", "in any order, from disk", "own memory, MB"]
+    measured = Table(
+        "packs",
+        f"Packs of {found['people']:,} people, crops of {found['size']} px",
+        [Column("format", text=True), *map(Column, heads)],
+        [
+            [
+                Cell(kinds[name]),
+                Cell(f"{one['disk']:,.0f}"),
+                Cell(f"{one['writing'][-1]['rate']:,.0f}"),
+                *(Cell(f"{part['memory'] / 1e6:,.0f}") for part in one["writing"]),
+                *(Cell(f"{one[order]:,.0f}") for order in ("in order", "in any order", "from disk")),
+                Cell(f"{one['own memory'] / 1e6:,.0f}"),
+            ]
+            for name, one in found["format"].items()
+        ],
+        [
+            f"written by {found['processes']} processes, memory: the most that they and their parent had for themselves at any time",
+            "read by one thread, 64 at a time; own memory: what reading left, pages of the file not counted",
+            f"JPEG: values differ from raw by {found['difference']:.2f} of 255 in the mean",
+        ],
+        [{"format": name} | one for name, one in found["format"].items()],
+    )
+    ahead = {(people, name): projected(found, name, people) for people in PROJECTED for name in kinds}
+    projection = Table(
+        "projection",
+        "In proportion",
+        [
+            Column("people", text=True),
+            Column("format", text=True),
+            *map(Column, PROJECTIONS),
+        ],
+        [
+            [
+                Cell(f"{people:,}"),
+                Cell(kinds[name]),
+                Cell(f"{one['disk'] / 1e9:,.1f}"),
+                Cell(f"{one['writing'] / 60:,.1f}"),
+                Cell(f"{one['memory'] / 1e6:,.0f}"),
+                Cell(f"{one['opening']:.1f}"),
+            ]
+            for (people, name), one in ahead.items()
+        ],
+        [
+            "measured, a pack of {people:,}: opened in {opening:.2f} s, split in {split:.2f} s, first batch in {first batch:.2f} s".format(
+                **found["start"]
+            )
+        ],
+        [{"people": people, "format": name} | one for (people, name), one in ahead.items()],
+    )
+    return [measured, projection]
