@@ -1,5 +1,6 @@
 """What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,7 +12,7 @@ from semipose.commands.outcome import reported
 from semipose.methods import build
 from semipose.models import PoseNet, forward_gflop
 from semipose.models import build as build_network
-from semipose.params import Params, Warmup, by_budget
+from semipose.params import Model, Params, Warmup, by_budget
 from semipose.params_file import load
 from semipose.skeleton import COCO17
 from semipose.task import Task
@@ -72,10 +73,14 @@ def costs_of(p: Params) -> list[Cost]:
 
 
 def _network(p: Params, entry: str | None, name: str) -> PoseNet:
-    """Without weights."""
-    model = p.network(entry, name) if entry else p.model
+    """Without weights; equal ones are one."""
+    return _build((p.network(entry, name) if entry else p.model).model_copy(update={"pretrained": False}).model_dump_json())
+
+
+@cache
+def _build(model: str) -> PoseNet:
     with torch.device("meta"):
-        return build_network(model.model_copy(update={"pretrained": False}), len(COCO17.joints), seed=0)
+        return build_network(Model.model_validate_json(model), len(COCO17.joints), seed=0)
 
 
 def _per_pair(p: Params, name: str, nets: list[PoseNet]) -> float:

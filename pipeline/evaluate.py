@@ -12,11 +12,13 @@ from pipeline import stage
 from pipeline.material import open_pack
 from semipose.crops import CropPack
 from semipose.engine import launch
+from semipose.errors import InputError
 from semipose.evaluation import Evaluation, evaluate, headline, mean
 from semipose.files import replacing
 from semipose.models import Ensemble, PoseNet, load_network
 from semipose.overlays import found_poses, ranked, sample, true_poses
 from semipose.params import Evaluate
+from semipose.skeleton import Skeleton
 from semipose.task import task_of
 
 SHOWN = 24  # people of whom the report shows every method's pose
@@ -32,7 +34,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
         detected = open_pack("val_detected") if p.evaluate.boxes == "detector" else None
-        nets, card = _networks(folder, fabric.device)
+        nets, card = _networks(folder, val.people.skeleton, fabric.device)
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
         each = {name: evaluate(net, task, val, truth, p.evaluate, detected, fabric) for name, net in nets.items()}
@@ -64,9 +66,14 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
 
 
-def _networks(folder: Path, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
-    """The networks of a trained cell by name, in their order, and the card of the first."""
+def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
+    """The networks of a trained cell by name, in their order, and the card of the first. Raises InputError for another skeleton's."""
     net, card = load_network(folder / "weights.safetensors")
+    if card["skeleton"]["joints"] != list(skeleton.joints):
+        raise InputError(
+            f"{folder / 'weights.safetensors'} was trained for the joints of {card['skeleton']['name']}, the validation people have those "
+            f"of {skeleton.name}: run `dvc repro`, which trains anew"
+        )
     nets = {card["network"]: net.to(device)}
     for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
         nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(device)

@@ -10,10 +10,9 @@ from semipose.commands.predict import predict
 from semipose.commands.scale import bench_packs
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Poses of people: find them in images, and measure them.",
+    help="Poses of people: find them in images, measure them, look a data set over. Exit codes: 0 done, 1 bad input, 2 wrong usage.",
 )
 for command in (predict, evaluate, doctor, export, bench, bench_packs):
     app.command()(command)

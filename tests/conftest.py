@@ -76,16 +76,16 @@ def _one_thread() -> None:
 
 
 @pytest.fixture
-def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], Path]:
-    """Runs AKM's cell of the preset `smoke`, with these texts of its params.yaml replaced, through the functions of the stages: the folder
-    in which it did. MLflow, which test_pipeline.py looks at, is left out."""
+def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Runs AKM's cell of one budget of the preset `smoke`, with these texts of its params.yaml replaced, or of other parameters, through
+    the functions of the stages: the folder in which it did. MLflow, which test_pipeline.py looks at, is left out."""
     from pipeline import check, download, evaluate, prepare, split, track, train, warmup
 
-    def run(changes: dict[str, str]) -> Path:
+    def run(changes: dict[str, str], params: str | None = None, labels: str = "L20") -> Path:
         folder = tmp_path_factory.mktemp("project")
         for name in ("dvc.yaml", "pipeline", "semipose"):
             (folder / name).symlink_to(ROOT / name)
-        text = (ROOT / "pipeline/presets/smoke.yaml").read_text()
+        text = params or (ROOT / "pipeline/presets/smoke.yaml").read_text()
         for old, new in changes.items():
             assert old in text
             text = text.replace(old, new, 1)
@@ -96,9 +96,9 @@ def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         download.bring()
         prepare.prepare()
         split.split()
-        warmup.warmup("L20", "0")
-        train.train("train", "akm", "L20", "0")
-        evaluate.evaluate_cell("evaluate", "akm", "L20", "0")
+        warmup.warmup(labels, "0")
+        train.train("train", "akm", labels, "0")
+        evaluate.evaluate_cell("evaluate", "akm", labels, "0")
         return folder
 
     return run

@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from pipeline import estimate, use
 from semipose.cli import app
 from semipose.metrics.oks import KEYS
 from semipose.models import build, network_card, save_network
@@ -213,6 +215,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     assert failed(predict(photos, cut), "cut.jpg cannot be read as an image")
     assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
     assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
+    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: no folder can be made there")
     assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
     assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")
     assert failed(predict(photos, weights=text), "text.jpg", "not a semipose weight file")
@@ -226,13 +229,48 @@ def test_a_folder_that_cannot_be_written_is_named(photos, weights, tmp_path):
     assert failed(result, "locked", "nothing can be written")
 
 
-# both
+# all
 
 
 def test_help_comes_without_the_heavy_libraries():
     code = "import sys, semipose.cli; print(sorted({'torch', 'numpy', 'pycocotools', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-    for arguments in (["--help"], ["evaluate", "--help"], ["predict", "--help"]):
-        result = run(app, arguments)
-        assert result.exit_code == 0
-        assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("name", [command.callback.__name__ for command in app.registered_commands])
+def test_help_of_every_command_has_an_example(name):
+    result = run(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+    assert f"semipose {name}" in result.stdout.split("Example")[1]
+
+
+@pytest.mark.parametrize("module", [use, estimate])
+def test_help_of_the_pipelines_commands_has_an_example(module):
+    made = typer.Typer()
+    made.command()(getattr(module, module.__name__.rpartition(".")[2]))
+    result = run(made, ["--help"])
+    assert result.exit_code == 0
+    assert f"Example: python -m {module.__name__}" in result.stdout
+    assert run(made, ["cocoa"]).exit_code == 1
+    assert run(made, ["--nothing"]).exit_code == 2
+
+
+def test_exit_codes(photos, weights, tmp_path):
+    code = "import os, signal; from semipose import photos; photos.find_photos = lambda paths: os.kill(os.getpid(), signal.SIGINT)"
+    arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
+    program = f"{code}\nfrom semipose.cli import app\napp({arguments!r})"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 130
+    assert run(app, ["predict", str(photos)]).exit_code == 2
+    assert run(app, ["predict", "none.jpg", *arguments[2:]]).exit_code == 1
+    assert run(app, []).exit_code == 2, "the commands are listed, nothing is done"
+
+
+def test_the_shell_completes_commands_and_options():
+    def completed(line):
+        words = {"_SEMIPOSE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        return run(app, [], prog_name="semipose", env=words).stdout.split()
+
+    assert completed("semipose pre") == ["predict"]
+    assert completed("semipose predict --detector") == ["--detector-weights", "--detector-score"]
+    assert "complete -o default -F _semipose_completion semipose" in run(app, ["--show-completion", "bash"], prog_name="semipose").stdout

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from browser import Browser
 from mlflow_pages import Pages, make_ui
+from pages import blocks, patch
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from semipose.cli import app
 from semipose.models import load_weights
 
 pytest_plugins = ["browser"]
@@ -191,6 +195,82 @@ def test_a_fresh_clone_reproduces(project: Path, tmp_path: Path) -> None:
     for curve in ("history.csv", "bootstrap.csv", "masks.csv"):
         name = f"reports/runs/demo-akm-L20-s0/{curve}"
         assert (clone / name).read_bytes() == (project / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished project once more, to be changed."""
+    return Path(shutil.copytree(project, tmp_path_factory.mktemp("copy") / "semipose", symlinks=True))
+
+
+ELSEWHERE = {  # commands of the README that do not run here, and why
+    "make": "tests/test_readme.py asks for its targets",
+    "source .venv/bin/activate": "the environment is the tests' own",
+    "dvc repro": "the fixture has done it",
+    "cat reports/tables/ablation.md": "written by it",
+    "semipose predict photos": "downloads a detector's weights; tests/test_poser.py",
+    "semipose bench": "tests/test_bench.py",
+}
+
+
+@pytest.mark.slow
+def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, as they stand but for the budget that `smoke` has."""
+    monkeypatch.chdir(copy)
+    ran = []
+    for block in blocks("README.md"):
+        text = block.text.replace("-L50-", "-L20-")
+        if block.language == "python":
+            exec(compile(text, "README.md", "exec"), {})
+        for line in text.splitlines() if block.language == "bash" else ():
+            command = line.split("#")[0].split()
+            if any(line.startswith(known) for known in ELSEWHERE):
+                continue
+            if command[0] == "semipose":
+                result = CliRunner().invoke(app, command[1:])
+                assert result.exit_code == 0, f"{line}: {result.output}"
+            else:
+                run(copy, *command)
+            ran.append(" ".join(command[:3]))
+    assert {"python -m pipeline.use", "git checkout params.yaml", "semipose doctor data/drawn", "semipose export --weights"} <= set(ran)
+    assert len(list((copy / "poses").glob("*.jpg"))) == len(list((copy / "data/drawn/val2017").iterdir()))
+    for made in ("poses/predictions.json", "poses.jpg", "doctor/train.jpg", "exported/model.onnx"):
+        assert (copy / made).stat().st_size > 1000
+    ours = json.loads((copy / "reports/runs/demo-akm-L20-s0.json").read_text())["metrics"]["AP"]["value"]
+    assert json.loads((copy / "metrics.json").read_text())["AP"] == pytest.approx(ours / 100)
+
+
+STAGES = """
+from pipeline import check, evaluate, report, train
+check.check()
+for name, method in (("train", "meanteacher"), ("ablate", "akm_many_masks")):
+    train.train(name, method, "L20", "0")
+    evaluate.evaluate_cell("evaluate" if name == "train" else "evaluate_ablation", method, "L20", "0")
+report.main()
+"""
+
+
+@pytest.mark.slow
+def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path) -> None:
+    """The blocks of docs/new-method.md and the README's new row lead to rows of the tables, through the stages."""
+    for block in blocks("docs/new-method.md"):
+        if block.language == "python":
+            path = copy / block.text.splitlines()[0].removeprefix("# ")
+            path.write_text(block.text.partition("\n")[2])
+        elif block.language == "diff":
+            patch(copy, block.text)
+    yaml, path = YAML(), copy / "params.yaml"
+    params = yaml.load(path)
+    (row,) = (yaml.load(block.text) for block in blocks("README.md") if block.language == "yaml")
+    params["method"] |= row["method"]
+    params["ablation"]["variants"] += row["ablation"]["variants"]
+    yaml.dump(params, path)
+    run(copy, sys.executable, "-c", STAGES)
+    for table, name in (("main", "meanteacher"), ("ablation", "akm_many_masks")):
+        (line,) = (line for line in (copy / f"reports/tables/{table}.md").read_text().splitlines() if line.startswith(f"| {name} "))
+        assert "not run" not in line
+    assert json.loads((copy / "reports/runs/demo-meanteacher-L20-s0.json").read_text())["training"]["forward_passes"] == 3
+    run(copy, sys.executable, "-m", "mypy", "semipose/methods/meanteacher.py")
 
 
 @pytest.mark.parametrize(

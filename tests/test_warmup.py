@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.evaluate import _networks
 from pipeline.networks import warmed_up
 from semipose.crops import CropPack
 from semipose.engine import launch
@@ -57,3 +58,9 @@ def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_p
     ):
         with pytest.raises(InputError, match=said):
             warmed_up(path, tiny.model.model_copy(update=changes), skeleton)
+
+
+def test_a_trained_network_of_another_skeleton_is_not_evaluated(tiny: Params, tmp_path: Path) -> None:
+    save_network(build(tiny.model, 14, 1), tmp_path / "weights.safetensors", network_card(tiny.model, LSP14, 1.25))
+    with pytest.raises(InputError, match=r"weights\.safetensors was trained for the joints of lsp14, the validation people have .* coco17"):
+        _networks(tmp_path, COCO17, torch.device("cpu"))

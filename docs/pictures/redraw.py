@@ -1,17 +1,30 @@
-"""The README's two pictures, drawn from what the demo left in reports/: `python docs/pictures/redraw.py` after `dvc repro`."""
+"""The pictures of README and docs, drawn from what the demo left: `python docs/pictures/redraw.py` after `dvc repro`."""
 
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+from semipose.augment import mixup
+from semipose.augment.views import denormalise
+from semipose.batches import draws
+from semipose.crops import CropPack
 from semipose.draw import sheet
+from semipose.params_file import load
 from semipose.results import read_columns
+from semipose.task import Task, task_of
 
 REPORTS, HERE = Path("reports"), Path(__file__).parent
 METHODS = ("supervised", "akm")
 PEOPLE = 7  # of those in the report, evenly from the best to the worst
 STRIP, ROWS = 5, 2  # people in a strip of reports/views, and how many of them are kept
+SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are drawn
+ALPHAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+TILE = (120, 160)  # px
 
 
 def predictions() -> Image.Image:
@@ -26,7 +39,7 @@ def predictions() -> Image.Image:
     for method in METHODS:
         tiles += [Image.open(folder / f"demo-{method}-L50-s0/{person}.jpg") for person in people]
         captions += [f"{method}\nOKS {scores[method][person]:.2f}" for person in people]
-    return sheet(tiles, captions, PEOPLE, (120, 160))
+    return sheet(tiles, captions, PEOPLE, TILE)
 
 
 def at_work() -> Image.Image:
@@ -35,6 +48,46 @@ def at_work() -> Image.Image:
     return strip.crop((0, 0, strip.width, strip.height * ROWS // STRIP))
 
 
+def masking() -> Image.Image:
+    """A clear and a hard person: heatmaps, fixed and adaptive masks."""
+    return Image.open(REPORTS / "views/demo-akm-L50-s0/masks.jpg")
+
+
+def views(task: Task, pack: CropPack) -> Image.Image:
+    """Two people as they are, in weak views, and the last weak view in strong ones."""
+    generator = draws(0, "views", 0)
+    crops = pack.images(SHOWN)
+    shown = {"the person": task.look(crops, task.base.expand(len(crops), 2, 3))}
+    for k in range(1, 4):
+        weak = task.weak_view(crops, generator)
+        shown[f"weak view {k}"] = weak
+    for k in range(1, 4):
+        shown[f"strong view {k} of it"] = task.move_images(weak, task.strong(len(crops), generator))
+    return _people_in_rows(shown)
+
+
+def mixing(task: Task, pack: CropPack) -> Image.Image:
+    """alpha X_i + (1 - alpha) X_j."""
+    images = task.look(pack.images(SHOWN), task.base.expand(len(SHOWN), 2, 3))
+    return _people_in_rows({f"alpha {alpha:.1f}": mixup.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
+
+
+def _people_in_rows(columns: dict[str, Tensor]) -> Image.Image:
+    pictures: dict[str, NDArray[np.uint8]] = {name: denormalise(images).permute(0, 2, 3, 1).numpy() for name, images in columns.items()}
+    people = len(next(iter(pictures.values())))
+    tiles = [own[person] for person in range(people) for own in pictures.values()]
+    return sheet(tiles, list(columns) * people, len(columns), TILE)
+
+
 if __name__ == "__main__":
-    predictions().save(HERE / "predictions.jpg", quality=88)
-    at_work().save(HERE / "akm.jpg", quality=88)
+    train = CropPack.open(Path("data/packs/train"))
+    task = task_of(load(Path("params.yaml")), train)
+    pictures = {
+        "predictions": predictions(),
+        "akm": at_work(),
+        "masking": masking(),
+        "views": views(task, train),
+        "mixup": mixing(task, train),
+    }
+    for name, picture in pictures.items():
+        picture.save(HERE / f"{name}.jpg", quality=88)

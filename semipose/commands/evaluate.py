@@ -27,7 +27,10 @@ def evaluate(
     ] = "pycocotools",
     out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there: 0-1, -1 if undefined.", metavar="OUT")] = None,
 ) -> None:
-    """Measure keypoint results against annotations."""
+    """Measure keypoint results against annotations.
+
+    Example: semipose evaluate --annotations person_keypoints_val2017.json --predictions predictions.json --json metrics.json
+    """
     with reported():
         if metric == "oks":
             from semipose.metrics.oks import evaluate_oks

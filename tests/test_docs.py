@@ -1,0 +1,71 @@
+"""The pages keep their word: links lead somewhere, pictures are small, examples run, projections are those of the code."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pages import ROOT, blocks
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from pipeline.estimate import costs_of, hours, short
+from pipeline.use import preset_file
+from semipose.cli import app
+from semipose.params_file import load
+
+PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
+    assert page == "README.md" or f"({page})" in (ROOT / "README.md").read_text(encoding="utf-8"), "the README leads to every page"
+
+
+def test_pictures_are_small() -> None:
+    pictures = [path for path in (ROOT / "docs/pictures").iterdir() if path.suffix in (".jpg", ".png")]
+    assert len(pictures) >= 5
+    assert max(path.stat().st_size for path in pictures) < 200_000
+
+
+@pytest.mark.slow
+def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Callable[..., Path]) -> None:
+    _, code, doctor, wanted, _ = blocks("docs/own-data.md")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code.text, "docs/own-data.md", "exec"), {})
+    result = CliRunner().invoke(app, shlex.split(doctor.text)[1:])
+    assert result.exit_code == 0, result.output
+    section = wanted.text.replace("/data/kites", str(tmp_path / "kites"))
+    assert result.stdout.endswith(f"params.yaml needs, beside what the demo has:\n\n{section}\n")
+    assert "nothing would stop `dvc repro`" in result.stdout
+    assert "look at it" not in result.stdout
+    assert (tmp_path / "doctor/train.jpg").exists()
+
+    yaml = YAML()
+    params = yaml.load(ROOT / "pipeline/presets/smoke.yaml")
+    for name, values in yaml.load(section).items():
+        params[name] |= values
+    with (tmp_path / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+    folder = stages({}, (tmp_path / "params.yaml").read_text(), "L12")
+    record = json.loads((folder / "reports/runs/custom-akm-L12-s0.json").read_text())
+    assert record["labelled"] == 12
+    assert {"AP", "joint/nose", "joint/left_wing", "joint/tail"} <= set(record["metrics"])
+
+
+REPRODUCE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8").splitlines()
+PROJECTED = [line.split("|")[1:-1] for line in REPRODUCE if line.startswith("| `") and "HRNet" not in line]  # that takes ten seconds
+
+
+@pytest.mark.parametrize("row", PROJECTED, ids=lambda row: row[0].strip(" `"))
+def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
+    preset, _, *figures = (cell.strip(" `") for cell in row)
+    costs = costs_of(load(preset_file(preset)))
+    pflop = sum(cost.pflop for cost in costs)
+    assert figures == [f"{len(costs)}", short(pflop), short(hours(pflop, 790)), short(hours(pflop, 79))]

@@ -1,0 +1,47 @@
+"""The README's promises that need no finished run; its commands run in test_pipeline.py."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from pages import ROOT, blocks
+from ruamel.yaml import YAML
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_results_is_that_of_the_report() -> None:
+    spec = importlib.util.spec_from_file_location("results", ROOT / "docs/results.py")
+    assert spec
+    assert spec.loader
+    results = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(results)
+    main = (ROOT / "reports/tables/main.csv").read_text(encoding="utf-8")
+    assert results.renewed(README, main) == README, "run `python docs/results.py`"
+    assert "| `akm` | " in results.table([*results.csv.DictReader(main.splitlines())])
+
+
+@pytest.mark.parametrize("target", [*re.findall(r"^make ([a-z]+)", README, flags=re.MULTILINE), "ui", "test-fast", "lock"])
+def test_the_commands_of_make_are_there(target: str) -> None:
+    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_table_of_presets_has_them_all() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", README.partition("| preset |")[2].partition("```")[0], flags=re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(named) == sorted(path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml"))
+
+
+def test_the_citation_names_what_the_readme_cites() -> None:
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    assert citation["cff-version"] == "1.2.0"
+    assert {"title", "message", "authors", "version", "license"} <= set(citation)
+    (paper,) = citation["references"]
+    (entry,) = (block.text for block in blocks("README.md") if block.language == "bibtex")
+    assert f"{{{paper['title']}}}" in entry
+    assert f"{{{paper['journal']}}}" in entry
+    for author in paper["authors"]:
+        assert f"{author['family-names']}, {author['given-names']}" in entry
+    assert f'version = "{citation["version"]}"' in Path(ROOT / "pyproject.toml").read_text()
