@@ -237,7 +237,7 @@ def test_help_comes_without_the_heavy_libraries():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("name", [command.callback.__name__ for command in app.registered_commands])
+@pytest.mark.parametrize("name", [command.callback.__name__.replace("_", "-") for command in app.registered_commands])
 def test_help_of_every_command_has_an_example(name):
     result = run(app, [name, "--help"])
     assert result.exit_code == 0
