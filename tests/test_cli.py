@@ -257,7 +257,7 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
 
 
 def test_exit_codes(photos, weights, tmp_path):
-    begun = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as on a terminal; a job in the background ignores it
+    begun = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a job in the background ignores it
     code = f"{begun}; from semipose import photos; photos.find_photos = lambda paths: os.kill(os.getpid(), signal.SIGINT)"
     arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
     program = f"{code}\nfrom semipose.cli import app\napp({arguments!r})"
