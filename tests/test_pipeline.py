@@ -151,6 +151,7 @@ for e in client.search_experiments():
 @pytest.mark.slow
 def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
     """`make ui`, and the way of somebody who opens it: the comparison, a cell of it, its training, a picture, the model."""
+    chromium.set_window_size(2200, 1000)  # columns outside the window are not in the page
     with make_ui(project, environment()) as address:
         pages = Pages(chromium)
         pages.open(address.partition("#")[0])
