@@ -70,8 +70,10 @@ def task(tiny: Params, pack: CropPack) -> Task:
     return Task(COCO17, tiny.model.height, tiny.model.width, base, tiny.model.sigma, tiny.augment)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _one_thread() -> None:
+    """Before each test: a stage that ran in this process may have set another number, and threads that wait for each other beside a second
+    test process make a tiny network fifty times slower."""
     torch.set_num_threads(1)
 
 

@@ -39,7 +39,6 @@ SMALL = {
     "  steps: 14 ": "  steps: 90 ",
     "  bootstrap: 100 ": "  bootstrap: 10  ",
     "  overlays: 8  ": "  overlays: 2  ",
-    "  threads: 2 ": "  threads: 1 ",
     "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0.2 ",
 }
 TIMED = ("cost.json", ".gitignore")  # tells of time and machine; of DVC

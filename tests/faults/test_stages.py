@@ -28,7 +28,6 @@ CHANGES = {
     "  val_images: 20 ": "  val_images: 8 ",
     "  steps: 14 ": "  steps: 24 ",
     "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0 ",
-    "  threads: 2 ": "  threads: 1 ",
     "  workers: 2 ": "  workers: 1 ",
 }
 CAP_DAC_OVERRIDE = 1  # of linux/capability.h
