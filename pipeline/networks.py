@@ -48,6 +48,7 @@ def first_networks(
             groups=p.train.groups,
             state=this.state / "warmup",
             checkpoint_seconds=p.machine.checkpoint_seconds,
+            compiled=p.machine.compile,
             report=report,
             stop=stop,
         )

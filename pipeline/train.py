@@ -46,6 +46,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             decay=p.train.decay,
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
+            compiled=p.machine.compile,
             observe=observe,
             report=lambda row: tracker.metrics(row, step=int(row["step"])),
             stop=limit,

@@ -31,6 +31,7 @@ def warmup(labels: str, seed: str) -> None:
                 groups=p.train.groups,
                 state=this.state,
                 checkpoint_seconds=p.machine.checkpoint_seconds,
+                compiled=p.machine.compile,
                 report=tracker.metrics,
                 stop=limit,
             )

@@ -13,6 +13,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from semipose import checkpoint, gpus
 from semipose.batches import Batches
+from semipose.compiled import Mode, compile_networks
 from semipose.errors import Stopped
 from semipose.groups import Groups
 from semipose.memory import enough_memory
@@ -41,6 +42,7 @@ def fit(
     observe: Callable[[Method, int, bool], Row],
     report: Callable[[Row], None],
     stop: Callable[[], str | None] = lambda: None,
+    compiled: Mode = "none",
     title: str = "",
 ) -> list[Row]:
     """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
@@ -48,8 +50,9 @@ def fit(
     `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished row;
     both are asked of the first process alone. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the
     weights of a run never stopped. `stop` is asked after each step: if it gives a reason, a checkpoint is written and Stopped is raised.
-    `title`: what the progress says beside the program's name.
+    `compiled`: how torch.compile treats the networks (compiled.py). `title`: what the progress says beside the program's name.
     """
+    compile_networks(method, compiled, fabric.device)
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
     groups, tally = Groups(batches.groups, method, fabric), Tally(batches.ids)
     training = Training(method, wrapped, optimiser, batches, fabric, groups, tally, steps)
@@ -60,6 +63,8 @@ def fit(
     with Progress(steps, "steps", title, done=training.step) as progress:
         while training.step < steps:
             rate = learning_rate(training.step, steps, lr, decay_at, decay)
+            if compiled != "none":
+                torch.compiler.cudagraph_mark_step_begin()  # what graphs of the step before left may be written over
             training.take_step(rate)
             progress.advance()
             last = training.step == steps

@@ -17,6 +17,7 @@ from semipose.params import by_budget
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from semipose.compiled import Mode
     from semipose.crops import CropPack
     from semipose.params import Model, Warmup
     from semipose.task import Task
@@ -36,6 +37,7 @@ def warm_up(
     groups: int,
     state: Path,
     checkpoint_seconds: float,
+    compiled: "Mode" = "none",
     report: Callable[[Row, int], None],
     stop: Callable[[], str | None] = lambda: None,
 ) -> PoseNet:
@@ -56,6 +58,7 @@ def warm_up(
         observe=lambda method, epoch, last: {},
         report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
         stop=stop,
+        compiled=compiled,
         title=f"warm-up of {name}",
     )
     return net

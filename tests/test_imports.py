@@ -13,7 +13,7 @@ ORDER = [
     {"crops", "packing", "unfinished", "models", "tables", "published", "figures", "curves", "typeset"},
     {"task", "predict", "photos", "videos", "site"},
     {"poser", "detector", "overlays"},
-    {"methods", "batches", "evaluation", "groups", "tally"},
+    {"methods", "batches", "compiled", "evaluation", "groups", "tally"},
     {"engine", "probe"},
     {"gallery", "warmup", "bench", "export", "doctor"},
     {"commands"},

@@ -11,6 +11,7 @@ import torch
 from semipose import engine
 from semipose.batches import Batches, draws
 from semipose.clock import Clock, now, rate
+from semipose.compiled import compile_networks
 from semipose.crops import CropPack
 from semipose.methods import Method
 from semipose.methods import build as build_method
@@ -44,6 +45,7 @@ class Subject:
         everybody = np.arange(len(pack))
         self.batches = Batches(pack, everybody, everybody, p.train.batch_size, seed=0)
         self.units = steps * p.train.batch_size
+        compile_networks(self.method, p.machine.compile, fabric.device)
         self.wrapped, self.optimiser = fabric.setup(self.method, engine.adam(self.method, p.train.lr))
         self.resident = [self.batches(step, self.device) for step in range(2)]
         count = p.train.batch_size

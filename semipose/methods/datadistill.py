@@ -22,15 +22,18 @@ class DataDistill(Offline):
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Tensor:
-        """Each look is moved back onto the image, with left joints on the left again, before the mean is taken."""
+        """Each look is moved back onto the image, with left joints on the left again, before the mean is taken. All looks are one pass:
+        with running batch-norm statistics nobody's heatmaps depend on the others'."""
         teacher, task = self.teacher.eval(), self.task
-        moved = []
+        thetas = []
         for mirrored, scale, angle in self.looks:
             angles, scales = (images.new_full((len(images),), value) for value in (angle, scale))
-            theta = similarity(angles, scales, torch.full_like(angles, mirrored, dtype=torch.bool), task.centre)
-            heatmaps = task.move_heatmaps(teacher(task.move_images(images, theta)).float(), invert(theta))
-            moved.append(heatmaps[:, task.flip] if mirrored else heatmaps)
-        return torch.stack(moved).mean(dim=0)
+            thetas.append(similarity(angles, scales, torch.full_like(angles, mirrored, dtype=torch.bool), task.centre))
+        theta = torch.cat(thetas)
+        seen = teacher(task.move_images(images.repeat(len(thetas), 1, 1, 1), theta)).float()
+        moved = task.move_heatmaps(seen, invert(theta)).unflatten(0, (len(thetas), len(images)))
+        back = [maps[:, task.flip] if mirrored else maps for (mirrored, *_), maps in zip(self.looks, moved, strict=True)]
+        return torch.stack(back).mean(dim=0)
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
         return self.look(weak)

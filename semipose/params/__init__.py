@@ -97,6 +97,7 @@ class Machine(Section):
     nodes: Positive
     workers: Positive
     threads: Count
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"]
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     max_minutes: Ratio | None
 
