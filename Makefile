@@ -9,6 +9,7 @@ PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loads
 
 repro: .venv/ready
 	@$(if $(PRESET),python -m pipeline.use $(PRESET))
+	@python -m pipeline.lockfile
 	dvc repro
 
 test: .venv/ready

@@ -84,6 +84,7 @@ class Repro:
 
     def __init__(self, folder: Path) -> None:
         self.log, self.stage, self.begun = folder / "log.txt", "dvc", time.monotonic()
+        run(folder, sys.executable, "-m", "pipeline.lockfile")  # as `make repro` does
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 ["dvc", "repro"], cwd=folder, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
