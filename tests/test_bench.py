@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from semipose import clock
 from semipose.bench import as_published, bench
+from semipose.bench.beside import reporting
 from semipose.bench.scale import projected
 from semipose.bench.subject import Subject
 from semipose.cli import app
@@ -122,6 +123,13 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
     assert found["methods"]["akm"]["gflop"] == pytest.approx(10 / 3 * found["methods"]["supervised"]["gflop"])  # 3 x 3 + 1 against 3
     assert found["scoring"]["pycocotools"] > 0
     assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
+
+
+def test_the_table_of_a_projects_cells_is_timed(demo: Params, tmp_path: Path) -> None:
+    assert reporting(demo, tmp_path) is None
+    work = reporting(demo, ROOT / "reports" / "runs")
+    assert work
+    assert work() == len(demo.sweep.methods) * len(demo.sweep.labels) * len(demo.sweep.seeds)
 
 
 def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from semipose import engine
-from semipose.bench.beside import cut_out, product, scoring
+from semipose.bench.beside import cut_out, product, reporting, scoring
 from semipose.bench.subject import Subject
 from semipose.clock import in_turn, rate, spread
 from semipose.errors import InputError
@@ -44,10 +44,13 @@ def as_published(p: "Params", trunk: str, size: tuple[int, int]) -> "Params":
     return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
 
 
-def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
+def bench(
+    p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int, runs: Path = Path("reports/runs")
+) -> dict[str, Any]:
     """Measure everything in `rounds` rounds of `steps` training steps each.
 
-    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. Rates are medians over the
+    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. runs: a project's evaluated
+    cells, if it has any, from which a table is made. Rates are medians over the
     rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
     """
     fabric = engine.launch(p.machine, p.train.precision)
@@ -77,6 +80,8 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
         backends: list[Backend] = ["pycocotools", *(["faster-coco-eval"] if find_spec("faster_coco_eval") else [])]  # type: ignore[list-item]
         for backend in backends:
             work[backend] = partial(rate, partial(score, backend), device)
+        if report := reporting(p, runs):
+            work["report"] = partial(rate, report, torch.device("cpu"))
         found = in_turn(work, rounds)
         matrix = spread(found["matrix"]).median
         return {
@@ -97,6 +102,7 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
             "three_views": spread(found["three views"]).median,
             "prediction": spread(found["prediction"]).median,
             "scoring": {backend: spread(found[backend]).median for backend in backends},
+            "report": spread(found["report"]).median if "report" in found else None,
             "peak_memory_mib": engine.peak_memory(device),
             "spread": {name: spread(values)[1:] for name, values in found.items()},
         }

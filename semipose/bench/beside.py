@@ -17,7 +17,11 @@ from semipose.models import STRIDE
 from semipose.packing import Recipe, write_pack
 from semipose.people import People
 from semipose.predict import Predictions
+from semipose.results import Grid, read_runs
+from semipose.site.tables import results_table
 from semipose.skeleton import COCO17
+from semipose.tables import main_table
+from semipose.typeset import to_csv, to_latex, to_markdown
 
 if TYPE_CHECKING:
     from semipose.params import Params
@@ -81,5 +85,22 @@ def scoring(p: "Params") -> Callable[[Backend], int]:
         found = Predictions(*(torch.cat(parts).numpy() for parts in zip(*decoded, strict=True)))
         evaluate_oks(truth, suppressed(found, people, people.areas, p.evaluate.nms_oks), backend=backend)
         return SCORED
+
+    return work
+
+
+def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
+    """From the records of the cells that `sweep` names to their table as Markdown, CSV, LaTeX and HTML; None without any."""
+    grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
+    if not read_runs(runs, p.data.source, grid):
+        return None
+
+    def work() -> int:
+        found = read_runs(runs, p.data.source, grid)
+        table = main_table(found, grid)
+        for text in (to_markdown, to_csv, to_latex):
+            text(table)
+        results_table(table, found.values())
+        return len(found)
 
     return work

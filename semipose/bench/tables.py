@@ -58,6 +58,8 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         "prediction, one pass": found["prediction"],
         **{f"decoding, OKS suppression and AP, in memory, {backend}": value for backend, value in found["scoring"].items()},
     }
+    if found["report"]:
+        rates["main table of this project's own cells, in four formats, cells"] = found["report"]
     beside = Table(
         "beside",
         "Beside training, people (or pairs) per second",
