@@ -52,7 +52,8 @@ for experiment in client.search_experiments():
         points = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
         curves = {name: sorted((point.step, repr(point.value)) for point in points[name]) for name in points}
         attempt = int(run.data.tags["semipose.attempt"])
-        found.setdefault(run.info.run_name, {})[attempt] = {"status": run.info.status, "curves": curves}
+        # a cell's training and its evaluation bear one name, in two experiments
+        found.setdefault(f"{experiment.name}: {run.info.run_name}", {})[attempt] = {"status": run.info.status, "curves": curves}
 print(json.dumps(found))
 """
 MACHINE = r"seconds|memory|per_second"
