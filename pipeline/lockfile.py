@@ -11,45 +11,53 @@ from ruamel.yaml import YAML, YAMLError
 
 from semipose.files import replacing
 
-STAGE = re.compile(r"^  \S.*:$")  # a stage's name, alone on its line
+STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # a stage's name, alone on its line
 
 
-def whole(text: str) -> bool:
-    """Is it a lock file in which every stage says what it is a lock of?"""
+def readable(text: str) -> bool:
+    """Would DVC read it?"""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # takes a while to come
+    from voluptuous import Invalid
+
     try:
-        content = YAML(typ="safe").load(text)
-    except YAMLError:
+        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+    except (YAMLError, Invalid):
         return False
-    stages = content.get("stages") if isinstance(content, dict) else None
-    return isinstance(stages, dict) and text.endswith("\n") and all(isinstance(one, dict) and "cmd" in one for one in stages.values())
+    return True
 
 
-def mended(text: str) -> str:
-    """Without the stage at which it was cut off, and what follows; "" where nothing whole is left. A whole one stays as it is."""
-    if whole(text):
-        return text
-    lines = text.splitlines(keepends=True)
-    starts = [number for number, line in enumerate(lines) if STAGE.match(line.rstrip("\n"))]
-    before = "".join(lines[: starts[-1]]) if starts else ""
-    return before if whole(before) else ""
+def mended(text: str) -> str | None:
+    """Without the stage in which it was cut off; "" where that was the first. None where something else is wrong with it."""
+    starts = [found.start() for found in STAGE.finditer(text)]
+    if len(starts) < 2:
+        return "" if "schema: '2.0'\nstages:\n".startswith(text[:22]) else None
+    before = text[: starts[-1]]
+    return before if readable(before) else None
 
 
 def mend(path: Path) -> str | None:
-    """Bring it back, and say what was done; None where nothing was to do."""
-    if not path.exists():
+    """Bring it back, and say what was done or cannot be done; None where nothing was to do."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+    if text is None or readable(text):
         return None
-    text = path.read_text(encoding="utf-8", errors="replace")
     left = mended(text)
-    if left and left == text:
-        return None
+    if left is None:
+        return (
+            f"{path} is no lock file that DVC can read, and not one that was cut off: `git checkout {path}` brings the committed one back"
+        )
     if left:
         with replacing(path) as temporary:
             temporary.write_text(left, encoding="utf-8")
     else:
         path.unlink()
-    return f"{path} was cut off while DVC wrote it: what is whole of it was kept, `dvc repro` looks for the rest in its run cache"
+    return f"{path} was cut off while DVC wrote it: the stages before that were kept, DVC's run cache has the outputs of the others"
 
 
 if __name__ == "__main__":
-    if said := mend(Path("dvc.lock")):
-        print(f"semipose: {said}", file=sys.stderr)
+    lock = Path("dvc.lock")
+    if lock.exists() and not readable(lock.read_text(encoding="utf-8", errors="replace")):
+        from dvc.repo import Repo
+
+        with Repo().lock:  # nobody is writing it at this moment
+            if said := mend(lock):
+                print(f"semipose: {said}", file=sys.stderr)

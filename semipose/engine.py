@@ -63,8 +63,6 @@ def fit(
     with Progress(steps, "steps", title, done=training.step) as progress:
         while training.step < steps:
             rate = learning_rate(training.step, steps, lr, decay_at, decay)
-            if compiled != "none":
-                torch.compiler.cudagraph_mark_step_begin()  # what graphs of the step before left may be written over
             training.take_step(rate)
             progress.advance()
             last = training.step == steps

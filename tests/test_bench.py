@@ -141,9 +141,12 @@ def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
 def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
     arguments = ["bench", "--params", str(ROOT / "pipeline/presets/smoke.yaml"), "--methods", "supervised", "--people", "16"]
     files = ["--json", str(tmp_path / "bench.json"), "--page", str(tmp_path / "bench.md")]
-    result = CliRunner().invoke(app, [*arguments, "--batch-size", "2", "--threads", "1", "--rounds", "1", "--steps", "1", *files])
+    result = CliRunner().invoke(
+        app, [*arguments, "--batch-size", "2", "--threads", "1", "--rounds", "1", "--steps", "1", "--precision", "bf16-mixed", *files]
+    )
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["precision"] == "bf16-mixed"
     page = (tmp_path / "bench.md").read_text()
     assert page.startswith("# Benchmark")
     assert f"{found['methods']['supervised']['end_to_end']:.1f}" in page
@@ -154,6 +157,7 @@ def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
     ("more", "words"),
     [
         (["--methods", "akn"], "--methods akn"),
+        (["--precision", "8-bit"], "--precision 8-bit"),
         (["--trunk", "resnet18"], "belong together"),
         (["--trunk", "resnet18", "--size", "256"], "--size 256"),
         (["--trunk", "resnet18", "--size", "250x192"], "multiple"),

@@ -50,8 +50,8 @@ def bench(
     """Measure everything in `rounds` rounds of `steps` training steps each.
 
     root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. runs: a project's evaluated
-    cells, if it has any, from which a table is made. Rates are medians over the
-    rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
+    cells, if it has any, from which a table is made. Rates are medians over the rounds, `spread` holds the lowest and highest. Raises
+    InputError for data that cannot be read.
     """
     fabric = engine.launch(p.machine, p.train.precision)
     device = fabric.device

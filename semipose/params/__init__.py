@@ -97,7 +97,7 @@ class Machine(Section):
     nodes: Positive
     workers: Positive
     threads: Count
-    compile: Literal["none", "default", "reduce-overhead", "max-autotune"]
+    compile: Literal["none", "default", "max-autotune-no-cudagraphs"]
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     max_minutes: Ratio | None
 
