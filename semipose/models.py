@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 STRIDE = 4  # input pixels per heatmap cell
 
 
+class ExactConv2d(nn.Conv2d):
+    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/findings.md)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.is_meta:  # operations are counted there, and torch knows no autocast for it
+            return super().forward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float())
+
+
 class PoseNet(nn.Module):
     """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
 
@@ -51,7 +61,7 @@ class PoseNet(nn.Module):
                 nn.ReLU(inplace=True),
             ]
             channels = width
-        layers.append(nn.Conv2d(channels, keypoints, 1))
+        layers.append(ExactConv2d(channels, keypoints, 1))
         self.head = nn.Sequential(*layers)
         for layer in self.head:
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

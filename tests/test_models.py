@@ -155,3 +155,15 @@ def test_a_weight_file_that_is_none(tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     with pytest.raises(InputError, match="is not a semipose weight file"):
         load_weights(path)
+
+
+def test_heatmaps_are_not_rounded_under_autocast(demo: Params) -> None:
+    """The layers before are in bfloat16, the last one is not."""
+    net = build(demo.model, 17, seed=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = nn.Sequential(*net.trunk.values(), *net.head[:-1])(torch.rand(2, 3, 64, 48))
+        heatmaps = net.head[-1](features)
+    assert (features.dtype, heatmaps.dtype) == (torch.bfloat16, torch.float32)
+    last = net.head[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert torch.equal(heatmaps, nn.functional.conv2d(features.float(), last.weight, last.bias))
