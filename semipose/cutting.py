@@ -113,16 +113,28 @@ def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Imag
 
     Bilinear where it magnifies; where it shrinks, the triangle filter is as wide as a crop pixel, so nothing aliases.
     """
-    scale = float(matrix[0, 0])
     # Pillow counts from the edge of the first pixel, half a pixel before its centre.
-    left, top = ((-0.5 - float(shift)) / scale + 0.5 for shift in matrix[:, 2])
-    extent, margin = size / scale, math.ceil(max(1.0, 1 / scale)) + 1
-    x, y = math.floor(left) - margin, math.floor(top) - margin
-    side = math.ceil(extent) + 2 * margin + 1
-    canvas = Image.new("RGB", (side, side), MEAN_COLOUR)
-    canvas.paste(image, (-x, -y))
-    box = (left - x, top - y, left - x + extent, top - y + extent)
-    return canvas.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    step = 1 / float(matrix[0, 0])  # image px per crop px
+    left, top = ((-0.5 - float(shift)) * step + 0.5 for shift in matrix[:, 2])
+    reach = math.ceil(max(1.0, step)) + 1  # px; pixels further away than this do not count
+    x0, x1 = _seen(left, step, reach, image.width, size)
+    y0, y1 = _seen(top, step, reach, image.height, size)
+    crop = Image.new("RGB", (size, size), MEAN_COLOUR)
+    if x0 < x1 and y0 < y1:
+        box = (left + x0 * step, top + y0 * step, left + x1 * step, top + y1 * step)
+        x, y = math.floor(box[0]) - reach, math.floor(box[1]) - reach
+        right, bottom = math.ceil(box[2]) + reach, math.ceil(box[3]) + reach
+        if min(x, y) < 0 or right > image.width or bottom > image.height:
+            whole, image = image, Image.new("RGB", (right - x, bottom - y), MEAN_COLOUR)
+            image.paste(whole, (-x, -y))
+            box = (box[0] - x, box[1] - y, box[2] - x, box[3] - y)
+        crop.paste(image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box), (x0, y0))
+    return crop
+
+
+def _seen(start: float, step: float, reach: int, length: int, size: int) -> tuple[int, int]:
+    """The first of the crop's `size` pixels in one direction that something of the image, `length` px long, counts in, and the end."""
+    return max(0, math.floor((-reach - start) / step)), min(size, math.ceil((length + reach - start) / step))
 
 
 def encode(crop: Image.Image, quality: int) -> bytes:
