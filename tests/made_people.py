@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semipose.crops import CropPack
+from semipose.crops import CropPack, RawCrops
 from semipose.people import People
 from semipose.skeleton import COCO17
 
@@ -24,4 +24,6 @@ def made_up(count: int) -> CropPack:
         visibility=generator.integers(0, 3, (count, 17)),
     )
     crops = generator.integers(0, 256, (count, 48, 48, 3), dtype=np.uint8)
-    return CropPack(Path("made"), people, crops, np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])
+    digests = np.zeros((count, 32), np.uint8)
+    made = RawCrops(Path("made"), crops, digests, np.ones(count, bool))
+    return CropPack(Path("made"), people, made, np.tile(np.eye(2, 3, dtype=np.float32), (count, 1, 1)), 48, 1.25, 1.2, 1.0, "made", [])

@@ -25,7 +25,7 @@ def test_the_people_shown_do_not_depend_on_the_network() -> None:
 def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
     """The pack's crops are 48 px with an extent of 1.2: the network sees the 40 px in the middle, HEIGHT px large in the picture."""
     pack = made_up(3)
-    pack.crops[:] = 0
+    pack.crops.pixels[:] = 0
     pack.people.visibility[:] = 0
     pack.people.visibility[1, NOSE] = 2
     pack.people.points[1, NOSE] = (20, 33)
