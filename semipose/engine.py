@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from semipose.params import Machine
 
+ASK = 4
+"""Several processes ask each other after so many steps whether a checkpoint is due or one has to stop: who asks waits for the devices."""
+
 
 def fit(
     method: Method,
@@ -49,7 +52,8 @@ def fit(
 
     `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished row;
     both are asked of the first process alone. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the
-    weights of a run never stopped. `stop` is asked after each step: if it gives a reason, a checkpoint is written and Stopped is raised.
+    weights of a run never stopped. `stop` is asked after each step, of several processes after each ASK-th: if it gives a reason, a
+    checkpoint is written and Stopped is raised.
     `compiled`: how torch.compile treats the networks (compiled.py). `title`: what the progress says beside the program's name.
     """
     compile_networks(method, compiled, fabric.device)
@@ -139,6 +143,8 @@ class Training:
     def keep(self, folder: Path, every: float, reason: str | None) -> None:
         """Leave a checkpoint, if the last one is older (seconds), or if there is a reason to stop, in one of the processes: then Stopped is
         raised in all of them."""
+        if self.fabric.world_size > 1 and self.step % ASK:
+            return
         due = self.fabric.is_global_zero and time.monotonic() - self.saved_at > every
         asked = self.groups.largest(2 if reason else int(due))
         if not asked:

@@ -1,6 +1,6 @@
 """Trains on made-up people in as many processes as it is told, for test_groups.py: `python together.py OUT PROCESSES GROUPS METHOD STOP`.
 
-Writes weights and history to OUT; STOP is the step after which the last process is asked to stop (0: never).
+Writes weights and history to OUT; STOP is the step from which on the last process is asked to stop (0: never).
 """
 
 import sys
@@ -35,7 +35,7 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> 
     done = iter(range(1, 100))
 
     def stop() -> str | None:
-        asked = fabric.global_rank == processes - 1 and next(done) == stop_after
+        asked = fabric.global_rank == processes - 1 and next(done) >= stop_after > 0
         return "out of time" if asked else None
 
     batches = Batches(pack, np.arange(6), np.arange(COUNT), batch_size=8, seed=1, groups=groups)
