@@ -102,6 +102,13 @@ def test_supervised_training_is_that_of_the_cpu(everything: Params, pack: CropPa
         assert [row[name] for row in half] == pytest.approx(expected, rel=0.05)
 
 
+def test_a_compiled_training_is_the_same_but_for_rounding(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """AKM with Mixup at every layer; equal seeds, so equal draws."""
+    plain, compiled = (trained("akm", everything, pack, tmp_path / mode, "cuda", compiled=mode) for mode in ("none", "default"))
+    for row, other in zip(compiled, plain, strict=True):
+        assert row == pytest.approx(other, rel=0.01)
+
+
 def test_draws_of_the_host_belong_to_a_place_in_the_stream_of_the_gpu() -> None:
     first, same = (draws(0, "step", 3, "cuda") for _ in range(2))
     begun = torch.rand((), generator=on_host(first))
