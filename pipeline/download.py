@@ -21,6 +21,10 @@ def bring() -> None:
         # The folder of record: DVC removes a stage's outputs before it runs, so what earlier downloads were is remembered here.
         remembered = this.root / ".semipose" / "downloads.json"
         known: dict[str, dict[str, Any]] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
+        # First what the user has to bring: downloads take hours.
+        boxes = {"data.detections.file": data.detections}
+        boxes["data.unlabelled.detections.file"] = data.unlabelled.detections if data.unlabelled else None
+        described = {key: [describe_file(this.root / one.file, key)] if one else [] for key, one in boxes.items()}
         files: list[dict[str, Any]] = []
         if data.source == "demo":
             counts = {"train": data.demo.train_images, "val": data.demo.val_images}
@@ -28,13 +32,10 @@ def bring() -> None:
             root = str(DRAWN)
         else:
             root, files = _bring(data.source, data.root, this.root, known, data.custom)
-        manifest: dict[str, Any] = {"source": data.source, "root": root, "files": files}
-        if data.detections:
-            files.append(describe_file(this.root / data.detections.file, "data.detections.file"))
+        manifest: dict[str, Any] = {"source": data.source, "root": root, "files": files + described["data.detections.file"]}
         if data.unlabelled:
             other, more = _bring(data.unlabelled.source, data.unlabelled.root, this.root, known)
-            if data.unlabelled.detections:
-                more.append(describe_file(this.root / data.unlabelled.detections.file, "data.unlabelled.detections.file"))
+            more += described["data.unlabelled.detections.file"]
             manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more}
         with replacing(remembered) as temporary:
             temporary.write_text(json.dumps(known), encoding="utf-8")

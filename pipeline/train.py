@@ -59,9 +59,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
 
 def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:
     """The method on its networks, its people and what is looked at in training."""
-    task, pack, unlabelled = material.task, material.pack, material.split.unlabelled
-    if entry.strong_view:
-        task = replace(task, augment=p.augment.model_copy(update={"strong": entry.strong_view}))
+    task, pack, unlabelled = replace(material.task, augment=entry.augmented(p.augment)), material.pack, material.split.unlabelled
     if p.data.unlabelled:
         pack = open_pack("unlabelled")
         unlabelled = np.arange(len(pack))

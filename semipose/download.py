@@ -159,7 +159,7 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
 def describe_file(path: Path, needed_by: str) -> dict[str, Any]:
     """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
     if not path.is_file():
-        raise InputError(f"{needed_by}: {path} is not there; give the path of a JSON in the layout of COCO's detection results, or null")
+        raise InputError(f"{needed_by}: {path} is not there; it is a JSON in the layout of COCO's detection results")
     return {"path": str(path), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
 
 

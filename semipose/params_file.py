@@ -10,7 +10,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from semipose.errors import InputError
-from semipose.params import Network, Params, StrongView, Warmup
+from semipose.params import Network, Params, Strengthen, StrongView, Traps, Warmup
+from semipose.params.methods import having
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -82,9 +83,12 @@ def _fill_own(entry: CommentedMap, tree: CommentedMap) -> None:
         if isinstance(own, CommentedMap) and isinstance(section, CommentedMap):
             _fill(own, CommentedMap({key: section[key] for key in keys if key in section}))
 
-    augment = tree.get("augment")
     fill(entry.get("warmup"), tree.get("warmup"), Warmup.model_fields)
-    fill(entry.get("strong_view"), augment.get("strong") if isinstance(augment, CommentedMap) else None, StrongView.model_fields)
+    augment = tree.get("augment")
+    if isinstance(augment, CommentedMap):
+        fill(entry.get("strong_view"), augment.get("strong"), StrongView.model_fields)
+        fill(entry.get("strengthen"), augment.get("strengthen"), Strengthen.model_fields)
+        fill(entry.get("traps"), augment.get("traps"), Traps.model_fields)
     for own in _own_networks(entry):
         fill(own, tree.get("model"), Network.model_fields)
 
@@ -135,6 +139,16 @@ def _message(tree: CommentedMap, problem: Any, path: Path) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing ({where})"
     if problem["type"] == "extra_forbidden":
-        return f"{key} is not a parameter ({where})"
+        return f"{key} is not a parameter{_whose(tree, keys)} ({where})"
+    if problem["type"] == "union_tag_invalid":
+        return f"{key}.base = {node['base']!r}: must be one of {', '.join(having('base'))} ({where})"
     text = problem["msg"].removeprefix("Value error, ")
     return f"{text} ({where})" if isinstance(node, CommentedMap) else f"{key} = {_plain(node)!r}: {text} ({where})"
+
+
+def _whose(tree: CommentedMap, keys: list[str]) -> str:
+    """Of an unknown key of an entry of `method`: of which method it is none, and of which it would be one."""
+    if len(keys) < 3 or keys[0] != "method":
+        return ""
+    base, owners = tree["method"][keys[1]].get("base"), having(keys[2])
+    return f" of {base}" + (f", but of {', '.join(owners)}" if owners and base not in owners else "")

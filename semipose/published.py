@@ -3,6 +3,7 @@
 import csv
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from semipose.results import Grid, Key, Run, Score
 from semipose.tables import NOT_RUN, NOTHING, Cell, Column, Table, scored
 
 FILE = Path(__file__).with_name("published.csv")
-DATASETS = {"coco": "COCO val2017"}  # published semi-supervised numbers on MPII are of its test server
+DATASETS = {"coco": "COCO val2017"}  # on MPII: of the test server (semi-supervised), or with a flip test
 METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its own default strengthening
     "supervised": ("Supervised", "Supervised (Affine)"),
     "pseudopose": ("PseudoPose",),
@@ -24,6 +25,18 @@ METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its o
     "multiaugs": ("MultiAugs (Single)",),
     "multiaugs_dual": ("MultiAugs (Dual)",),
 }
+METRICS = {  # what the papers call a metric -> what it is called here
+    "AP": "AP",
+    "AP.5": "AP50",
+    "AP.75": "AP75",
+    "AP(M)": "AP_M",
+    "AP(L)": "AP_L",
+    "AR": "AR",
+    "AR.5": "AR50",
+    "AR.75": "AR75",
+    "AR(M)": "AR_M",
+    "AR(L)": "AR_L",
+}
 BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.yaml that the papers call otherwise
 
 
@@ -34,49 +47,49 @@ def published(path: Path = FILE) -> list[dict[str, str]]:
 
 
 def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
-    """Rows: methods of the sweep that have published numbers with this data, trunk, input and metric. Columns: for each budget ours
-    (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is published of the kind."""
+    """Rows: the methods of the sweep, each with AP and with every other metric that is published of it with this data, trunk and input.
+    Columns: for each budget ours (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is
+    published of the kind."""
     if not runs:
         return None
     example = next(iter(runs.values()))
     alike = [row for row in published() if _alike(row, example)]
-    columns, rows, records = [Column("method", text=True)], [], []
-    sources: dict[str, str] = {}
-    unlabelled: dict[str, None] = {}
+    columns, rows, records = [Column("method", text=True), Column("metric", text=True)], [], []
+    used: list[dict[str, str]] = []
     columns += [Column(name, labels) for labels in sweep.labels for name in ("ours", "published")]
-    for method in sweep.methods:
-        line, any_of_it = [Cell(method)], False
+    for method, (theirs, ours) in product(sweep.methods, METRICS.items()):
+        line, of_method = [Cell(method), Cell(ours)], len(used)
         for labels in sweep.labels:
-            theirs = [
-                row for row in alike if row["method"] in METHODS.get(method, ()) and row["labelled"] in BUDGETS.get(labels, (labels,))
-            ]
-            known = [run.score for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and run.score.value is not None]
-            ours = scored(known)
-            values = list(dict.fromkeys(row["value"] for row in theirs))
-            line += [ours, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
-            any_of_it |= bool(values)
-            sources |= {row["table"]: row["source"] for row in theirs}
-            unlabelled |= {row["unlabelled"]: None for row in theirs if row["unlabelled"] != "-"}
-            record: dict[str, Any] = {"method": method, "labels": labels, "seeds": len(known), "status": "run" if known else NOT_RUN}
-            record |= {"ours": ours.number.value if known else "", "published": " / ".join(values)}
-            record |= {name: " / ".join(dict.fromkeys(row[name] for row in theirs)) for name in ("source", "note")}
+            names, budgets = METHODS.get(method, ()), BUDGETS.get(labels, (labels,))
+            found = [row for row in alike if row["method"] in names and row["labelled"] in budgets and row["metric"] == theirs]
+            scores = [run.metrics[ours] for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and ours in run.metrics]
+            known = [score for score in scores if score.value is not None]
+            values = list(dict.fromkeys(row["value"] for row in found))
+            mine = scored(known)
+            line += [mine, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
+            used += found
+            record: dict[str, Any] = {"method": method, "metric": ours, "labels": labels, "seeds": len(known)}
+            record |= {"status": "run" if known else NOT_RUN, "ours": mine.number.value if known else "", "published": " / ".join(values)}
+            record |= {name: " / ".join(dict.fromkeys(row[name] for row in found)) for name in ("source", "note")}
             records.append(record)
-        if any_of_it:
+        if theirs == "AP" or len(used) > of_method:
             rows.append(line)
-    if not rows:
+        else:
+            del records[-len(sweep.labels) :]
+    if not used:
         return None
-    return Table("published", "Published numbers beside ours", columns, rows, _notes(example, sources, list(unlabelled)), records)
+    return Table("published", "Published numbers beside ours", columns, rows, _notes(example, used), records)
 
 
-def _notes(example: Run, sources: Mapping[str, str], unlabelled: Sequence[str]) -> list[str]:
-    """Where the numbers come from (table -> source), and how they came about otherwise than ours."""
+def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
+    """Where the numbers come from, and how they came about otherwise than ours."""
+    sources = dict.fromkeys(f"{row['table']} ({row['source']})" for row in used)
+    unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
-        f"Published: {example.protocol['headline']} with {example.protocol['trunk']} at {example.protocol['input']}, from "
-        + "; ".join(f"{table} ({source})" for table, source in sources.items())
-        + ".",
+        f"Published: with {example.protocol['trunk']} at {example.protocol['input']}, from {'; '.join(sources)}.",
         "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not "
         "stated, the others' differ by method and budget (ours: equal), PoseDual and MultiAugs (Dual) start from two sets of ImageNet "
-        "weights, and the errors of the released codes are in (ours: where augment.traps asks for them). Their unlabelled people: "
+        "weights, and the errors of the released codes are in (ours: where `traps` asks for them). Their unlabelled people: "
         f"{', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. Steps and passes of ours stand under the main table.",
         "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
         "method before it, +0.3 on MPII.",
@@ -84,10 +97,10 @@ def _notes(example: Run, sources: Mapping[str, str], unlabelled: Sequence[str]) 
 
 
 def _alike(row: Mapping[str, str], run: Run) -> bool:
-    headline, trunk = run.protocol["headline"], run.protocol["trunk"]
+    trunk = run.protocol["trunk"]
     return (
         row["dataset"] == DATASETS.get(run.data)
-        and row["metric"] == headline
+        and run.protocol["headline"] == "AP"
         and row["input"] == run.protocol["input"]
         and row["backbone"].lower().replace("-", "") == trunk.lower().replace("_", "").replace("-", "")
     )

@@ -1,4 +1,5 @@
-"""AKM and the supervised baseline against a naive version: loops over people and keypoints, no code shared but the warp's inputs."""
+"""AKM and the supervised baseline against a naive version: loops over people and keypoints. Views, warps and
+patches are those of the library, held against loops of their own in test_augment.py and test_geometry.py."""
 
 import math
 
@@ -177,7 +178,7 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
     assert float(terms["supervised"].detach()) == pytest.approx(float(loss_s.detach()), rel=1e-5)
     assert float(terms["masked"].detach()) == pytest.approx(0.7 * float(loss_u.detach()), rel=1e-5)
     assert float(terms["mixed"].detach()) == pytest.approx(1.3 * float(loss_m.detach()), rel=1e-5)
-    assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+    assert torch.allclose(gradient, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
     assert float(measures["masks"]) == pytest.approx(counts.float().mean())
 
 
@@ -261,7 +262,7 @@ def test_simple_joints_alone_are_masked(net: PoseNet, task: Task, batch: Batch, 
     taught = method.pseudo_labels(weak)
     seen = []
     original = masking.patches
-    monkeypatch.setattr(masking, "patches", lambda *a: (seen.append(a[2]), original(*a))[1])
+    monkeypatch.setattr(masking, "patches", lambda *a, **k: (seen.append(a[2]), original(*a, **k))[1])
     method.branch(weak, taught, method.adaptive_counts(taught), draws(0, "b", 0))
     assert seen[0].tolist() == naive_simple(taught, "relative", 0.5)
 

@@ -25,7 +25,13 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
         ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
         ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
         ("  methods:\n    - supervised", "  methods:\n    - posefoo", "sweep.methods: posefoo is not among method"),
-        ("    base: supervised", "    base: sup", "'sup' found using 'base' does not match any of the expected tags"),
+        ("    base: supervised", "    base: sup", "method.supervised.base = 'sup': must be one of supervised, akm, posecons, "),
+        (
+            "    masking: shuffled",
+            "    strong: []",
+            "strong is not a parameter of akm, but of posecons, posedual, sspcm",
+        ),
+        ("    masking: shuffled", "    tua: 0.5", "method.akm_shuffled.tua is not a parameter of akm ("),
         ("  seed: 0      ", "  seed: off    ", "data.demo.seed = 'off': Input should be a valid integer"),
         ("  root: null", "  root: here", "data.root must be null for data.source: demo"),
     ],
@@ -61,7 +67,8 @@ def test_a_variant_is_its_base_with_its_own_keys(demo: Params) -> None:
 
 def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, demo: Params) -> None:
     entry = "  posedual:\n    base: posedual\n"
-    own = "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        trunk: resnet50\n    warmup:\n      steps: 7\n"
+    own = "    traps:\n      clamp: true\n    strengthen:\n      rand_augment:\n        cutout: false\n"
+    own += "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        trunk: resnet50\n    warmup:\n      steps: 7\n"
     text = (
         DEMO.read_text()
         .replace("\n    - net\n", "\n    - net\n    - second\n")
@@ -77,6 +84,13 @@ def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, dem
     assert params.method["posedual"].warmup == demo.warmup.model_copy(update={"steps": 7})
     assert params.method["akm"].warmup is None
     assert params.method["posedual"].strong_view == demo.augment.strong.model_copy(update={"scale": 0.1})
+    augment = params.method["posedual"].augmented(params.augment)
+    assert augment.traps == demo.augment.traps.model_copy(update={"clamp": True})
+    assert augment.strengthen.rand_augment == demo.augment.strengthen.rand_augment.model_copy(update={"cutout": False})
+    assert augment.strengthen.cutmix == demo.augment.strengthen.cutmix
+    assert augment.strong == params.method["posedual"].strong_view
+    assert augment.weak == demo.augment.weak
+    assert params.method["akm"].augmented(params.augment) == params.augment
     path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "options:\n          stem_width: 16")))
     assert load(path).network("posedual", "second").options == {"stem_width": 16}, "options are given as a whole"
     path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "trunk: resnet18")))

@@ -39,12 +39,13 @@ def test_every_row_is_read() -> None:
 def test_ours_and_theirs_side_by_side(tmp_path: Path) -> None:
     table = published_table(runs(tmp_path), SWEEP)
     assert table is not None
-    assert [column.group for column in table.columns] == ["", "1K", "1K", "5K", "5K"]
+    assert [column.group for column in table.columns] == ["", "", "1K", "1K", "5K", "5K"]
     assert [[cell.text for cell in row] for row in table.rows] == [
-        ["supervised", "31.0 ± 1.4", "31.5", "not run", "46.4"],
-        ["posedual", "44.0 [43.0, 46.0]", "44.6", "not run", "55.6"],
+        ["supervised", "AP", "31.0 ± 1.4", "31.5", "not run", "46.4"],
+        ["posedual", "AP", "44.0 [43.0, 46.0]", "44.6", "not run", "55.6"],
+        ["akm", "AP", "not run", "–", "not run", "–"],
     ]
-    assert table.rows[0][2].number.value == 31.5
+    assert table.rows[0][3].number.value == 31.5
     text = to_markdown(table)
     assert "MultiAugs" in text
     assert "best epoch" in text
@@ -71,7 +72,10 @@ def test_all_labels_are_the_papers_train2017(tmp_path: Path) -> None:
     )
     table = published_table({("supervised", "All", 0): made_run}, Grid("train", ("supervised",), ("All",), (0,)))
     assert table is not None
-    assert [cell.text for cell in table.rows[0]] == ["supervised", "70.0 [69.0, 72.0]", "70.9"]
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert rows[0] == ["supervised", "AP", "70.0 [69.0, 72.0]", "70.9"]
+    assert rows[1] == ["supervised", "AP50", "80.0", "91.4"]
+    assert [row[1] for row in rows] == ["AP", "AP50", "AR", "AR50"], "what is published, and no more"
 
 
 def test_drawn_people_have_nothing_beside_them(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from semipose.augment.views import denormalise, normalise
 from semipose.augment.yoco import yoco
 
 if TYPE_CHECKING:
-    from semipose.params import Augment, Path, Strengthening
+    from semipose.params import Augment, Path, Strengthening, Traps
 
 CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (trap T3)
 
@@ -30,9 +30,7 @@ def apply(images: Tensor, heatmaps: Tensor, points: Tensor, path: "Path", p: "Au
 
 def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
     """One strengthening, with the numbers of ``augment.strengthen`` and the traps of ``augment.traps``."""
-    much, traps = p.strengthen, p.traps
-    channels = CHANNELS if traps.channels else None
-    clamp: masking.Clamp = "peers" if traps.clamp else "frame"
+    much, traps, channels, clamp = p.strengthen, p.traps, channels_of(p.traps), clamp_of(p.traps)
     match name:
         case "joint_cutout" | "adaptive_cutout":
             counts = torch.full((len(images),), much.joint_cutout, device=images.device)
@@ -62,3 +60,17 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
             c, plain = much.rand_augment, denormalise(images)
             first, second = (colour.rand_augment(plain, c.operations, c.magnitude, generator, c.cutout) for _ in range(2))
             return normalise(yoco(first, second, generator))
+        case "yoco_trivial":
+            plain = denormalise(images)
+            first, second = (colour.trivial_augment(plain, generator) for _ in range(2))
+            return normalise(yoco(first, second, generator))
+
+
+def channels_of(traps: "Traps") -> int | None:
+    """Among how many channels keypoints are drawn, with replacement; None: among those that there are, without (T3)."""
+    return CHANNELS if traps.channels else None
+
+
+def clamp_of(traps: "Traps") -> masking.Clamp:
+    """Where patches are cut off (T1)."""
+    return "peers" if traps.clamp else "frame"

@@ -1,6 +1,7 @@
 """A method in training, and what of it is measured: its floor, its step, the whole way from crop pack to step."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ class Subject:
 
     def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
-        task = task_of(p, pack, fabric.device)
+        task = replace(task_of(p, pack, fabric.device), augment=entry.augmented(p.augment))
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)

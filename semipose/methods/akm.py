@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from semipose.augment import masking, mixup
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.host import on_host
+from semipose.augment.strengthen import channels_of, clamp_of
 from semipose.ema import follow
 from semipose.heatmap import decode, heatmap_loss
 from semipose.methods.consistency import View
@@ -69,7 +70,9 @@ class AKM(Method):
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
         points, _ = decode(taught, STRIDE, "quarter")  # the peers' place for masks
         eligible = self.simple(taught) if self.p.joints == "simple" else None
-        mask = masking.patches(points, counts, eligible, (self.task.height, self.task.width), self.p.patch, generator)
+        traps, size = self.task.augment.traps, (self.task.height, self.task.width)
+        channels = channels_of(traps) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
+        mask = masking.patches(points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(traps))
         theta = self.task.strong(len(weak), generator)
         images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
         return View(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from semipose.params.augment import Adaptive, Augment, Patch, Path, Strengthening, StrongView, WeakView
+from semipose.params.augment import Adaptive, Augment, Patch, Path, Strengthen, Strengthening, StrongView, Traps, WeakView
 from semipose.params.data import Custom, Data, Detections, SplitParams, Unlabelled
 from semipose.params.methods import AKM, SSPCM, DataDistill, Method, MultiAugs, PoseCons, PoseDual, PseudoPose, Supervised
 from semipose.params.network import Model, Network, Warmup
@@ -36,10 +36,12 @@ __all__ = [
     "PoseCons",
     "PoseDual",
     "PseudoPose",
+    "Strengthen",
     "Strengthening",
     "StrongView",
     "Supervised",
     "Train",
+    "Traps",
     "Unlabelled",
     "Warmup",
     "WeakView",

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from semipose.params.section import Count, Degrees, Positive, Ratio, Section, Share
 
 Strengthening = Literal[
-    "joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"
+    "joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial"
 ]
 Path = list[Strengthening]
 

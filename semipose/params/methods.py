@@ -1,10 +1,10 @@
 """Section `method`: one class per method, with the keys that its entries have. `trains`: how many networks of `model.networks`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from semipose.params.augment import Adaptive, Patch, Path, StrongView
+from semipose.params.augment import Adaptive, Augment, Patch, Path, Strengthen, StrongView, Traps
 from semipose.params.network import Network, Warmup
 from semipose.params.section import Count, Name, Ratio, Section, Share
 
@@ -27,12 +27,20 @@ class Mixup(Section):
 
 
 class Entry(Section):
-    """What every entry may have of its own: networks, by their names in `model.networks`, a warm-up, a strong view. What it leaves out
-    there is that of `model`, `warmup` and `augment.strong`; these three keys alone may be absent, and are in most entries."""
+    """What every entry may have of its own: networks, by their names in `model.networks`, a warm-up, a strong view, what strengthens it,
+    the released codes' traps. What it leaves out there is that of `model`, `warmup` and `augment`; these keys alone may be absent, and are
+    in most entries."""
 
     networks: dict[Name, Network] = Field(default_factory=dict)
     warmup: Warmup | None = None
     strong_view: StrongView | None = None
+    strengthen: Strengthen | None = None
+    traps: Traps | None = None
+
+    def augmented(self, common: Augment) -> Augment:
+        """`common` with what the entry has of its own."""
+        own = {"strong": self.strong_view, "strengthen": self.strengthen, "traps": self.traps}
+        return common.model_copy(update={key: value for key, value in own.items() if value})
 
 
 class AKM(Adaptive, Entry):
@@ -105,7 +113,10 @@ class DataDistill(PseudoPose):
     rotations_deg: Annotated[list[Annotated[float, Field(ge=-180, le=180)]], Field(min_length=1)]
 
 
-Method = Annotated[
-    Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill,
-    Field(discriminator="base"),
-]
+Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill
+Method = Annotated[Known, Field(discriminator="base")]
+
+
+def having(key: str) -> list[str]:
+    """The methods, by their `base`, that have a parameter of this name."""
+    return [get_args(one.model_fields["base"].annotation)[0] for one in get_args(Known) if key in one.model_fields]
