@@ -41,6 +41,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         if len(nets) > 1:
             together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected, fabric)
             each |= {"mean": mean(list(each.values())), "ensemble": together}
+        this.forget(card["fingerprint"])
         if not fabric.is_global_zero:
             return
         found, metric = each[card["training"]["reported"]], headline(p.evaluate)

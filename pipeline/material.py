@@ -11,9 +11,6 @@ from semipose.params import Params
 from semipose.splits import Split, read_split
 from semipose.task import Task, task_of
 
-VERIFIED = 2**31
-"""Bytes of crops, about two seconds: in a larger pack DVC alone notices that a file has changed, by its size and time."""
-
 
 class Material(NamedTuple):
     """split: who of the pack's people is labelled, and who is not."""

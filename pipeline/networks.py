@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -33,7 +34,9 @@ def first_networks(
         model = p.network(method, name)
         if entry.warmup is None and name not in entry.networks:
             path = Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors"
-            nets.append(warmed_up(path, model, material.task.skeleton))
+            net, card = warmed_up(path, model, material.task.skeleton)
+            this.forget(card["fingerprint"])
+            nets.append(net)
             continue
         net = warm_up(
             name,
@@ -56,8 +59,8 @@ def first_networks(
     return nets
 
 
-def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> PoseNet:
-    """The network of a warm-up's weight file. Raises InputError where that was another network's, or for another skeleton."""
+def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, dict[str, Any]]:
+    """The network of a warm-up's weight file, and its card. Raises InputError where that was another network's, or for another skeleton."""
     net, card = load_network(path)
     start = {"pretrained", "networks"}
     theirs = {"joints": card["skeleton"]["joints"], **net.model.model_dump(exclude=start)}
@@ -66,4 +69,4 @@ def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> PoseNet:
         if value != theirs[key]:
             raise InputError(f"{path} was warmed up with {key} = {theirs[key]}, now it is {value}: run `dvc repro`, which warms up anew")
     net.model = model
-    return net
+    return net, card

@@ -42,12 +42,14 @@ class Stage:
 
     @property
     def state(self) -> Path:
-        """Where a killed run of this very fingerprint left its checkpoint; removed on success."""
+        """Where a killed run of this very fingerprint left its checkpoint."""
         return self.root / ".semipose" / "state" / self.fingerprint
 
-    def finish(self) -> None:
-        """The outputs are written: the way back to the middle of the work is no longer needed."""
-        shutil.rmtree(self.state, ignore_errors=True)
+    def forget(self, fingerprint: str) -> None:
+        """Remove the checkpoint of a stage that came before: now that this one runs, DVC has recorded what that wrote. (A stage that
+        removed its own would begin anew if it were killed while DVC takes note.)"""
+        if _is_first_process():
+            shutil.rmtree(self.root / ".semipose" / "state" / fingerprint, ignore_errors=True)
 
 
 @contextmanager
@@ -101,6 +103,8 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
         sys.stderr.write(f"semipose: {error.filename}: {error.strerror}. {DISK[error.errno]}, and run `dvc repro` again. {GOES_ON}\n")
         raise SystemExit(1) from None
     except Stopped as stopped:
+        if not _is_first_process():  # another code than 0 would have Lightning end the first process, which still writes
+            raise SystemExit(0) from None
         sys.stderr.write(f"semipose: {stopped}. `dvc repro` goes on from there.\n")
         raise SystemExit(STOPPED) from None
 

@@ -83,7 +83,6 @@ def _leave(
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, card["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))
     tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
-    this.finish()
 
 
 if __name__ == "__main__":

@@ -40,8 +40,6 @@ def warmup(labels: str, seed: str) -> None:
             origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
             card = network_card(p.model, material.task.skeleton, material.pack.padding, **origin)
             save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
-        if fabric.is_global_zero:
-            this.finish()
 
 
 if __name__ == "__main__":

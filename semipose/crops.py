@@ -11,6 +11,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from semipose.geometry import from_box, transform
 from semipose.people import People
 
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
-WRITE_AGAIN = "run `dvc repro prepare` to write it again"
+WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
 
 
 def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
@@ -105,9 +106,10 @@ class CropPack:
         hears when it is read.)"""
         folder = Path(folder)
         try:
-            made = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+            record = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
             people = People.load(folder / "people.npz")
             matrices = np.load(folder / "matrices.npy")
+            made = dict(record)
             count, size = int(made.pop("count")), int(made["size"])
             crops = (_open_jpegs if made["quality"] else _open_raw)(folder, count, size)
             pack = cls(folder=folder, people=people, crops=crops, matrices=matrices, **made)
@@ -119,7 +121,7 @@ class CropPack:
             raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
         if (matrices.shape, len(people)) != ((count, 2, 3), count):
             raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")
-        if digest_of(folder) != pack.digest:
+        if digest_of(folder, record) != pack.digest:
             raise InputError(f"{folder}: the files of this crop pack have changed since; {WRITE_AGAIN}")
         return pack
 
@@ -135,9 +137,10 @@ class CropPack:
         return transform(torch.from_numpy(self.matrices[chosen]), points), visible
 
 
-def digest_of(folder: Path) -> str:
-    """SHA-256 over the tables of a pack, one after the other; through digests.npy it stands for the crops too."""
-    digest = hashlib.sha256()
+def digest_of(folder: Path, record: dict[str, Any]) -> str:
+    """SHA-256 over what pack.json says besides, and the tables of a pack, one after the other; through digests.npy it stands for the crops
+    too."""
+    digest = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
     for name in TABLES:
         if (folder / name).exists():
             with (folder / name).open("rb") as file:

@@ -18,7 +18,7 @@ def replacing(target: Path) -> Iterator[Path]:
     On any error the temporary file is removed and the target stays as it was; one of the disk names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.tmp")  # the same each time: the next run writes over what a killed one left
     try:
         yield temporary
         with temporary.open("rb") as file:

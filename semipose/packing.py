@@ -14,11 +14,11 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from semipose import cutting
+from semipose import crops, cutting, geometry
 from semipose.crops import crop_matrices, digest_of
 from semipose.cutting import Cut, cut_parallel
 from semipose.errors import InputError
-from semipose.people import People
+from semipose.people import ARRAYS, OPTIONAL, People
 from semipose.progress import Progress
 from semipose.unfinished import Unfinished
 
@@ -54,25 +54,22 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
 
 
 def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """``write_pack`` but for its last act, ``place_pack``: the finished pack waits beside the folder. Called again after it was killed,
-    for the same people, images and recipe, it goes on with the crops that it had written; and has nothing to do if it had finished."""
+    """``write_pack`` but for its last act, ``place_pack``: the finished pack waits beside the folder. Called again after it was killed, or
+    had failed, for the same people, images and recipe, it goes on with the crops that it had written; and has nothing to do if it had
+    finished."""
     root, folder = Path(root), Path(folder)
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
     images = _check_images(people, root)
     _check_boxes(people)
     partial = _beside(folder, "partial")
-    needed = len(people) * recipe.size**2 * 3
     try:
         key = _key(people, root, recipe, images)
         with Unfinished(partial, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality)) as unfinished:
             return unfinished.summary or _write(people, root, unfinished, recipe, max_broken, processes)
-    except Exception as error:  # a kill leaves it
-        shutil.rmtree(partial, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
+    except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        room = "room" if recipe.quality else f"room for {needed:,} bytes"
+        room = "room" if recipe.quality else f"room for {len(people) * recipe.size**2 * 3:,} bytes"
         remedy = f"make {room}" if full else "check the folder and its permissions"
         raise InputError(f"{folder}: the crop pack cannot be written ({error.strerror or error}); {remedy}") from error
 
@@ -93,10 +90,13 @@ def _beside(folder: Path, kind: str) -> Path:
 
 
 def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
-    """A digest of all that decides about the crops, the code that cuts them included."""
-    arrays = (people.ids, people.boxes, people.sizes)
-    decides = [str(root), people.images, images, asdict(recipe), CHUNK, PIL.__version__, Path(cutting.__file__).read_text(encoding="utf-8")]
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays) + json.dumps(decides).encode()).hexdigest()
+    """A digest of all that decides about the pack, the code that cuts included."""
+    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, crops)]
+    decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), CHUNK, PIL.__version__, code]
+    digest = hashlib.sha256(json.dumps(decides).encode())
+    for name in (*ARRAYS, *OPTIONAL):
+        digest.update(name.encode() + (b"" if getattr(people, name) is None else getattr(people, name).tobytes()))
+    return digest.hexdigest()
 
 
 def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
@@ -144,7 +144,8 @@ def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, m
     unfinished.keep(kept)
     np.save(folder / "matrices.npy", matrices)
     people.save(folder / "people.npz")
-    record = how | {"count": len(people), "broken": list(broken), "digest": digest_of(folder)}
+    record = how | {"count": len(people), "broken": list(broken)}
+    record["digest"] = digest_of(folder, record)
     (folder / "pack.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for path in folder.iterdir():
         with path.open("rb") as file:

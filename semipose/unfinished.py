@@ -73,10 +73,15 @@ class Unfinished:
             np.save(self.folder / "index.npy", self.index[kept])
 
     def finish(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Note that the pack is whole; returns the summary."""
-        self.journal.write(_line({"summary": summary}))
+        """Note that the pack is whole, and what its tables hold; returns the summary."""
+        self.journal.write(_line({"summary": summary, "tables": self._tables()}))
         self.journal.flush()
         return summary
+
+    def _tables(self) -> dict[str, str]:
+        """SHA-256 of each file but the crops, each of which has its own."""
+        paths = [path for path in sorted(self.folder.iterdir()) if path.name not in (self.JOURNAL, self.crops.name)]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
     def _begin(self, journal: Path, key: str) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -90,6 +95,8 @@ class Unfinished:
     def _go_on(self, journal: Path, key: str, lines: Sequence[bytes]) -> None:
         contents = [_content(line) for line in lines[1:]]
         if contents and contents[-1] and "summary" in contents[-1]:
+            if contents[-1]["tables"] != self._tables():
+                return self._begin(journal, key)
             self.summary = contents[-1]["summary"]
             return
         crops = None if self.jpeg else _mapped(self.crops)

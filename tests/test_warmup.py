@@ -47,7 +47,7 @@ def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_p
     path = tmp_path / "net.safetensors"
     net = build(tiny.model, 17, 1)
     save_network(net, path, network_card(tiny.model, COCO17, 1.25))
-    taken = warmed_up(path, tiny.model.model_copy(update={"pretrained": True}), COCO17)
+    taken, _ = warmed_up(path, tiny.model.model_copy(update={"pretrained": True}), COCO17)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), taken.parameters(), strict=True))
     wider = {**tiny.model.options, "channels": [8, 8, 8, 16]}
     for changes, skeleton, said in (

@@ -122,7 +122,8 @@ def _start(pack: CropPack, folder: Path, entries: int) -> dict[str, Any]:
     for name in ("matrices", "digests", "index"):
         np.save(folder / f"{name}.npy", np.load(pack.folder / f"{name}.npy")[rows])
     os.link(pack.folder / "crops.jpg", folder / "crops.jpg")
-    record = json.loads((pack.folder / "pack.json").read_text()) | {"count": entries, "digest": digest_of(folder)}
+    record = json.loads((pack.folder / "pack.json").read_text()) | {"count": entries}
+    record["digest"] = digest_of(folder, record)
     (folder / "pack.json").write_text(json.dumps(record))
     opened = CropPack.open(folder).people
     record = make_splits(opened, {"all": entries // 10}, "random", 0, "all")["all"]

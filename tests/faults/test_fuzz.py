@@ -371,7 +371,8 @@ def test_splits(folder: Path, packed: list[Path], data: st.DataObject) -> None:
 def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObject) -> None:
     """What a writer that was killed left is damaged: the next one goes on, or begins again."""
     number = data.draw(st.sampled_from(range(len(RECIPES))))
-    people, target = CropPack.open(packed[number]).people, folder / "making" / str(number)
+    whole_pack, target = CropPack.open(packed[number]), folder / "making" / str(number)
+    people = whole_pack.people
     cut_pack(people, folder, target, RECIPES[number], 0, 1)
     left = target.with_name(f".{number}.partial")
     if data.draw(st.booleans()):  # killed before its end
@@ -380,7 +381,14 @@ def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObje
     spoil(data, left, folder / "making" / "spoiled")
     shutil.rmtree(left)
     (folder / "making" / "spoiled").rename(left)
-    refused(lambda: write_pack(people, folder, target, RECIPES[number], 0, 1))
+
+    def write() -> None:
+        write_pack(people, folder, target, RECIPES[number], 0, 1)
+        made = CropPack.open(target)
+        assert made.digest == whole_pack.digest
+        made.images(range(len(made)))
+
+    refused(write)
 
 
 @given(data=st.data())
