@@ -100,7 +100,7 @@ class Training:
     def take_step(self, rate: float) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with enough_memory(self.batches.batch_size // self.batches.groups, self._try, self._advice):
+        with enough_memory(self.batches.batch_size // self.batches.groups, self._try, self._advice, fewest=2):
             self.optimiser.zero_grad()
             for group in self.groups:
                 losses = self._learn(group)

@@ -40,7 +40,9 @@ class Cramped(Supervised):
         (9, 1, r"8 people at once do not fit into the GPU's memory, 7 do: set batch_size .* to 7 instead of 8, .*allocate 2\.00 GiB"),
         (5, 1, r"8 people at once .*, 5 do: set batch_size \(.*\) to 5 instead of 8, or raise train\.groups from 1"),
         (3, 2, r"4 people at once .*, 3 do: set batch_size \(.*\) to 6 instead of 8, or raise train\.groups from 2"),
-        (0, 1, "not even one person fits"),
+        (2, 1, r"8 people at once .*, 2 do: set batch_size \(.*\) to 2 instead of 8"),
+        (1, 1, "not even 2 people at once fit"),  # batch norm takes two
+        (0, 1, "not even 2 people at once fit"),
     ],
 )  # fmt: skip
 def test_a_training_names_the_batch_that_fits(
@@ -78,6 +80,8 @@ def test_the_largest_that_fits_is_found() -> None:
     for size in range(1, 20):
         for room in range(size):
             assert largest(lambda number, room=room: number <= room, size) == room
+    assert largest(lambda number: number >= 2, 9, fewest=2) == 8, "one alone is not tried"
+    assert largest(lambda number: False, 9, fewest=2) == 1
 
 
 def test_other_errors_and_results_pass_through() -> None:
