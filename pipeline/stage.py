@@ -54,7 +54,8 @@ class Stage:
 
 @contextmanager
 def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
-    """Check the whole of params.yaml, take the fingerprint's lock (a second process with it waits) and follow the work in MLflow."""
+    """Check the whole of params.yaml, take the locks of this work in this folder and of its fingerprint in any (a second process waits)
+    and follow the work in MLflow."""
     params = load()
     root = repo_root()
     listed, deps = reads(name, item, params)
@@ -65,8 +66,11 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
         return
     named = f"{params.data.source}-{cell}" if item else cell
     tags = {"data": params.data.source} | {"method" if key == "variant" else key: value for key, value in item.items()}
+    locks, what = root / ".semipose" / "locks", f"{name} {cell}"
+    here = fingerprint(folder=str(Path.cwd()), work=what)  # with other parameters it writes the same files
     with (
-        _alone(root / ".semipose" / "locks" / digest, f"{name} {cell}"),
+        _alone(locks / here, what),
+        _alone(locks / digest, what),
         track.run(stage=name, cell=named, fingerprint=digest, params=listed, tags=tags) as tracker,
         shown(name if cell == name else f"{name} {cell}"),
     ):

@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 from pipeline import check, download, evaluate, prepare, split, stage, track, train, warmup
 from semipose import checkpoint
 from semipose.errors import InputError
+from semipose.params import fingerprint
 
 ROOT = Path(__file__).parent.parent.parent
 CELL = ("train", "akm", "L20", "0")
@@ -238,9 +239,12 @@ def test_a_spoiled_pack_is_noticed_when_it_is_read(project: Path, part: str) -> 
         path.write_bytes(content)
 
 
-def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("same", [True, False])
+def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path, same: bool) -> None:
+    """With the same parameters, anywhere; with others, in the same folder, where it writes the same files."""
     with stage.opened("split", "split", {}) as (this, _):
-        lock = FileLock(this.root / ".semipose/locks" / this.fingerprint)
+        name = this.fingerprint if same else fingerprint(folder=str(project), work="split split")
+        lock = FileLock(this.root / ".semipose/locks" / name)
     words = tmp_path / "words"
     with lock:
         process = begin(split.split, words)
