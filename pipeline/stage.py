@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,11 @@ class Stage:
 
     def forget(self, fingerprint: str) -> None:
         """Remove the checkpoint of a stage that came before: now that this one runs, DVC has recorded what that wrote. (A stage that
-        removed its own would begin anew if it were killed while DVC takes note.)"""
-        if _is_first_process():
-            shutil.rmtree(self.root / ".semipose" / "state" / fingerprint, ignore_errors=True)
+        removed its own would begin anew if it were killed while DVC takes note.) Another experiment that is at the same work keeps it."""
+        state, lock = self.root / ".semipose" / "state" / fingerprint, FileLock(self.root / ".semipose" / "locks" / fingerprint)
+        if _is_first_process() and state.exists():
+            with suppress(Timeout), lock.acquire(timeout=0):
+                shutil.rmtree(state, ignore_errors=True)
 
 
 @contextmanager

@@ -120,6 +120,9 @@ def test_killed_again_and_again_it_ends_with_the_same_files(project: Path, whole
     # Killed while DVC takes note, it has not to begin anew; that is over once the next stage runs.
     (left,) = (project / ".semipose/state").iterdir()
     assert checkpoint.load(left)["progress"]["step"] == 23
+    with FileLock(project / ".semipose/locks" / left.name):  # another experiment trains the same
+        evaluate.evaluate_cell("evaluate", *CELL[1:])
+    assert left.exists()
     evaluate.evaluate_cell("evaluate", *CELL[1:])
     assert not left.exists()
 
