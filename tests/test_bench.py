@@ -13,11 +13,11 @@ from semipose import clock
 from semipose.bench import as_published, bench
 from semipose.bench.beside import reporting
 from semipose.bench.scale import projected
-from semipose.bench.subject import Subject
+from semipose.bench.subject import Subject, forget_peak
 from semipose.cli import app
 from semipose.clock import Clock, in_turn
 from semipose.crops import CropPack
-from semipose.engine import launch
+from semipose.engine import launch, peak_memory
 from semipose.errors import InputError
 from semipose.models import PoseNet, build, forward_gflop
 from semipose.params import Params
@@ -191,3 +191,13 @@ def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Pat
     assert 0 < found["difference"] < 10
     assert projected(found, "raw", 1280)["disk"] == pytest.approx(1280 * raw["disk"])
     assert f"{jpeg['disk']:,.0f}" in result.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux counts a process's largest memory anew")
+def test_the_largest_memory_is_counted_anew() -> None:
+    here = torch.device("cpu")
+    filled = np.ones(300 << 17)  # 300 MiB
+    high = peak_memory(here)
+    del filled
+    forget_peak(here)
+    assert peak_memory(here) < high - 200

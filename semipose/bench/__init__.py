@@ -103,7 +103,6 @@ def bench(
             "prediction": spread(found["prediction"]).median,
             "scoring": {backend: spread(found[backend]).median for backend in backends},
             "report": spread(found["report"]).median if "report" in found else None,
-            "peak_memory_mib": engine.peak_memory(device),
             "spread": {name: spread(values)[1:] for name, values in found.items()},
         }
 
@@ -120,5 +119,6 @@ def _summary(name: str, subject: Subject, found: dict[str, list[float]], matrix:
         "of_floor_spread": of_floor[1:],
         "gflop": gflop,
         "floor_of_matrix": gflop * spread(floor).median / matrix,
+        "peak_memory_mib": subject.peak,
         "shares": subject.shares(),
     }

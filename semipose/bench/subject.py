@@ -46,6 +46,7 @@ class Subject:
         everybody = np.arange(len(pack))
         self.batches = Batches(pack, everybody, everybody, p.train.batch_size, seed=0)
         self.units = steps * p.train.batch_size
+        self.peak = 0.0  # MiB, of end_to_end
         compile_networks(self.method, p.machine.compile, fabric.device)
         self.wrapped, self.optimiser = fabric.setup(self.method, engine.adam(self.method, p.train.lr))
         self.resident = [self.batches(step, self.device) for step in range(2)]
@@ -81,6 +82,7 @@ class Subject:
         """From the end of the first step to the end of the last but one: what fit does once is not in it."""
         moments: list[float] = []
         steps = count(1)
+        forget_peak(self.device)
 
         def look_at_the_clock() -> None:
             if next(steps) in (1, self.steps + 1):
@@ -100,6 +102,7 @@ class Subject:
             report=lambda row: None,
             stop=look_at_the_clock,
         )
+        self.peak = engine.peak_memory(self.device)
         return self.units / (moments[1] - moments[0])
 
     def shares(self) -> dict[str, float]:
@@ -155,3 +158,11 @@ class Subject:
         with clock("optimiser"):
             self.optimiser.step()
             self.method.after_step()
+
+
+def forget_peak(device: torch.device) -> None:
+    """From here on the largest memory is counted anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux
+        counters.write_text("5")

@@ -8,6 +8,7 @@ from semipose.tables import Cell, Column, Table
 
 PROJECTIONS = ("disk, GB", "writing, min", "tables in memory, MB", "opening, s")
 PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and what may come
+RATES = ("floor", "step", "end to end", "of floor", "GFLOP per pair", "floor of matrix rate", "peak memory, MiB")
 SHARES = ("network", "views", "targets", "method", "optimiser", "data", "transfer")
 
 
@@ -24,7 +25,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     training = Table(
         "training",
         "Training, pairs per second",
-        [Column("method", text=True), *map(Column, ("floor", "step", "end to end", "of floor", "GFLOP per pair", "floor of matrix rate"))],
+        [Column("method", text=True), *map(Column, RATES)],
         [
             _row(
                 name,
@@ -32,6 +33,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
                 f"{one['of_floor']:.2f} [{one['of_floor_spread'][0]:.2f}, {one['of_floor_spread'][1]:.2f}]",
                 f"{one['gflop']:.2f}",
                 f"{one['floor_of_matrix']:.0%}",
+                f"{one['peak_memory_mib']:,.0f}",
             )
             for name, one in methods.items()
         ],
@@ -39,6 +41,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
             where,
             how,
             "a pair: a labelled and an unlabelled person; floor: the method's forward and backward passes alone, on tensors on the device",
+            "peak memory: of the device (CPU: of the process) while the method trains; the other methods' networks lie there too",
             f"matrix rate: {found['matrix_gflops']:.0f} GFLOP/s in a large product of the same precision",
         ],
         [{"method": name, **one} for name, one in methods.items()],
@@ -65,7 +68,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         "Beside training, people (or pairs) per second",
         [Column("what", text=True), Column("rate")],
         [_row(what, f"{value:,.0f}") for what, value in rates.items()],
-        [f"{found['people']} people; largest memory of the whole measurement: {found['peak_memory_mib']:,.0f} MiB"],
+        [f"{found['people']} people"],
         [{"what": what, "rate": value} for what, value in rates.items()],
     )
     return [training, shares, beside]
