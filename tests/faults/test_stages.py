@@ -156,20 +156,22 @@ def test_on_a_full_disk_the_last_checkpoint_stays(project: Path, whole: dict[str
 
 
 @pytest.mark.slow
-def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: Path) -> None:
+def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stages as DVC runs them: two processes that Lightning begins, over gloo. Both stop after the same step, the first has written its
     checkpoint before it ends, both go on from that, and both evaluate."""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
         (tmp_path / name).symlink_to(project / name)
     text = (project / "params.yaml").read_text().replace("  groups: 1 ", "  groups: 2 ")
 
-    def run(module: str, name: str, devices: int, minutes: str = "null") -> tuple[int, str]:
-        settings = {"  devices: 1 ": f"  devices: {devices} ", "  max_minutes: null": f"  max_minutes: {minutes}"}
+    def prepared(devices: int, minutes: str) -> None:
         changed = text
-        for old, new in settings.items():
+        for old, new in {"  devices: 1 ": f"  devices: {devices} ", "  max_minutes: null": f"  max_minutes: {minutes}"}.items():
             assert old in changed
             changed = changed.replace(old, new)
         (tmp_path / "params.yaml").write_text(changed)
+
+    def run(module: str, name: str, minutes: str = "null") -> tuple[int, str]:
+        prepared(2, minutes)
         command = [sys.executable, "-m", module, name, *CELL[1:]]
         nowhere = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "CUDA_VISIBLE_DEVICES": ""}
         done = subprocess.run(command, cwd=tmp_path, env=nowhere, capture_output=True, text=True, timeout=200, check=False)
@@ -180,18 +182,19 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
         metrics = {name: one["value"] for name, one in json.loads(record.read_text())["metrics"].items()}
         return load_file(next((tmp_path / "runs").glob("*/weights.safetensors"))), metrics
 
-    for module, name in (("pipeline.train", "train"), ("pipeline.evaluate", "evaluate")):
-        code, said = run(module, name, devices=1)
-        assert code == 0, said
+    prepared(1, "null")
+    monkeypatch.chdir(tmp_path)
+    trained()
+    evaluate.evaluate_cell("evaluate", *CELL[1:])
     weights, metrics = left()
     shutil.rmtree(tmp_path / "runs")
-    code, said = run("pipeline.train", "train", devices=2, minutes="0.0001")
+    code, said = run("pipeline.train", "train", minutes="0.0001")
     assert code == stage.STOPPED, said
     assert said.count("a checkpoint was left after step 4 of 24. `dvc repro` goes on from there") == 1, said
     (state,) = (tmp_path / ".semipose/state").iterdir()
     assert checkpoint.load(state)["progress"]["step"] == 4
     for module, name in (("pipeline.train", "train"), ("pipeline.evaluate", "evaluate")):
-        code, said = run(module, name, devices=2)
+        code, said = run(module, name)
         assert code == 0, said
     again, measured = left()
     for name, value in weights.items():
