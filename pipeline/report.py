@@ -1,9 +1,8 @@
 """Stage `report`: the runs that `sweep` and `ablation` name -> results.csv, tables, figures, index.html."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline import stage
 from semipose.files import replacing
@@ -15,15 +14,24 @@ from semipose.site.page import page
 from semipose.site.pictures import chart
 from semipose.site.runs import runs_table
 from semipose.site.tables import results_table, summary
-from semipose.tables import ablation_table, main_table
+from semipose.tables import Changes, Table, ablation_tables, main_table
 from semipose.typeset import to_csv, to_latex, to_markdown
 
 BASE = "akm"
-Differs = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
 
 
-def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs) -> None:
-    """Write `reports/` from `reports/runs/`; `bases` is what each variant is one of, `differs` what it changes.
+def report(
+    root: Path,
+    title: str,
+    data: str,
+    sweep: Grid,
+    ablation: Grid,
+    bases: Mapping[str, str],
+    differs: Changes,
+    topics: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Write `reports/` from `reports/runs/`; `bases` is what each variant is one of, `differs` what it changes, `topics` the variants that
+    have a table of their own, by its name. Returns the names of the tables.
 
     Raises InputError for a file that is broken or does not belong where it lies.
     """
@@ -33,20 +41,21 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases
     headline(runs.values())
     write_results(reports / "results.csv", runs.values())
     main_ = main_table(trained, sweep)
-    ablations = []
-    for base in dict.fromkeys(bases.values()):
-        variants = tuple(name for name in ablation.methods if bases[name] == base)
-        ablations.append(ablation_table(runs, replace(ablation, methods=variants), base, differs))
+    ablations = ablation_tables(runs, ablation, bases, differs, topics)
     beside = published_table(trained, sweep)
-    for table in (main_, *ablations, *([beside] if beside else [])):
+    tables = {table.name: table for table in (main_, *ablations, *([beside] if beside else []))}
+    for name, table in tables.items():
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
-            _write(reports / "tables" / f"{table.name}.{ending}", text)
+            _write(reports / "tables" / f"{name}.{ending}", text)
+    for path in (reports / "tables").iterdir():
+        if path.stem not in tables:
+            path.unlink()  # of another sweep
     drawn = _draw(root, runs, sweep, ablation, bases, differs)
     first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
     sections = {
         "Results": [results_table(main_, runs.values()), drawn["budgets"], results_table(beside, runs.values()) if beside else ""],
         "Cost": [drawn["costs"]],
-        "Ablations": [*(results_table(table, runs.values()) for table in ablations), drawn["shuffled"]],
+        "Ablations": [*_one_below_the_other(ablations, runs), drawn["shuffled"]],
         "Masks": [drawn["masks"]],
         "Keypoints": [drawn["keypoints"]],
         "Training": [drawn[f"curves-{labels}"] for labels in sweep.labels],
@@ -54,9 +63,16 @@ def report(root: Path, title: str, data: str, sweep: Grid, ablation: Grid, bases
         "Runs": [runs_table(list(runs.values()))],
     }
     _write(reports / "index.html", page(title, summary(main_, list(trained.values())), sections))
+    return list(tables)
 
 
-def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Differs) -> dict[str, str]:
+def _one_below_the_other(tables: Sequence[Table], runs: Mapping[Key, Run]) -> list[str]:
+    """Tables as HTML, each with the notes that none above it has."""
+    said = [{note for above in tables[:k] for note in above.notes} for k in range(len(tables))]
+    return [results_table(table, runs.values(), notes) for table, notes in zip(tables, said, strict=True)]
+
+
+def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, str]:
     """Save what can be drawn, and return it as HTML by name; "" where there is nothing to draw."""
     from semipose import curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
@@ -103,13 +119,14 @@ def main() -> None:
         sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
         ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
         bases = {name: p.method[name].base for name in ablation.methods}
-        report(Path(), p.report.title, p.data.source, sweep, ablation, bases, {name: changes(tree, name) for name in ablation.methods})
+        differs = {name: changes(tree, name) for name in ablation.methods}
+        tables = report(Path(), p.report.title, p.data.source, sweep, ablation, bases, differs, p.report.ablations)
         for pattern in ("index.html", "results.csv", "tables/*", "figures/*"):
             for path in sorted(Path("reports").glob(pattern)):
                 tracker.file(str(path.relative_to("reports")), path)
         tracker.note(Path("reports/tables/main.md").read_text(encoding="utf-8").partition("\n\n")[2])
-        for path in sorted(Path("reports/tables").glob("*.md"), reverse=True):  # main first
-            print(path.read_text(encoding="utf-8"))
+        for name in tables:
+            print(Path(f"reports/tables/{name}.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from semipose.results import TRAINING, Grid, Key, Run, Score, headline
 NOT_RUN = "not run"
 NOTHING = "–"
 ABOVE = "over row above"
+Changes = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,33 @@ class Table:
 def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:
     """Rows: methods. Columns: for each budget the headline metric, the gain over `reference` and, where there are more than two
     methods, the difference to the row above; then costs."""
-    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, reference, {})
+    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, reference), {})
 
 
-def ablation_table(runs: Mapping[Key, Run], ablation: Grid, base: str, changes: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Rows: `base`, from `train`, with the ablation's budgets and seeds; then each variant with what it changes."""
-    grid = replace(ablation, methods=(base, *ablation.methods))
-    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in changes}
-    name = "ablation" if base == "akm" else f"ablation-{base}"
-    return _build(name, f"Ablation of {base}", "difference", runs, grid, base, {base: NOTHING, **words})
+def ablation_tables(
+    runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topics: Mapping[str, Sequence[str]]
+) -> list[Table]:
+    """A table for each topic, of the variants that it names; then one of those that no topic names."""
+    named = {name for variants in topics.values() for name in variants}
+    parts = {**topics, "": [name for name in ablation.methods if name not in named]}
+    return [
+        ablation_table(runs, replace(ablation, methods=tuple(variants)), bases, changes, topic)
+        for topic, variants in parts.items()
+        if variants
+    ]
+
+
+def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topic: str = "") -> Table:
+    """Rows: a base, from `train`, with the ablation's budgets and seeds; then each of its variants (`bases`: what a variant is one of) with
+    what it changes; then the next base."""
+    families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
+    reference = {name: base for base, variants in families.items() for name in (base, *variants)}
+    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in ablation.methods}
+    name, caption = "ablation", f"Ablation of {', '.join(families)}"
+    if topic:
+        name, caption = f"ablation-{topic}", f"{caption}: {topic.replace('_', ' ')}"
+    grid = replace(ablation, methods=tuple(reference))
+    return _build(name, caption, "difference", runs, grid, reference, dict.fromkeys(families, NOTHING) | words)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
@@ -85,7 +104,16 @@ def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score
     return Score(*interval(value, np.mean([drawn for _, drawn in found], axis=0)))
 
 
-def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: str, changes: Mapping[str, str]) -> Table:
+def _build(
+    name: str,
+    caption: str,
+    delta: str,
+    runs: Mapping[Key, Run],
+    grid: Grid,
+    reference: Mapping[str, str],
+    changes: Mapping[str, str],
+) -> Table:
+    """`reference`: of each row, the method that it is held against."""
     wanted = {key: runs.get(key) for key in grid.cells()}
     present = [run for run in wanted.values() if run]
     metric = headline(present)
@@ -103,14 +131,15 @@ def _build(name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: G
     for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
         row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
         for labels in grid.labels:
-            found = differences(runs, method, reference, labels, grid.seeds)
+            found = differences(runs, method, reference[method], labels, grid.seeds)
             row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
-            row.append(Cell(NOTHING) if method == reference else _difference(found))
+            row.append(Cell(NOTHING) if method == reference[method] else _difference(found))
             if stepwise:
                 row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
+    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row to its own)" * (len(held) > 1)
     legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {reference}; in brackets its 95 % interval, "
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}; in brackets its 95 % interval, "
         "both on the same resamples (paired bootstrap, over seeds their mean). "
         "Masks: measured mean number of masked keypoints of a person. "
         "Reported: which network's number it is; mean: the mean of the networks' numbers. "
@@ -176,17 +205,19 @@ def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
     return [f"not run: {', '.join(names[:shown])}{more}"] if names else []
 
 
-def _records(wanted: Mapping[Key, Run | None], reference: str, delta: str, changes: Mapping[str, str]) -> list[dict[str, Any]]:
+def _records(
+    wanted: Mapping[Key, Run | None], reference: Mapping[str, str], delta: str, changes: Mapping[str, str]
+) -> list[dict[str, Any]]:
     records = []
     for (method, labels, seed), run in wanted.items():
         record: dict[str, Any] = {"method": method, "labels": labels, "seed": seed}
         if changes:
-            record["changes"] = "" if method == reference else changes[method]
+            record["changes"] = "" if method == reference[method] else changes[method]
         if run is None:
             records.append(record | {"status": NOT_RUN})
             continue
         value, low, high = run.score
-        found = [] if method == reference else differences(wanted, method, reference, labels, [seed])
+        found = [] if method == reference[method] else differences(wanted, method, reference[method], labels, [seed])
         gain = mean_difference(found) if found else Score(None)
         record |= {
             "status": "run",

@@ -93,3 +93,4 @@ def runs_of(root: Path, *records: dict[str, Any]) -> dict[Key, Run]:
 SWEEP = Grid("train", ("supervised", "akm"), ("L100", "L400"), (0, 1))
 ABLATION = Grid("ablate", ("akm_shuffled", "akm_no_mixup"), ("L100",), (0, 1))
 DIFFERS = {"akm_shuffled": {"masking": "shuffled"}, "akm_no_mixup": {"mixup.place": ["none"], "lambda_m": 0.0}}
+BASES = dict.fromkeys(ABLATION.methods, "akm")

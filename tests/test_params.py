@@ -24,6 +24,7 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
         ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
         ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
         ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
+        ("  ablations: {}", "  ablations:\n    masks:\n      - akm_fixed", "report.ablations.masks: akm_fixed is not among"),
         ("  methods:\n    - supervised", "  methods:\n    - posefoo", "sweep.methods: posefoo is not among method"),
         ("    base: supervised", "    base: sup", "method.supervised.base = 'sup': must be one of supervised, akm, posecons, "),
         (
@@ -45,7 +46,7 @@ def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, ne
         load(path)
     assert message in str(error.value)
     line = text[: text.index(old)].count("\n") + 1
-    if not message.startswith(("sweep", "ablation")):
+    if not message.startswith(("sweep", "ablation", "report")):
         assert any(f"line {k}" in str(error.value) for k in range(line - 12, line + 2))
     assert str(error.value).count("\n") <= 1, "a mistake that variants inherit is said once"
 

@@ -32,8 +32,9 @@ def fill(root):
     (root / "reports" / "runs" / "coco-akm-L100-s0.json").write_text("not even JSON")
 
 
-def write_report(root, ablation=ABLATION):
-    report(root, "Title <&>", "demo", SWEEP, ablation, dict.fromkeys(ablation.methods, "akm"), DIFFERS)
+def write_report(root, ablation=ABLATION, topics=()):
+    names = report(root, "Title <&>", "demo", SWEEP, ablation, dict.fromkeys(ablation.methods, "akm"), DIFFERS, dict(topics))
+    assert {path.stem for path in (root / "reports" / "tables").iterdir()} == set(names)
     return root / "reports"
 
 
@@ -99,6 +100,20 @@ def test_nothing_has_run(tmp_path):
 def test_no_ablation_no_table(tmp_path):
     reports = write_report(tmp_path, ablation=Grid("ablate", (), (), ()))
     assert sorted(path.name for path in (reports / "tables").iterdir()) == ["main.csv", "main.md", "main.tex"]
+
+
+def test_tables_of_topics_take_the_place_of_others(root):
+    first = write_report(root) / "tables"
+    assert (first / "ablation.md").exists()
+    reports = write_report(root, topics={"order_of_masks": ["akm_shuffled"], "mixup": ["akm_no_mixup"]})
+    names = {"main", "ablation-order_of_masks", "ablation-mixup"}
+    assert {path.name for path in first.iterdir()} == {f"{name}.{ending}" for name in names for ending in ("md", "csv", "tex")}
+    page = (reports / "index.html").read_text()
+    ablations = page[page.index("Ablation of akm: order of masks") :]
+    assert ablations.index("Ablation of akm: mixup") > 0
+    assert ablations.count("paired difference to akm") == 1, "what a table says, the next one need not"
+    assert ablations.count("All else as under the table above") == 1
+    assert ablations.count("not run: akm_no_mixup-L100-s0") == 1
 
 
 def test_different_headlines_do_not_share_a_table(root):

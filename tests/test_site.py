@@ -56,7 +56,7 @@ def fill(root: Path) -> None:
 
 
 def write_report(root: Path) -> Path:
-    report(root, "Title <&>", "demo", SWEEP, ABLATION, dict.fromkeys(VARIANTS, "akm"), DIFFERS)
+    report(root, "Title <&>", "demo", SWEEP, ABLATION, dict.fromkeys(VARIANTS, "akm"), DIFFERS, {})
     return root / "reports" / "index.html"
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_drawn
+from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_drawn
 
 from semipose.protocol import SHARED
-from semipose.tables import NOT_RUN, NOTHING, Cell, ablation_table, main_table
+from semipose.results import Grid
+from semipose.tables import NOT_RUN, NOTHING, Cell, ablation_table, ablation_tables, main_table
 from semipose.typeset import escape, to_csv, to_latex, to_markdown
 
 VALUES = {
@@ -109,10 +110,40 @@ def test_missing_cells_are_not_run_in_their_place(runs):
     assert "Protocol: none of these cells has run." in nothing.notes
 
 
+def test_each_topic_has_a_table_and_the_rest_another(tmp_path):
+    values = {"akm": 40.0, "posedual": 30.0, "akm_fixed": 41.0, "akm_off": 37.5, "akm_raw": 39.0, "posedual_raw": 32.0}
+    runs = runs_of(tmp_path, *(record(name, "L100", 0, value) for name, value in values.items()))
+    bases = {"akm_fixed": "akm", "akm_off": "akm", "akm_raw": "akm", "posedual_raw": "posedual"}
+    grid = Grid("ablate", tuple(bases), ("L100",), (0,))
+    changes = {name: {"key": name} for name in bases}
+    topics = {"pseudo_labels": ["posedual_raw", "akm_raw"], "masks": ["akm_off", "akm_raw"]}
+    labels, masks, rest = ablation_tables(runs, grid, bases, changes, topics)
+    assert [(table.name, table.caption) for table in (labels, masks, rest)] == [
+        ("ablation-pseudo_labels", "Ablation of posedual, akm: pseudo labels"),
+        ("ablation-masks", "Ablation of akm: masks"),
+        ("ablation", "Ablation of akm"),
+    ]
+    rows = {name: cell(labels, name, "difference", "L100") for name in (row[0].text for row in labels.rows)}
+    assert rows == {"posedual": NOTHING, "posedual_raw": "+2.0", "akm": NOTHING, "akm_raw": "-1.0"}
+    assert {line["method"]: (line["changes"], line["difference"]) for line in rows_of_csv(labels)} == {
+        "posedual": ("", ""),
+        "posedual_raw": ("key: posedual_raw", "2.0"),
+        "akm": ("", ""),
+        "akm_raw": ("key: akm_raw", "-1.0"),
+    }
+    assert "difference to posedual, akm (each row to its own);" in labels.notes[-1]
+    assert "difference to akm;" in masks.notes[-1]
+    assert [row[0].text for row in masks.rows] == ["akm", "akm_off", "akm_raw"]
+    assert [row[0].text for row in rest.rows] == ["akm", "akm_fixed"]
+    (whole,) = ablation_tables(runs, grid, bases, changes, {})
+    assert [row[0].text for row in whole.rows] == ["akm", "akm_fixed", "akm_off", "akm_raw", "posedual", "posedual_raw"]
+    assert [table.name for table in ablation_tables(runs, grid, bases, changes, {"all": list(bases)})] == ["ablation-all"]
+
+
 def test_ablation_begins_with_akm_of_its_own_seeds(tmp_path, runs):
     more = runs_of(tmp_path, record("akm", "L100", 2, 90.0), record("akm_no_mixup", "L100", 0, 39.0, masks=None))
     more |= runs_of(tmp_path, record("akm_no_mixup", "L100", 1, 42.5, masks=None))
-    table = ablation_table(runs | more, ABLATION, "akm", DIFFERS)
+    table = ablation_table(runs | more, ABLATION, BASES, DIFFERS)
     assert [row[0].text for row in table.rows] == ["akm", "akm_shuffled", "akm_no_mixup"]
     assert cell(table, "akm", "AP", "L100") == f"{np.mean([40.0, 44.5]):.1f} ± {np.std([40.0, 44.5], ddof=1):.1f}"
     assert cell(table, "akm_shuffled", "AP", "L100") == NOT_RUN
@@ -230,7 +261,7 @@ def test_escape(text, latex):
 
 
 def test_latex_has_as_many_cells_in_every_row(runs):
-    text = to_latex(ablation_table(runs, ABLATION, "akm", DIFFERS))
+    text = to_latex(ablation_table(runs, ABLATION, BASES, DIFFERS))
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     columns = text.split(r"\begin{tabular}{@{}")[1].split("@{}}")[0]
     assert [line.count(" & ") + 1 for line in body] == [len(columns)] * 3
@@ -243,7 +274,7 @@ def test_latex_has_as_many_cells_in_every_row(runs):
 def test_latex_compiles(tmp_path, runs):
     odd = {**DIFFERS, "akm_no_mixup": {"odd.key": r"50 % & #1 ~ ^ \ {x} $y$ <z>"}}
     (tmp_path / "main.tex").write_text(to_latex(main_table(runs, SWEEP)), encoding="utf-8")
-    (tmp_path / "ablation.tex").write_text(to_latex(ablation_table(runs, ABLATION, "akm", odd)), encoding="utf-8")
+    (tmp_path / "ablation.tex").write_text(to_latex(ablation_table(runs, ABLATION, BASES, odd)), encoding="utf-8")
     head = "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
     (tmp_path / "all.tex").write_text(head + "\\input{main}\n\\input{ablation}\n\\end{document}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]

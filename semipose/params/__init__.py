@@ -79,6 +79,7 @@ class Evaluate(Section):
 
 class Report(Section):
     title: str
+    ablations: dict[Name, Annotated[list[Name], Field(min_length=1)]]
 
 
 class Sweep(Section):
@@ -152,6 +153,8 @@ class Params(Section):
                 raise ValueError(f"ablation.variants: {name} must have another entry of sweep.methods as its base, the table's first row")
             if name in self.sweep.methods:
                 raise ValueError(f"ablation.variants: {name} is in sweep.methods already; a cell is trained once")
+        for topic, variants in self.report.ablations.items():
+            _known(f"report.ablations.{topic}", variants, dict.fromkeys(self.ablation.variants), "ablation.variants")
         return self
 
     def _groups_are_whole(self) -> None:

@@ -1,6 +1,6 @@
 """A table of results: columns that can be sorted, a bar for every interval, a link from every number to its runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from itertools import groupby
 from operator import itemgetter
@@ -15,8 +15,9 @@ LONG = 15  # rows; a longer table scrolls under its headings
 WIDEST = 26  # characters of a column that is not to be narrower than its texts; longer ones are wrapped
 
 
-def results_table(table: Table, runs: Iterable[Run]) -> str:
-    """The table with its notes. Numbers of a method and a budget that are among `runs` lead to their lines in `runs_table`."""
+def results_table(table: Table, runs: Iterable[Run], said: Collection[str] = ()) -> str:
+    """The table with its notes, but for those that were `said` under a table above. Numbers of a method and a budget that are among `runs`
+    lead to their lines in `runs_table`."""
     there = {anchor(run.method, run.labels) for run in runs}
     spans = [_span([row[k].number for row in table.rows], column.signed) for k, column in enumerate(table.columns)]
     rows = []
@@ -27,7 +28,9 @@ def results_table(table: Table, runs: Iterable[Run]) -> str:
         )
         name = escape(row[0].text).replace("_", "_<wbr>")
         rows.append(f'<tr><th scope="row" class="text">{name}</th>{cells}</tr>')
-    notes = "".join(f"<li{UNEQUAL if note.startswith('unequal:') else ''}>{escape(note)}</li>\n" for note in table.notes)
+    new = [note for note in table.notes if note not in said]
+    notes = "".join(f"<li{UNEQUAL if note.startswith('unequal:') else ''}>{escape(note)}</li>\n" for note in new)
+    notes += "<li>All else as under the table above.</li>\n" if len(new) < len(table.notes) else ""
     long = " long" if len(rows) > LONG else ""
     name = escape(table.name)
     files = ", ".join(f'<a href="tables/{name}.{ending}">{form}</a>' for ending, form in FORMS.items())
