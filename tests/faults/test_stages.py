@@ -128,6 +128,23 @@ def test_killed_again_and_again_it_ends_with_the_same_files(project: Path, whole
 
 
 @pytest.mark.slow
+def test_asked_to_stop_it_leaves_a_checkpoint_and_goes_on_from_there(project: Path, whole: dict[str, str], tmp_path: Path) -> None:
+    state = project / ".semipose/state"
+    process = begin(trained, tmp_path / "words")
+    until(lambda: list(state.rglob("checkpoint.pt")))
+    os.kill(process, signal.SIGTERM)
+    assert ended(process) == stage.STOPPED
+    said = (tmp_path / "words").read_text()
+    step = re.search(r"stopped by SIGTERM: a checkpoint was left after step (\d+) of 24. `dvc repro` goes on from there", said)
+    assert step, said
+    (left,) = state.iterdir()
+    assert checkpoint.load(left)["progress"]["step"] == int(step[1]) < 24
+    trained()
+    shutil.rmtree(state)
+    assert results(project) == whole
+
+
+@pytest.mark.slow
 def test_on_a_full_disk_the_last_checkpoint_stays(project: Path, whole: dict[str, str], tmp_path: Path) -> None:
     """A disk with room for one checkpoint and a half; then it grows."""
     state = project / ".semipose/state"
@@ -153,6 +170,35 @@ def test_on_a_full_disk_the_last_checkpoint_stays(project: Path, whole: dict[str
     finally:
         subprocess.run(["umount", str(state)], check=True)
     assert results(project) == whole
+
+
+def test_on_a_full_disk_what_was_cut_stays(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk with room for one of two packs; then it grows."""
+    for name in ("dvc.yaml", "pipeline", "semipose", "params.yaml", "params.ok"):
+        (tmp_path / name).symlink_to(project / name)
+    packs, before = tmp_path / "data/packs", project / "data/packs"
+    packs.mkdir(parents=True)
+    for path in (project / "data").iterdir():
+        if path.name != "packs":
+            (tmp_path / "data" / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    size = sum(path.stat().st_size for path in before.glob("train/*")) + (before / "val/crops.npy").stat().st_size // 2
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(packs)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        assert ended(begin(prepare.prepare, tmp_path / "words")) == 1
+        said = (tmp_path / "words").read_text()
+        assert re.search(r"val: the crop pack cannot be written \([\d,]+ bytes are free\); make room for [\d,]+ bytes", said), said
+        assert "Traceback" not in said
+        subprocess.run(["mount", "-o", f"remount,size={10 * size}", str(packs)], check=True)
+        cut = (packs / ".train.partial/crops.npy").stat().st_mtime_ns
+        prepare.prepare()
+        assert (packs / "train/crops.npy").stat().st_mtime_ns == cut, "the pack that was finished is not cut again"
+        for path in before.rglob("*.*"):
+            assert (packs / path.relative_to(before)).read_bytes() == path.read_bytes()
+    finally:
+        subprocess.run(["umount", str(packs)], check=True)
 
 
 @pytest.mark.slow
