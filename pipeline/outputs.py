@@ -31,7 +31,7 @@ def training_record(p: Params, entry: Entry, labels: str, method: Method, batche
         "batch_size": p.train.batch_size,
         "labelled": len(batches.labelled),
         "unlabelled": len(batches.unlabelled),
-        "networks": len(method.networks),
+        "networks": sum(passes.gradient > 0 for passes in method.passes.values()),
         "reported": method.reported,
         "passes": sum(sum(passes) for passes in method.passes.values()),
         "gflop": method.gflop(),

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pipeline import track
 from pipeline.declared import reads, summary
 from pipeline.origin import repo_root
-from semipose.errors import InputError, Stopped
+from semipose.errors import Everywhere, InputError, Stopped
 from semipose.params import Params, fingerprint
 from semipose.params_file import load
 from semipose.progress import shown
@@ -39,6 +39,7 @@ class Stage:
     fingerprint: str
     listed: dict[str, Any]
     root: Path
+    first: bool  # of the processes that train together: it alone locks, logs and writes
 
     @property
     def state(self) -> Path:
@@ -49,7 +50,7 @@ class Stage:
         """Remove the checkpoint of a stage that came before: now that this one runs, DVC has recorded what that wrote. (A stage that
         removed its own would begin anew if it were killed while DVC takes note.) Another experiment that is at the same work keeps it."""
         state, lock = self.root / ".semipose" / "state" / fingerprint, FileLock(self.root / ".semipose" / "locks" / fingerprint)
-        if _is_first_process() and state.exists():
+        if self.first and state.exists():
             with suppress(Timeout), lock.acquire(timeout=0):
                 shutil.rmtree(state, ignore_errors=True)
 
@@ -62,9 +63,11 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     root = repo_root()
     listed, deps = reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
-    stage = Stage(name, cell, item, params, digest, listed, root)
-    if not _is_first_process():  # of several that train together: the first one locks, logs and writes
-        yield stage, track.Tracker(root, root, 0)
+    first = params.machine.devices * params.machine.nodes == 1 or _is_first_process()  # a SLURM job may hold trainings that are one process
+    stage = Stage(name, cell, item, params, digest, listed, root, first)
+    if not first:
+        with _told_by_the_first():
+            yield stage, track.Tracker(root, root, 0)
         return
     named = f"{params.data.source}-{cell}" if item else cell
     tags = {"data": params.data.source} | {"method" if key == "variant" else key: value for key, value in item.items()}
@@ -79,6 +82,15 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
         begun = time.monotonic()
         yield stage, tracker
     print(summary(name, cell, item, params, time.monotonic() - begun), flush=True)
+
+
+@contextmanager
+def _told_by_the_first() -> Iterator[None]:
+    """What all processes are ended by, the first one tells; another code than 0 would have Lightning end that one, which still writes."""
+    try:
+        yield
+    except (Stopped, Everywhere):
+        raise SystemExit(0) from None
 
 
 @contextmanager
@@ -109,8 +121,6 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
         sys.stderr.write(f"semipose: {error.filename}: {error.strerror}. {DISK[error.errno]}, and run `dvc repro` again. {GOES_ON}\n")
         raise SystemExit(1) from None
     except Stopped as stopped:
-        if not _is_first_process():  # another code than 0 would have Lightning end the first process, which still writes
-            raise SystemExit(0) from None
         sys.stderr.write(f"semipose: {stopped}. `dvc repro` goes on from there.\n")
         raise SystemExit(STOPPED) from None
 

@@ -30,6 +30,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 def load(folder: Path) -> dict[str, Any] | None:
     """The folder's checkpoint, the one before where that is damaged, or None where none is whole; standard error says which are damaged.
+    A damaged one that has a whole one behind it is removed, or the next ``save`` would put it in that one's place.
 
     Tensors and plain values only: no code runs from it.
     """
@@ -42,13 +43,18 @@ def load(folder: Path) -> dict[str, Any] | None:
         damaged.append(str(path))
     if damaged:
         how = "starts anew" if len(damaged) == len(paths) else "goes on from the checkpoint before it"
+        if how != "starts anew":
+            (folder / NAMES[0]).unlink(missing_ok=True)
         sys.stderr.write(f"semipose: {' and '.join(damaged)} {'are' if damaged[1:] else 'is'} damaged: the training {how}\n")
     return state if paths else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """The state in a checkpoint; None where it is damaged, or holds anything else than tensors and plain values."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError:  # of a damaged disk; or another process of this training has removed it
+        return None
     if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
         return None
     try:

@@ -1,5 +1,6 @@
 """The training loop, for any method: batches in, weights and history out."""
 
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from semipose.methods.method import Losses, Method
 from semipose.progress import Progress
 from semipose.schedule import learning_rate
 from semipose.tally import Row, Tally
+from semipose.workers import end_with
 
 if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
@@ -58,7 +60,8 @@ def fit(
     """
     compile_networks(method, compiled, fabric.device)
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
-    groups, tally = Groups(batches.groups, method, fabric), Tally(batches.ids)
+    groups = Groups(batches.groups, method, fabric)
+    tally = Tally(batches.ids, groups.earliest)
     training = Training(method, wrapped, optimiser, batches, fabric, groups, tally, steps)
     training.resume(state)
     first = fabric.is_global_zero
@@ -183,6 +186,8 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
     fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, precision=precision)
     fabric.launch()
+    if fabric.local_rank > 0:
+        end_with(os.getppid())
     return fabric
 
 

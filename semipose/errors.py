@@ -5,5 +5,9 @@ class InputError(ValueError):
     """Bad input: the message names the file, the field and what to do; it is printed without a traceback."""
 
 
+class Everywhere(InputError):
+    """One that every process of a training has at once: the first one tells it."""
+
+
 class Stopped(Exception):
     """A training that was asked to stop and left a checkpoint, from which the next run goes on."""

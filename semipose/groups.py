@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import nn
 
+    from semipose.tally import Fault
+
 
 class Groups:
     """Of `count` groups those that are this process's, to be gone through once a step. After the `last` one gradients are shared."""
@@ -62,6 +64,14 @@ class Groups:
         if self.fabric.world_size == 1:
             return number
         return int(self.fabric.all_reduce(torch.tensor(number, device=self.fabric.device), reduce_op="max"))  # type: ignore[arg-type]
+
+    def earliest(self, fault: "Fault | None") -> "Fault | None":
+        """The first of the faults that the processes have found."""
+        if self.fabric.world_size == 1:
+            return fault
+        found: list[Fault | None] = [None] * self.fabric.world_size
+        torch.distributed.all_gather_object(found, fault)
+        return min((one for one in found if one), key=lambda one: one[0], default=None)
 
     def _sum(self, numbers: torch.Tensor) -> torch.Tensor:
         if self.fabric.world_size == 1:

@@ -1,6 +1,7 @@
 """Published numbers beside ours: published.csv has every one with its table, source and what is known of its protocol."""
 
 import csv
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -37,6 +38,7 @@ METRICS = {  # what the papers call a metric -> what it is called here
     "AR(M)": "AR_M",
     "AR(L)": "AR_L",
 }
+NETWORKS = re.compile(r"net num (\d)")  # in a row's note
 BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.yaml that the papers call otherwise
 
 
@@ -78,7 +80,22 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
             del records[-len(sweep.labels) :]
     if not used:
         return None
-    return Table("published", "Published numbers beside ours", columns, rows, _notes(example, used), records)
+    notes = [*_unequal(runs, used), *_notes(example, used)]
+    return Table("published", "Published numbers beside ours", columns, rows, notes, records)
+
+
+def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list[str]:
+    """What must be equal for numbers to stand beside each other, and is not: the way of evaluating, or the networks that are trained."""
+    notes = []
+    for name, theirs in {"boxes": "ground truth", "flip_test": False, "decode": "quarter"}.items():  # of the papers' tables on COCO val2017
+        if ours := sorted({str(run.protocol[name]) for run in runs.values() if run.protocol[name] != theirs}):
+            notes.append(f"unequal: {name.replace('_', ' ')}: ours {', '.join(ours)}; published: {theirs}")
+    for method in dict.fromkeys(method for method, _, _ in runs):
+        trained = {str(run.training["networks"]) for key, run in runs.items() if key[0] == method}
+        said = {found[1] for row in used if row["method"] in METHODS.get(method, ()) and (found := NETWORKS.search(row["note"]))}
+        if said and trained != said:
+            notes.append(f"unequal: networks of {method}: ours {', '.join(sorted(trained))}; published: {', '.join(sorted(said))}")
+    return notes
 
 
 def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
@@ -89,7 +106,8 @@ def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
         f"Published: with {example.protocol['trunk']} at {example.protocol['input']}, from {'; '.join(sources)}.",
         "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not "
         "stated, the others' differ by method and budget (ours: equal), PoseDual and MultiAugs (Dual) start from two sets of ImageNet "
-        "weights, and the errors of the released codes are in (ours: where `traps` asks for them). Their unlabelled people: "
+        "weights (ours: where `networks` says so), and the errors of the released codes are in (ours: where `traps` asks for them). "
+        "Their unlabelled people: "
         f"{', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. Steps and passes of ours stand under the main table.",
         "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
         "method before it, +0.3 on MPII.",
@@ -102,5 +120,5 @@ def _alike(row: Mapping[str, str], run: Run) -> bool:
         row["dataset"] == DATASETS.get(run.data)
         and run.protocol["headline"] == "AP"
         and row["input"] == run.protocol["input"]
-        and row["backbone"].lower().replace("-", "") == trunk.lower().replace("_", "").replace("-", "")
+        and row["backbone"].lower().replace("-", "") == trunk.partition(".")[0].lower().replace("_", "").replace("-", "")
     )

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -47,6 +48,17 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
 
 def _each(work: Callable[[Task], Done], tasks: list[Task]) -> list[Done]:
     return [work(task) for task in tasks]
+
+
+def end_with(process: int) -> None:
+    """End this process, which that one began, when it is no more: it would wait for word from it for as long as its peers allow."""
+
+    def watch() -> None:
+        while os.getppid() == process:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -165,7 +165,9 @@ def test_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path, capsys: py
     assert found["step"] == 1
     assert torch.equal(found["weights"], torch.ones(100))
     assert "checkpoint.pt is damaged: the training goes on from the checkpoint before it" in capsys.readouterr().err
-    (tmp_path / "checkpoint_before.pt").write_bytes(b"no checkpoint")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_before.pt"], "the next one does not take its place"
+    for path in (tmp_path / "checkpoint.pt", tmp_path / "checkpoint_before.pt"):
+        path.write_bytes(b"no checkpoint")
     assert checkpoint.load(tmp_path) is None
     assert "checkpoint_before.pt are damaged: the training starts anew" in capsys.readouterr().err
 

@@ -20,8 +20,8 @@ from semipose.groups import Groups
 HERE = Path(__file__).parent
 
 
-def together(out: Path, processes: int, groups: int, method: str = "akm", stop: int = 0) -> str:
-    command = [sys.executable, str(HERE / "together.py"), str(out), *map(str, (processes, groups, method, stop))]
+def together(out: Path, processes: int, groups: int, method: str = "akm", stop: int = 0, spoilt: int = -1) -> str:
+    command = [sys.executable, str(HERE / "together.py"), str(out), *map(str, (processes, groups, method, stop, spoilt))]
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
     done = subprocess.run(command, env=environment | {"PYTHONPATH": str(HERE.parent)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -62,6 +62,16 @@ def test_stopped_in_two_processes_and_gone_on_in_one(tmp_path: Path) -> None:
         assert row == pytest.approx(other, rel=1e-5)
     for name, value in whole["weights"].items():
         torch.testing.assert_close(value, cut["weights"][name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1, 2], ids=["within an epoch", "its last step"])
+def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(tmp_path: Path, step: int) -> None:
+    """A step later the others have the weights that it spoilt."""
+    said = together(tmp_path / "out", 2, 2, spoilt=step)
+    (first,), (other,) = ([line for line in said.splitlines() if line.startswith(f"rank {rank}: ")] for rank in range(2))
+    assert first.startswith(f"rank 0: step {step}: loss/supervised is nan. ")
+    assert other.removeprefix("rank 1") == first.removeprefix("rank 0")
 
 
 def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:

@@ -37,18 +37,3 @@ def test_a_stopped_stage_says_how_it_goes_on(capsys: pytest.CaptureFixture[str])
         main(work, [])
     assert ended.value.code == STOPPED
     assert capsys.readouterr().err == "semipose: out of time. `dvc repro` goes on from there.\n"
-
-
-def test_of_several_processes_the_first_alone_ends_with_another_code(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Lightning ends the first process, which may still be writing its checkpoint, when another one ends with a code that is not 0."""
-    monkeypatch.setenv("LOCAL_RANK", "1")
-
-    def stop() -> None:
-        raise Stopped("out of time")
-
-    with pytest.raises(SystemExit) as ended:
-        main(stop, [])
-    assert ended.value.code == 0
-    assert capsys.readouterr().err == ""

@@ -98,9 +98,15 @@ def test_supervised_loss_equals_a_loop(net: PoseNet, task: Task, batch: Batch, t
     method = Supervised([net], tiny.method["supervised"], task).train()
     images, targets, weight = task.labelled(batch.labelled, draws(7, "step", 0))
     expected = naive_loss(net(images), targets, weight)
+    sum(0.5 * ((net(images)[:, j] - targets[:, j]) * weight[:, j, None, None]).square().mean() / 17 for j in range(17)).backward()
+    gradient = torch.cat([q.grad.flatten() for q in net.parameters()])
+    net.zero_grad()
     found = method(batch, draws(7, "step", 0)).terms
     assert set(found) == {"supervised"}
     assert float(found["supervised"].detach()) == pytest.approx(expected, rel=1e-5)
+    found["supervised"].backward()
+    again = torch.cat([q.grad.flatten() for q in net.parameters()])
+    assert torch.allclose(again, gradient, rtol=1e-5, atol=1e-6 * float(gradient.abs().max()))
 
 
 @pytest.mark.parametrize(("place", "branches"), [("input", "second"), ("layer2", "second"), ("layer2", "both")])
@@ -246,6 +252,15 @@ def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch,
     hook.remove()
     masked, mixed = seen[2], seen[3]
     assert torch.equal(masked, mixed)
+
+
+def test_without_weight_the_masked_branch_is_not_there(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
+    """A pass without a loss would still move the statistics of batch norm."""
+    method = akm(tiny, net, task, lambda_u=0.0, second_view="shared")
+    passes: list[Tensor] = []
+    net.register_forward_pre_hook(lambda module, inputs: passes.append(inputs[0]))
+    assert set(method(batch, draws(0, "s", 0)).terms) == {"supervised", "mixed"}
+    assert len(passes) == sum(method.passes["net"]) == 3
 
 
 def test_ramp_up(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:

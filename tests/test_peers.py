@@ -20,7 +20,7 @@ from semipose.batches import Batches, draws
 from semipose.crops import CropPack
 from semipose.geometry import similarity, transform
 from semipose.heatmap import decode
-from semipose.methods import Method, build
+from semipose.methods import AKM, Method, build
 from semipose.methods.sspcm import least_inconsistent, position_mask, score_mask
 from semipose.models import PoseNet
 from semipose.models import build as build_network
@@ -267,6 +267,10 @@ def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[P
     names = {
         name: (list(made(tiny, name, nets, task).networks), made(tiny, name, nets, task).reported) for name in ("akm", "posedual", "sspcm")
     }
+    averaged = AKM(nets[:1], tiny.method["akm"].model_copy(update={"ema": 0.9}), task)
+    assert averaged.networks == {"net": averaged.net, "teacher": averaged.teacher}
+    alone = AKM(nets[:1], tiny.method["akm"].model_copy(update={"ema": 0.0}), task)
+    assert averaged.gflop() == pytest.approx(alone.gflop())
     assert names == {
         "akm": (["net"], "net"),
         "posedual": (["net1", "net2"], "mean"),

@@ -55,6 +55,21 @@ def test_ours_and_theirs_side_by_side(tmp_path: Path) -> None:
     assert "xierc/Semi_Human_Pose" in line["source"]
 
 
+def test_what_must_be_equal_and_is_not_is_said(tmp_path: Path) -> None:
+    """PoseDual is published with two networks; the made-up run has one."""
+    table = published_table(runs(tmp_path), SWEEP)
+    assert table is not None
+    assert [note for note in table.notes if note.startswith("unequal:")] == ["unequal: networks of posedual: ours 1; published: 2"]
+    other = published_table(runs(tmp_path, flip_test=True, boxes="detector", decode="dark", networks=2), SWEEP)
+    assert other is not None
+    assert [note for note in other.notes if note.startswith("unequal:")] == [
+        "unequal: boxes: ours detector; published: ground truth",
+        "unequal: flip test: ours True; published: False",
+        "unequal: decode: ours dark; published: quarter",
+        "unequal: networks of supervised: ours 2; published: 1",
+    ]
+
+
 @pytest.mark.parametrize("changed", [{"trunk": "resnet50"}, {"input": "64x48"}, {"headline": "AP50"}])
 def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -> None:
     if "headline" in changed:

@@ -60,3 +60,17 @@ def test_nobody_waits_for_the_dead(victim: str, tmp_path: Path) -> None:
     while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
         assert time.monotonic() < end, "a worker waits for ever"
         time.sleep(0.1)
+
+
+def test_a_process_of_a_training_ends_with_the_one_that_began_it() -> None:
+    """Which may be killed while its peers wait for word from it."""
+    waits = (
+        "import os, time; from semipose.workers import end_with; end_with(os.getppid()); print(os.getpid(), flush=True); time.sleep(600)"
+    )
+    begins = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait())"
+    first = subprocess.Popen([sys.executable, "-c", begins, waits], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    other = psutil.Process(int(first.stdout.readline()))
+    first.kill()
+    first.wait()
+    other.wait(timeout=30)

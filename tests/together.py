@@ -1,6 +1,8 @@
-"""Trains on made-up people in as many processes as it is told, for test_groups.py: `python together.py OUT PROCESSES GROUPS METHOD STOP`.
+"""Trains on made-up people in as many processes as it is told, for test_groups.py: `python together.py OUT PROCESSES GROUPS METHOD STOP
+SPOILT`.
 
-Writes weights and history to OUT; STOP is the step from which on the last process is asked to stop (0: never).
+Writes weights and history to OUT; STOP is the step from which on the last process is asked to stop (0: never), SPOILT the step whose loss
+is no number in the last process (-1: none).
 """
 
 import sys
@@ -13,8 +15,9 @@ from made_people import made_up
 from semipose.augment.views import base_matrix
 from semipose.batches import Batches
 from semipose.engine import fit, launch
-from semipose.errors import Stopped
+from semipose.errors import Everywhere, Stopped
 from semipose.methods import build
+from semipose.methods.method import Losses
 from semipose.models import build as build_network
 from semipose.params_file import load
 from semipose.predict import predict_pack, shared_out
@@ -24,7 +27,7 @@ from semipose.task import Task
 COUNT = 24
 
 
-def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> None:
+def main(out: Path, processes: int, groups: int, name: str, stop_after: int, spoilt: int) -> None:
     p = load(Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml")
     machine = p.machine.model_copy(update={"accelerator": "cpu", "devices": processes, "threads": 1})
     options = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4}
@@ -33,6 +36,9 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> 
     task = Task(COCO17, 32, 32, base_matrix(48, 1.2, (32, 32)), 1.0, p.augment)
     method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task)
     done = iter(range(1, 100))
+    if fabric.global_rank == processes - 1 and spoilt >= 0:
+        whole = method.forward
+        method.forward = lambda batch, draws: whole(batch, draws) if batch.step != spoilt else _without_number(whole(batch, draws))
 
     def stop() -> str | None:
         asked = fabric.global_rank == processes - 1 and next(done) >= stop_after > 0
@@ -44,8 +50,8 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> 
             method, batches, fabric, steps=8, lr=0.01, decay_at=[0.5], decay=0.1, state=out.with_suffix(".state"), checkpoint_seconds=1e9,
             observe=lambda method, epoch, last: {"observed": epoch}, report=lambda row: None, stop=stop,
         )  # fmt: skip
-    except Stopped as stopped:
-        print(f"rank {fabric.global_rank}: {stopped}")
+    except (Stopped, Everywhere) as ended:
+        print(f"rank {fabric.global_rank}: {ended}")
         return
     poses = shared_out(
         lambda chosen: predict_pack(method.net, pack, chosen, (32, 32), False, "quarter", 5, "cpu"), np.arange(COUNT), fabric
@@ -59,5 +65,9 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int) -> 
         torch.save({"weights": method.state_dict(), "rows": rows, "points": torch.from_numpy(poses.points)}, out)
 
 
+def _without_number(losses: Losses) -> Losses:
+    return losses._replace(terms=losses.terms | {"supervised": losses.terms["supervised"] * torch.nan})
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], *map(int, sys.argv[5:]))

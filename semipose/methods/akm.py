@@ -32,7 +32,15 @@ class AKM(Method):
         (self.net,) = nets
         self.p, self.task = params, task
         self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
-        self.passes = {"net": Passes(gradient=2 if params.mixup.place == ["none"] else 3, no_gradient=1)}
+        gradient = 1 + (params.lambda_u > 0) + (params.mixup.place != ["none"])
+        self.passes = {"net": Passes(gradient, no_gradient=0), "teacher": Passes(gradient=0, no_gradient=1)}
+        if self.teacher is None:
+            self.passes = {"net": Passes(gradient, no_gradient=1)}
+
+    @property
+    def networks(self) -> dict[str, PoseNet]:
+        """A moving average is kept and measured too; the student is what is reported."""
+        return {"net": self.net} if self.teacher is None else {"net": self.net, "teacher": self.teacher}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f = self.p, self.net
@@ -43,14 +51,16 @@ class AKM(Method):
         taught = self.pseudo_labels(weak)
         counts = self.draw_counts(taught, generator)
 
-        first = self.branch(weak, taught, counts, generator)
+        terms, first = {"supervised": loss_s}, None
         mixing = p.mixup.place != ["none"]
-        both = mixing and p.mixup.branches == "both"
-        loss_u = self.mixed_loss(first, generator) if both else heatmap_loss(f(first.images), first.targets, first.weight)
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
-        terms = {"supervised": loss_s, "masked": p.lambda_u * ramp * loss_u}
+        if p.lambda_u > 0:  # else the branch is not there: a pass without a loss would still move the batch statistics
+            first = self.branch(weak, taught, counts, generator)
+            both = mixing and p.mixup.branches == "both"
+            loss_u = self.mixed_loss(first, generator) if both else heatmap_loss(f(first.images), first.targets, first.weight)
+            terms["masked"] = p.lambda_u * ramp * loss_u
         if mixing:
-            second = first if p.second_view == "shared" else self.branch(weak, taught, counts, generator)
+            second = first if first and p.second_view == "shared" else self.branch(weak, taught, counts, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
         return Losses(terms, {"masks": counts.float().mean(), "simple": self.simple(taught).float().mean()})
 
@@ -68,7 +78,7 @@ class AKM(Method):
 
     def branch(self, weak: Tensor, taught: Tensor, counts: Tensor, generator: Generator) -> View:
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
-        points, _ = decode(taught, STRIDE, "quarter")  # the peers' place for masks
+        points, _ = decode(taught, STRIDE, "quarter")  # the peers take the cell itself
         eligible = self.simple(taught) if self.p.joints == "simple" else None
         traps, size = self.task.augment.traps, (self.task.height, self.task.width)
         channels = channels_of(traps) if eligible is None else None  # of 24 channels, those of no keypoint are never simple

@@ -35,7 +35,7 @@ class Method(nn.Module):
 
     @property
     def networks(self) -> dict[str, PoseNet]:
-        """The networks that are kept and evaluated, by name, `net` first."""
+        """The networks that are kept and evaluated, by name, `net` first. Those that have no pass with a gradient are not trained."""
         return {"net": self.net}
 
     def gflop(self) -> float:

@@ -28,7 +28,8 @@ def teach(net: PoseNet, weak: Tensor, batch_norm: Literal["train", "eval"]) -> T
 def moved_targets(task: "Task", heatmaps: Tensor, theta: Tensor, pseudo_label: Literal["raw", "rendered"]) -> tuple[Tensor, Tensor]:
     """W(H, theta): targets [B, K, h, w] of the strong views and their weights [B, K].
 
-    raw: the heatmaps themselves, moved, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its confidence.
+    raw: the heatmaps themselves, moved, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its confidence
+    (a weight stands inside the square of ``heatmap_loss``, so that half the confidence counts a quarter).
     """
     theta = task.taught(theta)
     if pseudo_label == "raw":

@@ -164,7 +164,7 @@ def faults(folder: Path, whole: Path) -> list[str]:
     """What differs from the run that was never killed, and what a kill left behind."""
     ours, theirs = digests(folder), digests(whole)
     differing = [f"differs: {name}" for name in sorted(theirs.keys() | ours.keys()) if theirs.get(name) != ours.get(name)]
-    left = [f"left: {path.relative_to(folder)}" for path in folder.rglob("*") if re.search(r"\.tmp$|\.partial$|\.former$", path.name)]
+    left = [f"left: {path.relative_to(folder)}" for path in folder.rglob("*") if re.search(r"\.(tmp|new|part|partial|former)$", path.name)]
     left = [one for one in left if not one.startswith(("left: .dvc", "left: .git"))]
     states = [f"left: {path.relative_to(folder)}" for kind in ("state", "track") for path in (folder / ".semipose" / kind).glob("*")]
     found, expected, runs = tracked(folder), tracked(whole), []

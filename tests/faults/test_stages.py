@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from pipeline import check, download, evaluate, prepare, split, stage, track, train, warmup
 from semipose import checkpoint
-from semipose.errors import InputError
+from semipose.errors import Everywhere, InputError, Stopped
 from semipose.params import fingerprint
 
 ROOT = Path(__file__).parent.parent.parent
@@ -303,6 +303,32 @@ def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path, same:
         until(lambda: "semipose: another process is at split split in this folder: waiting for its end" in words.read_text())
         assert os.waitpid(process, os.WNOHANG) == (0, 0)
     assert ended(process) == 0
+
+
+@pytest.mark.parametrize("ending", [Stopped("out of time"), Everywhere("step 3: loss/supervised is nan")])
+def test_of_several_processes_the_first_alone_ends_with_a_code(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Exception
+) -> None:
+    """Lightning ends the first process, which may still be writing, when another one ends with a code that is not 0."""
+    for name in ("dvc.yaml", "pipeline", "semipose", "data", "params.ok"):
+        (tmp_path / name).symlink_to(project / name)
+    monkeypatch.chdir(tmp_path)
+    text = (project / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("  groups: 1 ", "  groups: 2 ").replace("  devices: 1 ", "  devices: 2 "))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+
+    def work(first: bool) -> None:
+        with stage.opened("split", "split", {}) as (this, _):
+            assert this.first == first
+            raise ending
+
+    with pytest.raises(SystemExit) as ended:
+        work(first=False)
+    assert ended.value.code == 0
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.setenv("SLURM_PROCID", "1")  # one of several trainings in a job, each of one process
+    with pytest.raises(type(ending)):
+        work(first=True)
 
 
 def until(true: Callable[[], object]) -> None:
