@@ -60,7 +60,9 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
             _extract(opened, temporary, archive.name)
         _merge(temporary, folder)
         _mark(archive.name, folder, record, members)
-    except DAMAGED as error:
+    except InputError:
+        raise
+    except (*DAMAGED, ValueError) as error:  # such as a name that no file can have
         raise InputError(f"{archive}: damaged ({error}); remove it and download it again") from error
     except OSError as error:
         raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {_advice(error)}") from error

@@ -98,7 +98,7 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         raise InputError(f"{path}: field {error} is missing; {again}") from None
     except FileNotFoundError as error:
         raise InputError(f"{error.filename} is missing; {again}") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
     asked = {
         "data": data,

@@ -68,9 +68,8 @@ def test_stopped_in_two_processes_and_gone_on_in_one(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(tmp_path: Path) -> None:
     """A step later the others have the weights that it spoilt; this one is the last of an epoch, so that the others have not come to it."""
     said = together(tmp_path / "out", 2, 2, spoilt=2)
-    (first,), (other,) = ([line for line in said.splitlines() if line.startswith(f"rank {rank}: ")] for rank in range(2))
-    assert first.startswith("rank 0: step 2: loss/supervised is nan. ")
-    assert other.removeprefix("rank 1") == first.removeprefix("rank 0")
+    for rank in range(2):  # their lines may run into each other
+        assert f"rank {rank}: step 2: loss/supervised is nan. Lower the learning rate" in said
 
 
 def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:

@@ -51,7 +51,7 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int, spo
             observe=lambda method, epoch, last: {"observed": epoch}, report=lambda row: None, stop=stop,
         )  # fmt: skip
     except (Stopped, Everywhere) as ended:
-        print(f"rank {fabric.global_rank}: {ended}")
+        print(f"rank {fabric.global_rank}: {ended}", flush=True)  # it ends with the first one, with what it has not said yet
         return
     poses = shared_out(
         lambda chosen: predict_pack(method.net, pack, chosen, (32, 32), False, "quarter", 5, "cpu"), np.arange(COUNT), fabric

@@ -128,8 +128,8 @@ def assigned(
     for image_id, candidates in in_image.items():
         there = np.flatnonzero(image_ids == image_id)
         errors = np.linalg.norm(found[candidates][None] - truth[there][:, None], axis=3)  # [people, results, K]
-        costs = (errors * visible[there][:, None]).sum(2) / visible[there].sum(1).clip(1)[:, None]
-        rows, columns = linear_sum_assignment(costs)
+        costs = np.where(visible[there][:, None] > 0, errors, 0).sum(2) / visible[there].sum(1).clip(1)[:, None]
+        rows, columns = linear_sum_assignment(costs.clip(max=1e300))  # further away than numbers go
         points[there[rows]] = found[np.array(candidates)[columns]]
     return people, truth, visible, points
 
