@@ -85,7 +85,7 @@ def _build(model: str) -> PoseNet:
 
 def _per_pair(p: Params, name: str, nets: list[PoseNet]) -> float:
     """10^9 operations for one labelled and one unlabelled person."""
-    task = Task(COCO17, p.model.height, p.model.width, torch.eye(2, 3)[None], p.model.sigma, p.augment)
+    task = Task(COCO17, p.model.height, p.model.width, torch.device("cpu"), p.model.sigma, p.augment)
     return build(nets, p.method[name], task).gflop()
 
 

@@ -63,8 +63,8 @@ def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, se
     if p.data.unlabelled:
         pack = open_pack("unlabelled")
         unlabelled = np.arange(len(pack))
-    order, size = stream(seed, "train", 0), p.train.batch_size
-    batches = Batches(material.pack, material.split.labelled, unlabelled, size, order, pack, p.train.groups)
+    order, many = stream(seed, "train", 0), p.train.batch_size
+    batches = Batches(material.pack, task.size, material.split.labelled, unlabelled, many, order, pack, p.train.groups)
     return build(nets, entry, task), batches, Observer(task, pack, open_pack("val"), unlabelled, p.train)
 
 

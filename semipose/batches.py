@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator
+from torch import Generator, Tensor
 
 from semipose.ahead import Ahead
 from semipose.crops import CropPack
@@ -38,6 +38,7 @@ class Batches:
     is paired with a labelled one drawn uniformly with replacement. For a GPU they are read ahead, by threads."""
 
     pack: CropPack
+    size: tuple[int, int]  # height and width of the network's input, px
     labelled: NDArray[np.int64]  # positions in the pack
     unlabelled: NDArray[np.int64]  # positions in the pack, or in `unlabelled_pack`
     batch_size: int
@@ -70,16 +71,14 @@ class Batches:
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
         if torch.device(device).type != "cuda":
             return self.read(step, group)
-        batch = self._ahead(step, group)
-        labelled = Labelled(*(one.to(device, non_blocking=True) for one in batch.labelled))
-        return Batch(step, labelled, batch.unlabelled.to(device, non_blocking=True))
+        return self._ahead(step, group).each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def read(self, step: int, group: int = 0) -> Batch:
         """One group's part of a step's batch, on the CPU."""
-        size = self.batch_size // self.groups
-        labelled, unlabelled = (positions[group * size : (group + 1) * size] for positions in self.positions(step))
-        taught = Labelled(self.pack.images(labelled), *self.pack.points(labelled))
-        return Batch(step, taught, (self.unlabelled_pack or self.pack).images(unlabelled))
+        share = self.batch_size // self.groups
+        labelled, unlabelled = (positions[group * share : (group + 1) * share] for positions in self.positions(step))
+        taught = Labelled(self.pack.read(labelled, self.size), *self.pack.points(labelled))
+        return Batch(step, taught, (self.unlabelled_pack or self.pack).read(unlabelled, self.size))
 
     @cached_property
     def _order(self) -> Callable[[int], NDArray[np.int64]]:
@@ -91,5 +90,4 @@ class Batches:
         return Ahead(self._pinned)
 
     def _pinned(self, step: int, group: int) -> Batch:
-        batch = self.read(step, group)
-        return Batch(step, Labelled(*(one.pin_memory() for one in batch.labelled)), batch.unlabelled.pin_memory())
+        return self.read(step, group).each(Tensor.pin_memory)

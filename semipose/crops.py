@@ -11,7 +11,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from semipose.errors import InputError
-from semipose.geometry import from_box, transform
+from semipose.geometry import compose, from_box, identity, invert, transform
 from semipose.people import People
 
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
@@ -28,12 +28,41 @@ WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
 
 
 def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
-    """Image px -> crop px [N, 2, 3] of the square crops around boxes [N, 4] (xywh px); see ``packing.Recipe``."""
+    """Image px -> crop px [N, 2, 3] of square crops around boxes [N, 4] (xywh px): each shows `extent` times the longer side of the box,
+    grown by `padding` to `aspect`."""
     box = torch.from_numpy(np.asarray(boxes, np.float32))
     grown = padding * torch.maximum(box[:, 2], box[:, 3] * aspect)  # the width; the height is grown / aspect
     side = (extent * grown * max(1.0, 1 / aspect))[:, None]
     corner = box[:, :2] + (box[:, 2:] - side) / 2
     return from_box(torch.cat([corner, side, side], dim=1), (size, size), padding=1.0)
+
+
+def pack_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
+    """``crop_matrices``, but that nothing is magnified: there a crop keeps the image's own pixels, and shows more around the box. The box
+    is then up to half a pixel beside its middle."""
+    matrices = crop_matrices(boxes, size, padding, extent, aspect)
+    box = torch.from_numpy(np.asarray(boxes, np.float32))
+    kept = identity(len(box))
+    kept[:, :, 2] = ((size - 1) / 2 - (box[:, :2] + (box[:, 2:] - 1) / 2)).round()
+    return torch.where(matrices[:, :1, :1] < 1, matrices, kept)
+
+
+def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Crop px -> view px [1, 2, 3] of every crop of ``crop_size`` px that shows ``extent`` times the longer side of the padded box about
+    its middle: the padded box fills a view of ``size`` (h, w), which has its aspect."""
+    height, width = size
+    scale = max(size) * extent / crop_size
+    middle = (crop_size - 1) / 2
+    rows = [[scale, 0.0, (width - 1) / 2 - scale * middle], [0.0, scale, (height - 1) / 2 - scale * middle]]
+    return torch.tensor([rows], device=device)
+
+
+class Crops(NamedTuple):
+    """B people cut out: pixels uint8 RGB [B, 3, S, S]; base [B, 2, 3] maps crop px to px of the network's input, which the padded box
+    fills."""
+
+    pixels: Tensor
+    base: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +157,17 @@ class CropPack:
     def images(self, positions: ArrayLike) -> Tensor:
         """The crops at these positions, uint8 RGB [B, 3, S, S], the caller's own; in memory they lie as in the pack, channels last."""
         return torch.from_numpy(self.crops[np.asarray(positions)]).permute(0, 3, 1, 2)
+
+    def bases(self, positions: ArrayLike, size: tuple[int, int]) -> Tensor:
+        """Crop px -> px of a view of `size` (h, w), of the aspect that the pack was made for, which the padded box fills: [B, 2, 3]."""
+        chosen = np.asarray(positions)
+        to_crop, boxes = torch.from_numpy(self.matrices[chosen]), torch.from_numpy(self.people.boxes[chosen])
+        own = compose(from_box(boxes, size, self.padding), invert(to_crop))
+        return torch.where(to_crop[:, :1, :1] < 1, base_matrix(self.size, self.extent, size), own)
+
+    def read(self, positions: ArrayLike, size: tuple[int, int]) -> Crops:
+        """The crops at these positions for a network's input of `size` (h, w)."""
+        return Crops(self.images(positions), self.bases(positions, size))
 
     def points(self, positions: ArrayLike) -> tuple[Tensor, Tensor]:
         """Keypoints [B, K, 2] in crop px, and visible [B, K] float: 1 if annotated, 0 if the point says nothing."""

@@ -56,7 +56,7 @@ def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np
     torso where the skeleton has no OKS sigmas. Always the peers' protocol, so that `evaluate` can change without training again."""
     people = pack.people.subset(positions)
     device = next(net.parameters()).device
-    found = predict_pack(net, pack, positions, (task.height, task.width), False, "quarter", batch_size, device)
+    found = predict_pack(net, pack, positions, task.size, False, "quarter", batch_size, device)
     if people.skeleton.sigmas:
         return {"val/AP": 100 * evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)["AP"]}
     values = _hits(people, found, "pck", 0.2, "torso").values()
@@ -127,7 +127,7 @@ def mean(found: Sequence[Evaluation]) -> Evaluation:
 
 def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric: "Fabric | None") -> Predictions:
     """Poses of everybody in the pack."""
-    device, size = next(net.parameters()).device, (task.height, task.width)
+    device, size = next(net.parameters()).device, task.size
 
     def share(positions: NDArray[np.int64]) -> Predictions:
         def predict(people: NDArray[np.int64], at_once: int) -> Predictions:

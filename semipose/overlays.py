@@ -1,5 +1,6 @@
 """Pictures of validation people with their true pose and with a network's."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,11 +51,13 @@ def _drawn(
     pack: CropPack, chosen: NDArray[np.int64], points: NDArray[np.floating], seen: NDArray[np.floating], threshold: float
 ) -> list[Image.Image]:
     """Poses (px of the crop) on what the network sees of the crop, enlarged before they are drawn."""
-    side = round(HEIGHT * max(1.0, pack.aspect) * pack.extent)
     width, height = round(HEIGHT * pack.aspect), HEIGHT
-    left, top = (side - width) // 2, (side - height) // 2
+    pixels, bases = pack.read(chosen, (height, width))
     pictures = []
-    for crop, pose, sure in zip(pack.images(chosen).permute(0, 2, 3, 1).numpy(), points, seen, strict=True):
+    for crop, base, pose, sure in zip(pixels.permute(0, 2, 3, 1).numpy(), bases.numpy(), points, seen, strict=True):
+        side = round(float(base[0, 0]) * pack.size)
+        # From pixel centres to pixel edges, and so much that a whole number stays one.
+        left, top = (math.floor((float(base[0, 0]) - 1) / 2 - float(shift) + 1e-3) for shift in base[:, 2])
         large = Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC)
         there = (pose + 0.5) * (side / pack.size) - 0.5 - (left, top)
         pictures.append(draw_pose(large.crop((left, top, left + width, top + height)), there, sure, pack.people.skeleton, threshold))

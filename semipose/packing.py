@@ -15,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 
 from semipose import crops, cutting, geometry
-from semipose.crops import crop_matrices, digest_of
+from semipose.crops import digest_of, pack_matrices
 from semipose.cutting import Cut, cut_parallel
 from semipose.errors import InputError
 from semipose.people import ARRAYS, OPTIONAL, People
@@ -27,9 +27,10 @@ CHUNK = 64  # images that a process takes at a time
 
 @dataclass(frozen=True)
 class Recipe:
-    """How people are cut out: a crop is a square of `size` px, centred on the box, that shows `extent` times the longer side of the box
-    grown by `padding` to `aspect` (width / height of the network's input), mean colour outside the image. It is stored as a JPEG of
-    `quality` (1-100), or raw where that is None."""
+    """How people are cut out: a crop is a square of `size` px about the box's centre that shows `extent` times the longer side of the box
+    grown by `padding` to `aspect` (width / height of the network's input), mean colour outside the image. It is shrunk to that, never
+    magnified: of a smaller person it keeps the image's own pixels and shows more around. It is stored as a JPEG of `quality` (1-100), or
+    raw where that is None."""
 
     size: int
     padding: float
@@ -135,7 +136,7 @@ def _check_boxes(people: People) -> None:
 def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
     """All files of the pack, flushed to disk; returns what ``write_pack`` does."""
     folder, how = unfinished.folder, asdict(recipe)
-    matrices = crop_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
+    matrices = pack_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
     broken = _cut(people, root, unfinished, matrices, recipe, max_broken, processes)
     kept = np.flatnonzero(unfinished.cut)
     if broken:

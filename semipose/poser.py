@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from semipose.augment.views import base_matrix, normalise
-from semipose.crops import crop_matrices
+from semipose.augment.views import normalise
+from semipose.crops import Crops, base_matrix, crop_matrices
 from semipose.cutting import resample
 from semipose.draw import draw_heatmap, draw_pose
 from semipose.errors import InputError
@@ -73,7 +73,7 @@ class Poser:
         def look() -> None:
             batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
             views = torch.from_numpy(np.stack([crop for crop, _ in batch])).permute(0, 3, 1, 2).to(self.device)
-            points, confidence = predict_crops(self.net, views, self.base, self.size, self.flip, self.decode, self.sigma)
+            points, confidence = predict_crops(self.net, Crops(views, self.base), self.size, self.flip, self.decode, self.sigma)
             in_image = transform(invert(torch.stack([matrix for _, matrix in batch])), points.cpu())
             found.extend(zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True))
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from semipose.augment.views import base_matrix, normalise
-from semipose.crops import CropPack
+from semipose.augment.views import normalise
+from semipose.crops import CropPack, Crops
 from semipose.geometry import invert, transform, warp
 from semipose.heatmap import decode as decode_heatmaps
 from semipose.heatmap import flip_average
@@ -51,20 +51,16 @@ def predict_views(net: nn.Module, views: Tensor, permutation: Sequence[int] | No
 
 def predict_crops(
     net: nn.Module,
-    images: Tensor,
-    matrix: Tensor,
+    crops: Crops,
     size: tuple[int, int],
     permutation: Sequence[int] | None,
     decode: str,
     sigma: float = 2.0,
 ) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in crop px and confidence [B, K] from crops, uint8 RGB [B, 3, S, S], on the network's device.
-
-    `matrix` [1, 2, 3] (or one for each crop) maps crop px to px of the view, which is `size` (h, w): `base_matrix` of
-    the pack. The rest as `predict_views`.
-    """
-    points, confidence = predict_views(net, warp(images, matrix, size, normalise), permutation, decode, sigma)
-    return transform(invert(matrix), points), confidence
+    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device, whose input is `size` (h, w). The rest as
+    `predict_views`."""
+    points, confidence = predict_views(net, warp(crops.pixels, crops.base, size, normalise), permutation, decode, sigma)
+    return transform(invert(crops.base), points), confidence
 
 
 def predict_pack(
@@ -82,13 +78,12 @@ def predict_pack(
     w)."""
     chosen = np.asarray(positions, np.int64)
     skeleton = pack.people.skeleton
-    matrix = base_matrix(pack.size, pack.extent, size, device)
     found = _collector(len(skeleton.joints))
     with Progress(len(chosen), "people") as progress:
         for start in range(0, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
-            images = pack.images(batch).to(device)
-            points, confidence = predict_crops(net, images, matrix, size, skeleton.flip if flip_test else None, decode, sigma)
+            crops = Crops(*(tensor.to(device) for tensor in pack.read(batch, size)))
+            points, confidence = predict_crops(net, crops, size, skeleton.flip if flip_test else None, decode, sigma)
             to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
             found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
             progress.advance(len(batch))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from semipose.batches import draws
-from semipose.crops import CropPack
+from semipose.crops import CropPack, Crops
 from semipose.geometry import invert, transform
 from semipose.heatmap import decode
 from semipose.methods import Method
@@ -52,14 +52,15 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
         generator = draws(0, "probe", start, device)
-        matrices, flipped = task.weak(batch_size, generator)
-        heatmaps = teacher.pseudo_labels(task.look(pack.images(chosen).to(device), matrices))
+        crops = Crops(*(tensor.to(device) for tensor in pack.read(chosen, task.size)))
+        matrices, flipped = task.weak(crops, generator)
+        heatmaps = teacher.pseudo_labels(task.look(crops.pixels, matrices))
         if heatmaps is None:
             return None
         found, _ = decode(heatmaps, STRIDE, "quarter")
         found = torch.where(flipped[:, None, None], found[:, task.skeleton.flip], found)
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))
-        box_side = pack.size / (pack.extent * pack.padding)  # longer side of the box, crop px
+        box_side = max(task.size) / (crops.base[:, :1, 0] * pack.padding)  # [B, 1], longer side of the box, crop px
         error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
         unknown = torch.full((batch_size,), torch.nan, device=device)
         drawn, easy = teacher.draw_counts(heatmaps, generator), teacher.simple(heatmaps)

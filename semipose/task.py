@@ -1,5 +1,6 @@
 """What is the same for every method of a comparison: the people's views, their targets and the sizes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +10,7 @@ from torch import Generator, Tensor
 
 from semipose import geometry, heatmap
 from semipose.augment import strengthen, views
+from semipose.crops import Crops
 from semipose.errors import InputError
 from semipose.models import STRIDE
 from semipose.skeleton import Skeleton
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Labelled(NamedTuple):
-    """B labelled people: crops uint8 [B, 3, S, S], points [B, K, 2] in crop px, visible [B, K] 0 or 1."""
+    """B labelled people: crops, points [B, K, 2] in crop px, visible [B, K] 0 or 1."""
 
-    crops: Tensor
+    crops: Crops
     points: Tensor
     visible: Tensor
 
@@ -31,23 +33,34 @@ class Batch(NamedTuple):
 
     step: int
     labelled: Labelled
-    unlabelled: Tensor  # crops, uint8 [B, 3, S, S]
+    unlabelled: Crops
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """With every tensor changed."""
+        crops, points, visible = self.labelled
+        labelled = Labelled(Crops(*map(change, crops)), change(points), change(visible))
+        return Batch(self.step, labelled, Crops(*map(change, self.unlabelled)))
 
     def first(self, people: int | None) -> "Batch":
         """With the first so many labelled and unlabelled people alone; None: all."""
-        return Batch(self.step, Labelled(*(part[:people] for part in self.labelled)), self.unlabelled[:people])
+        return self.each(lambda tensor: tensor[:people])
 
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes in px, `base` [1, 2, 3] maps pack-crop px to input px with the padded box filling the input, sigma in cells."""
+    """Height and width of the network's input in px, sigma in cells."""
 
     skeleton: Skeleton
     height: int
     width: int
-    base: Tensor
+    device: torch.device
     sigma: float
     augment: "Augment"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.height, self.width
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -62,35 +75,35 @@ class Task:
     @cached_property
     def flip(self) -> Tensor:
         """The skeleton's `flip`, [K], on the device: to index with a list would copy it there each time, and wait for that."""
-        return torch.tensor(self.skeleton.flip, device=self.base.device)
+        return torch.tensor(self.skeleton.flip, device=self.device)
 
     def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
         """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
-        return geometry.warp(crops, matrices, (self.height, self.width), views.normalise)
+        return geometry.warp(crops, matrices, self.size, views.normalise)
 
     def labelled(self, people: Labelled, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented images [B, 3, H, W] with their target heatmaps [B, K, h, w] and weights [B, K]."""
-        matrices, flipped = self.weak(len(people.crops), generator)
+        matrices, flipped = self.weak(people.crops, generator)
         points = geometry.transform(matrices, people.points)
         # A mirrored person's left hand is a right hand.
         points = torch.where(flipped[:, None, None], points[:, self.flip], points)
         visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
         targets, weight = self.targets(points, visible)
-        return self.look(people.crops, matrices), targets, weight
+        return self.look(people.crops.pixels, matrices), targets, weight
 
-    def weak(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+    def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
-        matrices, flipped = views.draw_weak(count, self.augment.weak, self.centre, generator, generator.device)
-        return geometry.compose(matrices, self.base.to(generator.device)), flipped
+        matrices, flipped = views.draw_weak(len(crops.base), self.augment.weak, self.centre, generator, generator.device)
+        return geometry.compose(matrices, crops.base), flipped
 
-    def weak_view(self, crops: Tensor, generator: Generator) -> Tensor:
-        """A weak view [B, 3, H, W] of each crop, uint8 [B, 3, S, S]."""
-        return self.look(crops, self.weak(len(crops), generator)[0])
+    def weak_view(self, crops: Crops, generator: Generator) -> Tensor:
+        """A weak view [B, 3, H, W] of each crop."""
+        return self.look(crops.pixels, self.weak(crops, generator)[0])
 
     def strong(self, count: int, generator: Generator) -> Tensor:
         """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
         theta = views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
-        return views.sheared(theta, (self.height, self.width)) if self.augment.traps.shear else theta
+        return views.sheared(theta, self.size) if self.augment.traps.shear else theta
 
     def taught(self, theta: Tensor) -> Tensor:
         """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (trap T5).
@@ -110,7 +123,7 @@ class Task:
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""
-        return geometry.warp(images, theta, (self.height, self.width))
+        return geometry.warp(images, theta, self.size)
 
     def move_heatmaps(self, heatmaps: Tensor, theta: Tensor) -> Tensor:
         """W(heatmaps, theta) for [B, K, h, w], in register with move_images."""
@@ -127,5 +140,4 @@ def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cp
     if abs(pack.aspect - model.width / model.height) > 1e-6:
         wanted = model.width / model.height
         raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}: run `dvc repro prepare`")
-    base = views.base_matrix(pack.size, pack.extent, (model.height, model.width), device)
-    return Task(pack.people.skeleton, model.height, model.width, base, model.sigma, params.augment)
+    return Task(pack.people.skeleton, model.height, model.width, torch.device(device), model.sigma, params.augment)

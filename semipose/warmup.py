@@ -47,7 +47,7 @@ def warm_up(
     net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
     fit(
         Supervised([net], Nothing(base="supervised"), task).train(),
-        Batches(pack, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0), groups=groups),
+        Batches(pack, task.size, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0), groups=groups),
         fabric,
         steps=by_budget(p.steps, labels),
         lr=p.lr,

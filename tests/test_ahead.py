@@ -10,17 +10,21 @@ from semipose.ahead import Ahead
 from semipose.batches import Batches
 from semipose.crops import CropPack
 from semipose.errors import InputError
+from semipose.task import Batch
+
+
+def tensors(batch: Batch) -> list[torch.Tensor]:
+    return [*batch.unlabelled, *batch.labelled.crops, *batch.labelled[1:]]
 
 
 def test_batches_that_are_read_ahead_are_those_of_their_step(pack: CropPack) -> None:
     """Through two epochs in two groups, then from the middle, as a resumed training does."""
-    batches = Batches(pack, np.arange(8), np.arange(40), 8, seed=3, groups=2)
+    batches = Batches(pack, (32, 32), np.arange(8), np.arange(40), 8, seed=3, groups=2)
     ahead = Ahead(batches.read, threads=3)
     for step, group in [(step, group) for step in (*range(10), 4, 5, 6, 90) for group in (0, 1)]:
         found, expected = ahead(step, group), batches(step, group=group)
         assert found.step == step
-        assert torch.equal(found.unlabelled, expected.unlabelled)
-        assert all(torch.equal(one, other) for one, other in zip(found.labelled, expected.labelled, strict=True))
+        assert all(torch.equal(one, other) for one, other in zip(tensors(found), tensors(expected), strict=True))
 
 
 def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
@@ -44,9 +48,7 @@ def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_batches_come_to_the_gpu_as_they_are_read(pack: CropPack) -> None:
-    batches = Batches(pack, np.arange(8), np.arange(40), 8, seed=3)
+    batches = Batches(pack, (32, 32), np.arange(8), np.arange(40), 8, seed=3)
     for step in range(7):
         found, expected = batches(step, "cuda"), batches.read(step)
-        assert found.unlabelled.is_cuda
-        assert torch.equal(found.unlabelled.cpu(), expected.unlabelled)
-        assert torch.equal(found.labelled.points.cpu(), expected.labelled.points)
+        assert all(one.is_cuda and torch.equal(one.cpu(), other) for one, other in zip(tensors(found), tensors(expected), strict=True))

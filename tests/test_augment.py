@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from semipose.augment import masking, mixup, views
+from semipose.crops import base_matrix
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -115,7 +116,7 @@ def test_normalise_maps_the_mean_colour_to_zero_and_makes_a_new_tensor() -> None
 def test_base_matrix_fills_the_view_with_the_padded_box(size: tuple[int, int]) -> None:
     """The middle 1/extent of the crop, by its longer side, is the padded box, and fills the view."""
     height, width = size
-    matrix, half = views.base_matrix(300, 1.5, size)[0], 300 / 1.5 / 2
+    matrix, half = base_matrix(300, 1.5, size)[0], 300 / 1.5 / 2
     x, y = 149.5 - half * width / max(size), 149.5 - half * height / max(size)
     corners = torch.tensor([[x, y, 1.0], [149.5, 149.5, 1.0]])
     mapped = (matrix[None] * corners[:, None]).sum(-1)

@@ -34,7 +34,7 @@ def trained(tiny: Params, task: Task, pack: CropPack, folder: Path, mode: str) -
 
     rows = fit(
         method,
-        Batches(pack, np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
+        Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
         Fabric(accelerator="cpu", devices=1),
         steps=13,
         lr=0.001,

@@ -17,7 +17,7 @@ from semipose import cutting, packing
 from semipose.crops import CropPack, crop_matrices
 from semipose.cutting import MEAN_COLOUR
 from semipose.errors import InputError
-from semipose.geometry import invert, transform
+from semipose.geometry import from_box, invert, transform, warp
 from semipose.people import People
 from semipose.skeleton import LSP14
 from semipose.sources.lsp import read_lsp
@@ -102,7 +102,7 @@ def test_a_dot_is_where_the_matrix_maps_its_keypoint(tmp_path: Path, scale: floa
     people = make_people(["dot.png"], [(126 - side / 2, 120 - side / 2, 0.75 * side, side)], (260, 260), points)
     write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"size": size})
     pack = CropPack.open(tmp_path / "pack")
-    assert pack.matrices[0, 0, 0] == pytest.approx(scale, rel=1e-4)
+    assert pack.matrices[0, 0, 0] == pytest.approx(min(1, scale), rel=1e-4)
     grey = pack.images([0])[0, 0].double()
     expected = pack.points([0])[0][0, 0].tolist()
     around = np.hypot(*(np.mgrid[:size, :size] - np.array(expected[::-1])[:, None, None])) < 4.5 * spread * scale
@@ -110,6 +110,40 @@ def test_a_dot_is_where_the_matrix_maps_its_keypoint(tmp_path: Path, scale: floa
     grid = torch.arange(size, dtype=torch.float64)
     found = [(weight.sum(0) * grid).sum() / weight.sum(), (weight.sum(1) * grid).sum() / weight.sum()]
     assert math.hypot(found[0] - expected[0], found[1] - expected[1]) < 0.1
+
+
+@pytest.mark.parametrize("quality", [None, 100])
+def test_a_small_person_is_cut_out_as_the_image_has_it(tmp_path: Path, quality: int | None) -> None:
+    """Boxes that would be magnified, inside the image, over each edge, beside it: pixels of the image, mean colour outside."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    if quality:
+        noise = noise // 32 + 104  # little for a JPEG to change
+    Image.fromarray(noise).save(tmp_path / "n.png")
+    boxes = [(30.3, 20.4, 15, 20), (-5.2, -3.1, 12, 16), (70.6, 50.2, 15, 20), (33, 24, 10.5, 16.5), (-14.9, 10, 15, 20)]
+    write_pack(make_people(["n.png"] * 5, boxes, (80, 60)), tmp_path, tmp_path / "pack", **SMALL | {"quality": quality})
+    pack = CropPack.open(tmp_path / "pack")
+    canvas = np.full((260, 280, 3), MEAN_COLOUR, np.uint8)
+    canvas[100:160, 100:180] = noise
+    for k, ((x, y, w, h), crop) in enumerate(zip(boxes, pack.images(np.arange(5)).permute(0, 2, 3, 1).numpy(), strict=True)):
+        left, top = (-pack.matrices[k, :, 2]).astype(int)
+        expected = canvas[100 + top : 148 + top, 100 + left : 148 + left]
+        assert np.abs(crop.astype(int) - expected).max() <= (12 if quality else 0)
+        np.testing.assert_array_equal(pack.matrices[k], [[1, 0, -left], [0, 1, -top]])
+        beside = (x + (w - 1) / 2 - left - 23.5, y + (h - 1) / 2 - top - 23.5)
+        assert np.abs(beside).max() <= 0.5
+
+
+@pytest.mark.parametrize("height", [20, 80])
+def test_the_view_of_a_crop_is_the_view_of_the_image(tmp_path: Path, height: float) -> None:
+    """A small person's pixels are resampled once, as if the image itself were looked at; a shrunk one's twice. Both lie where the box
+    lies."""
+    save_wave(tmp_path / "a.png", 200, 160)
+    box, size = (90.3, 41.6, 0.75 * height, height), (64, 48)
+    write_pack(make_people(["a.png"], [box], (200, 160)), tmp_path, tmp_path / "pack", **SMALL | {"size": 96})
+    crops = CropPack.open(tmp_path / "pack").read([0], size)
+    image = torch.from_numpy(np.array(Image.open(tmp_path / "a.png").convert("RGB"))).permute(2, 0, 1)[None]
+    expected = warp(image, from_box(torch.tensor([box]), size, 1.25), size)
+    assert (warp(crops.pixels, crops.base, size) - expected).abs().max() < (0.01 if height == 20 else 3)
 
 
 def test_shrinking_does_not_alias(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Pa
     confidence = np.tile(np.where(np.arange(17) < 5, 0.1, 0.7).astype(np.float32), (4, 1))
     found = Predictions(truth.points[chosen] + np.float32(0.01), confidence)
     monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
-    task = Task(COCO17, 64, 48, torch.eye(2, 3)[None], 1.0, demo.augment)
+    task = Task(COCO17, 64, 48, torch.device("cpu"), 1.0, demo.augment)
     results = detected_results(nn.Conv2d(1, 1, 1), task, pack, demo.evaluate)
     assert [result["image_id"] for result in results] == [image["id"], image["id"], int(truth.image_ids[elsewhere])]
     assert [result["score"] for result in results] == pytest.approx([0.8 * 0.7, 0.5 * 0.7, 0.3 * 0.7])  # joints below 0.2 do not count

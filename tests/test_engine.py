@@ -25,7 +25,7 @@ class Killed(BaseException):
 
 
 def batches_of(pack: CropPack) -> Batches:
-    return Batches(pack, np.arange(8), np.arange(len(pack)), batch_size=8, seed=stream(0, "train", 0))
+    return Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=stream(0, "train", 0))
 
 
 def train(
@@ -127,7 +127,7 @@ def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
 
 def test_unlabelled_people_come_without_labels(pack: CropPack) -> None:
     batch = batches_of(pack)(0)
-    assert batch.unlabelled.dtype == torch.uint8
+    assert batch.unlabelled.pixels.dtype == torch.uint8
     assert [field for field in batch._fields if "unlabelled" in field] == ["unlabelled"]
 
 

@@ -43,7 +43,7 @@ def test_the_coco_road_from_json_to_figures(real_data: Path, demo: Params, tmp_p
 
     found = Predictions(people.points, np.ones(people.visibility.shape, np.float32))
     monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
-    task = Task(people.skeleton, 64, 64, torch.eye(2, 3)[None], 1.0, demo.augment)
+    task = Task(people.skeleton, 64, 64, torch.device("cpu"), 1.0, demo.augment)
     done = evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, demo.evaluate)
     assert done.metrics["AP"]["value"] == pytest.approx(100)
     assert done.scores == pytest.approx(np.ones(len(people)))
@@ -93,7 +93,7 @@ class Knowing(nn.Module):
 
         count = len(weak)
         people = np.arange(self.start, self.start + count)
-        matrices, flipped = self.task.weak(count, draws(0, "probe", self.start))
+        matrices, flipped = self.task.weak(self.pack.read(people, self.task.size), draws(0, "probe", self.start))
         points, visible = self.pack.points(people)
         there = transform(matrices, points)
         there = torch.where(flipped[:, None, None], there[:, self.task.skeleton.flip], there)
@@ -142,9 +142,9 @@ def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: 
     from semipose.geometry import transform
     from semipose.heatmap import decode
 
-    batch = Batches(pack, np.arange(40), np.arange(40), 32, 0)(0)
+    batch = Batches(pack, (32, 32), np.arange(40), np.arange(40), 32, 0)(0)
     images, targets, weight = task.labelled(batch.labelled, draws(1, "v", 0))
-    matrices, flipped = task.weak(32, draws(1, "v", 0))
+    matrices, flipped = task.weak(batch.labelled.crops, draws(1, "v", 0))
     assert 5 < int(flipped.sum()) < 27
     points, _ = decode(targets, 4, "dark", task.sigma)
     swap = task.skeleton.flip

@@ -8,6 +8,7 @@ import torch
 
 from semipose import geometry, heatmap
 from semipose.augment import views
+from semipose.crops import base_matrix
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -184,7 +185,7 @@ def test_crop_to_weak_to_strong_in_one_warp_keeps_points_on_their_dots() -> None
     n, crop, size = 60, 160, (128, 96)
     points = 79.5 + 24 * (torch.rand(n, 1, 2, generator=generator()) - 0.5)
     image, _ = heatmap.encode(points, torch.ones(n, 1), (crop, crop), 1, 6.0)
-    chain = geometry.compose(composition("strong of weak", n, (47.5, 63.5)), views.base_matrix(crop, 1.4, size))
+    chain = geometry.compose(composition("strong of weak", n, (47.5, 63.5)), base_matrix(crop, 1.4, size))
     found, _ = heatmap.decode(geometry.warp(image, chain, size), 1, "dark", 6.0)
     assert (found - geometry.transform(chain, points)).norm(dim=-1).max() < 0.05
 

@@ -10,7 +10,6 @@ import torch
 from lightning_fabric import Fabric
 
 from semipose.augment.host import on_host
-from semipose.augment.views import base_matrix
 from semipose.batches import Batches, draws
 from semipose.crops import CropPack
 from semipose.engine import Row, fit
@@ -42,8 +41,7 @@ def _strict() -> Iterator[None]:
 
 
 def made(name: str, p: Params, pack: CropPack, device: str) -> Method:
-    base = base_matrix(pack.size, pack.extent, (p.model.height, p.model.width), device)
-    task = Task(COCO17, p.model.height, p.model.width, base, p.model.sigma, p.augment)
+    task = Task(COCO17, p.model.height, p.model.width, torch.device(device), p.model.sigma, p.augment)
     return build([build_network(p.model, 17, seed=k) for k in range(p.method[name].trains)], p.method[name], task)
 
 
@@ -51,7 +49,7 @@ def trained(name: str, p: Params, pack: CropPack, folder: Path, device: str, pre
     options = {"steps": 10, "lr": 0.001, "decay_at": [], "decay": 1.0, "checkpoint_seconds": 1e9} | settings
     return fit(
         made(name, p, pack, device),
-        Batches(pack, np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
+        Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
         Fabric(accelerator=device, devices=1, precision=precision),
         state=folder,
         observe=lambda method, epoch, last: {},
@@ -73,7 +71,7 @@ def test_no_step_waits_for_the_gpu(name: str, everything: Params, pack: CropPack
             case 8:
                 torch.cuda.set_sync_debug_mode("default")
 
-    batches = Batches(pack, np.arange(8), np.arange(len(pack)), batch_size=4, seed=0)  # ten steps in an epoch
+    batches = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=0)  # ten steps in an epoch
     fit(
         made(name, everything, pack, "cuda"),
         batches,

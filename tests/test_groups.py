@@ -73,13 +73,15 @@ def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(tm
 
 
 def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:
-    whole = Batches(pack, np.arange(8), np.arange(40), batch_size=8, seed=1)
-    parted = Batches(pack, np.arange(8), np.arange(40), batch_size=8, seed=1, groups=2)
+    whole = Batches(pack, (32, 32), np.arange(8), np.arange(40), batch_size=8, seed=1)
+    parted = Batches(pack, (32, 32), np.arange(8), np.arange(40), batch_size=8, seed=1, groups=2)
     parts = [parted(3, group=group) for group in range(2)]
-    for field in ("crops", "points", "visible"):
+    for field in ("points", "visible"):
         together = torch.cat([getattr(part.labelled, field) for part in parts])
         assert torch.equal(together, getattr(whole(3).labelled, field))
-    assert torch.equal(torch.cat([part.unlabelled for part in parts]), whole(3).unlabelled)
+    for field in ("pixels", "base"):
+        for people in (lambda batch: batch.labelled.crops, lambda batch: batch.unlabelled):
+            assert torch.equal(torch.cat([getattr(people(part), field) for part in parts]), getattr(people(whole(3)), field))
     first, second = (torch.rand(4, generator=parted.draws(3, group)) for group in range(2))
     assert not torch.equal(first, second)
 

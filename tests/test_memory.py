@@ -29,7 +29,7 @@ class Cramped(Supervised):
     room = 99
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
-        if len(batch.labelled.crops) > self.room or (batch.step > 1 and len(batch.labelled.crops) > self.room - 2):
+        if len(batch.labelled.visible) > self.room or (batch.step > 1 and len(batch.labelled.visible) > self.room - 2):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB")
         return super().forward(batch, generator)
 
@@ -50,7 +50,7 @@ def test_a_training_names_the_batch_that_fits(
 ) -> None:
     method = Cramped([build(tiny.model, 17, 0)], Entry(base="supervised"), task)
     method.room = room
-    batches = Batches(pack, np.arange(16), np.arange(16), batch_size=8, seed=0, groups=groups)
+    batches = Batches(pack, (32, 32), np.arange(16), np.arange(16), batch_size=8, seed=0, groups=groups)
     with pytest.raises(InputError, match=message):
         fit(
             method, batches, Fabric(accelerator="cpu", devices=1), steps=4, lr=0.01, decay_at=[], decay=1.0, state=tmp_path,

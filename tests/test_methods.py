@@ -32,7 +32,7 @@ def net(tiny: Params) -> PoseNet:
 @pytest.fixture
 def batch(pack: CropPack) -> Batch:
     everybody = np.arange(len(pack))
-    return Batches(pack, everybody[:12], everybody, batch_size=6, seed=3)(0)
+    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=6, seed=3)(0)
 
 
 def akm(tiny: Params, net: PoseNet, task: Task, **changes: object) -> AKM:
@@ -125,7 +125,7 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
     g = draws(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_s = 0.5 * ((net(images) - targets) * weight[:, :, None, None]).square().mean()
-    weak = task.look(batch.unlabelled, task.weak(6, g)[0])
+    weak = task.weak_view(batch.unlabelled, g)
     with torch.no_grad():
         heatmaps = net(weak)
     simple = naive_simple(heatmaps, "relative", method.p.tau)
@@ -211,7 +211,7 @@ def test_counts_under_each_masking(net: PoseNet, task: Task, batch: Batch, tiny:
 
 def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
     method = akm(tiny, net, task)
-    weak = task.look(batch.unlabelled, task.weak(6, draws(0, "w", 0))[0])
+    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
     before = weak.clone()
     taught = method.pseudo_labels(weak)
     maps = taught.clone()
@@ -225,7 +225,7 @@ def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_teacher_batch_norm(net: PoseNet, task: Task, batch: Batch, tiny: Params, mode: str) -> None:
     method = akm(tiny, net, task, teacher_bn=mode)
-    weak = task.look(batch.unlabelled, task.weak(6, draws(0, "w", 0))[0])
+    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
     statistics = [value.clone() for name, value in net.named_buffers() if "running" in name]
     whole = method.pseudo_labels(weak)
     moved = any(not torch.equal(a, b) for a, b in zip(statistics, [v for n, v in net.named_buffers() if "running" in n], strict=True))
@@ -273,7 +273,7 @@ def test_ramp_up(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
 
 def test_simple_joints_alone_are_masked(net: PoseNet, task: Task, batch: Batch, tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     method = akm(tiny, net, task, joints="simple")
-    weak = task.look(batch.unlabelled, task.weak(6, draws(0, "w", 0))[0])
+    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
     taught = method.pseudo_labels(weak)
     seen = []
     original = masking.patches

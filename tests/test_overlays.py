@@ -30,6 +30,7 @@ def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
     pack.people.visibility[1, NOSE] = 2
     pack.people.points[1, NOSE] = (20, 33)
     pack.matrices[:, 0, 2] = 3  # three px to the right, from image to crop
+    pack.people.boxes[:, 0] -= 3
     truth = true_poses(pack, np.array([0, 1]))
     points = np.zeros((3, 17, 2))
     points[1, NOSE] = (10, 12)

@@ -69,7 +69,7 @@ def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_pa
     assert [f"{image_folder('custom', 'val', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))
     found = Predictions(val.points, np.ones((6, 5), np.float32))
     monkeypatch.setattr(evaluation, "predict_pack", lambda *a, **k: found)
-    task = Task(val.skeleton, 48, 48, torch.eye(2, 3)[None], 1.0, demo.augment)
+    task = Task(val.skeleton, 48, 48, torch.device("cpu"), 1.0, demo.augment)
     p = demo.evaluate.model_copy(update={"bootstrap": 10})
     assert evaluation.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p).metrics["AP"]["value"] == pytest.approx(100)
     by_box = evaluation.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p.model_copy(update={"metric": "pck", "pck_reference": "box"}))

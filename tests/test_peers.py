@@ -46,7 +46,7 @@ def nets(tiny: Params) -> list[PoseNet]:
 @pytest.fixture
 def batch(pack: CropPack) -> Batch:
     everybody = np.arange(len(pack))
-    return Batches(pack, everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
+    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
 
 
 def mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -
     f, g = nets[0], draws(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = mse(f(images), targets, weight)
-    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     taught = f(easy).detach()
     theta = task.strong(PEOPLE, g)
     hard = hard_view(task, easy, taught, theta, g)
@@ -123,7 +123,7 @@ def test_posedual(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -
     (f1, f2), g = nets[:2], draws(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = 0.5 * mse(f1(images), targets, weight) + 0.5 * mse(f2(images), targets, weight)
-    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     one, two = f1(easy).detach(), f2(easy).detach()
     theta, sure = task.strong(PEOPLE, g), torch.ones(PEOPLE, 17)
     hard1 = hard_view(task, easy, two, theta, g)
@@ -152,7 +152,7 @@ def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoc
     g = draws(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = sum(0.5 * mse(net(images), targets, weight) for net in (a_net, b_net, student))
-    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     a, b = a_net(easy).detach(), b_net(easy).detach()
     corrected, sure, near = torch.empty_like(a), torch.zeros(PEOPLE, 17), torch.zeros(PEOPLE, 17)
     before_a, before_b = old_a(easy).detach(), old_b(easy).detach()
@@ -207,7 +207,7 @@ def test_multiaugs(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], 
     used, g = nets[: 2 if dual else 1], draws(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     expected = {"supervised": sum(mse(net(images), targets, weight) for net in used) / len(used)}
-    easy = task.look(batch.unlabelled, task.weak(PEOPLE, g)[0])
+    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     taught = [net(easy).detach() for net in used]
     theta = task.strong(PEOPLE, g)
     for n, net in enumerate(used):
@@ -225,7 +225,7 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
 ) -> None:
     method = made(tiny, name, nets, task, confidence=confident, **({"scales": [0.9, 1.0]} if name == "datadistill" else {}))
     f, teacher, g = nets[0], copy.deepcopy(nets[0]).eval(), draws(7, "step", 0)
-    plain = task.look(batch.unlabelled, task.base.expand(PEOPLE, 2, 3))
+    plain = task.look(*batch.unlabelled)
     with torch.no_grad():
         if name == "pseudopose":
             heatmaps = teacher(plain)
@@ -245,10 +245,15 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
                             total[i] += maps[0, list(task.skeleton.flip)] if mirrored else maps[0]
             heatmaps = total / 12
     points, confidence = decode(heatmaps, 4, "dark", task.sigma)
-    matrix = torch.eye(3)
-    matrix[:2] = task.base[0]
-    inverse = torch.linalg.inv(matrix)
-    in_crop = torch.stack([torch.stack([inverse[:2, :2] @ point + inverse[:2, 2] for point in person]) for person in points])
+    matrices = torch.eye(3).repeat(PEOPLE, 1, 1)
+    matrices[:, :2] = batch.unlabelled.base
+    inverses = torch.linalg.inv(matrices)
+    in_crop = torch.stack(
+        [
+            torch.stack([inverse[:2, :2] @ point + inverse[:2, 2] for point in person])
+            for person, inverse in zip(points, inverses, strict=True)
+        ]
+    )
     sure = torch.tensor([[float(float(value) >= confident) for value in row] for row in confidence])
     assert 0 < sure.mean() < 1
     images, targets, weight = task.labelled(batch.labelled, g)

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from semipose.augment.views import MEAN, STD, base_matrix
-from semipose.crops import CropPack
+from semipose.augment.views import MEAN, STD
+from semipose.crops import CropPack, Crops, base_matrix
 from semipose.errors import InputError
 from semipose.geometry import transform
 from semipose.heatmap import encode
@@ -144,7 +144,7 @@ def test_points_come_back_from_a_pack(tmp_path, flip):
 def test_points_of_crops_are_in_crop_px(decode, within):
     points = points_in((30, 20, 60, 70), np.random.default_rng(4), 0.2)
     crop = torch.from_numpy(ruler()[10:106, 12:108].copy()).permute(2, 0, 1)[None]  # 96 px, shifted by (12, 10)
-    found, confidence = predict_crops(Reader(points), crop, base_matrix(96, 1.0, SIZE), SIZE, None, decode)
+    found, confidence = predict_crops(Reader(points), Crops(crop, base_matrix(96, 1.0, SIZE)), SIZE, None, decode)
     assert np.abs(found[0].numpy() + np.array([12, 10]) - points).max() < within
     assert confidence.shape == (1, 17)
     assert not confidence.requires_grad
@@ -237,14 +237,15 @@ def test_images_of_another_kind_and_poor_cards_are_refused():
         predict_image(net, {key: value for key, value in CARD.items() if key != "padding"}, ruler())
 
 
-def test_a_pack_and_an_image_place_a_box_alike(tmp_path):
-    """The corners of the padded box lie at the corners of the input, both ways."""
+@pytest.mark.parametrize("size", [160, 90])
+def test_a_pack_and_an_image_place_a_box_alike(tmp_path, size):
+    """The corners of the padded box lie at the corners of the input, both ways; the crop keeps the image's pixels, or is shrunk."""
     Image.fromarray(ruler()).save(tmp_path / "ruler.png")
-    write_pack(people_of([(30, 20, 45, 75)], np.zeros((1, 17, 2))), tmp_path, tmp_path / "pack", Recipe(160, 1.25, 1.2), 0, 1)
+    write_pack(people_of([(30.3, 20.4, 45, 75)], np.zeros((1, 17, 2))), tmp_path, tmp_path / "pack", Recipe(size, 1.25, 1.2), 0, 1)
     pack = CropPack.open(tmp_path / "pack")
     height, width = 128, 96
     half = np.array([75 * 0.75, 75]) * 1.25 / 2
-    centre = np.array([30 + 44 / 2, 20 + 74 / 2])
+    centre = np.array([30.3 + 44 / 2, 20.4 + 74 / 2])
     corners = torch.tensor(np.stack([centre - half, centre + half]), dtype=torch.float32)[None]
-    view = transform(base_matrix(160, 1.2, (height, width)), transform(torch.from_numpy(pack.matrices), corners))
+    view = transform(pack.bases([0], (height, width)), transform(torch.from_numpy(pack.matrices), corners))
     assert view[0].numpy() == pytest.approx(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]), abs=1e-3)

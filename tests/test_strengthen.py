@@ -14,7 +14,7 @@ from semipose.augment.cut_occlude import cut_occlude
 from semipose.augment.cutmix import cutmix
 from semipose.augment.cutout import cutout
 from semipose.augment.strengthen import one
-from semipose.augment.views import base_matrix, denormalise, draw_strong, normalise, sheared
+from semipose.augment.views import denormalise, draw_strong, normalise, sheared
 from semipose.augment.yoco import yoco
 from semipose.batches import draws
 from semipose.crops import CropPack
@@ -29,7 +29,7 @@ PEOPLE = 24
 
 @pytest.fixture
 def portrait(tiny: Params, pack: CropPack) -> Task:
-    return Task(pack.people.skeleton, *SIZE, base_matrix(pack.size, pack.extent, SIZE), 1.0, tiny.augment)
+    return Task(pack.people.skeleton, *SIZE, torch.device("cpu"), 1.0, tiny.augment)
 
 
 @pytest.fixture

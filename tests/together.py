@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from made_people import made_up
 
-from semipose.augment.views import base_matrix
 from semipose.batches import Batches
 from semipose.engine import fit, launch
 from semipose.errors import Everywhere, Stopped
@@ -33,7 +32,7 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int, spo
     options = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "stem_type": "deep", "stem_width": 4}
     model = p.model.model_copy(update={"height": 32, "width": 32, "head_channels": [8, 8, 8], "options": options})
     fabric, pack, entry = launch(machine, "32-true"), made_up(COUNT), p.method[name]
-    task = Task(COCO17, 32, 32, base_matrix(48, 1.2, (32, 32)), 1.0, p.augment)
+    task = Task(COCO17, 32, 32, fabric.device, 1.0, p.augment)
     method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task)
     done = iter(range(1, 100))
     if fabric.global_rank == processes - 1 and spoilt >= 0:
@@ -44,7 +43,7 @@ def main(out: Path, processes: int, groups: int, name: str, stop_after: int, spo
         asked = fabric.global_rank == processes - 1 and next(done) >= stop_after > 0
         return "out of time" if asked else None
 
-    batches = Batches(pack, np.arange(6), np.arange(COUNT), batch_size=8, seed=1, groups=groups)
+    batches = Batches(pack, (32, 32), np.arange(6), np.arange(COUNT), batch_size=8, seed=1, groups=groups)
     try:
         rows = fit(
             method, batches, fabric, steps=8, lr=0.01, decay_at=[0.5], decay=0.1, state=out.with_suffix(".state"), checkpoint_seconds=1e9,

@@ -56,19 +56,19 @@ def masking() -> Image.Image:
 def views(task: Task, pack: CropPack) -> Image.Image:
     """Two people as they are, in weak views, and the last weak view in strong ones."""
     generator = draws(0, "views", 0)
-    crops = pack.images(SHOWN)
-    shown = {"the person": task.look(crops, task.base.expand(len(crops), 2, 3))}
+    crops = pack.read(SHOWN, task.size)
+    shown = {"the person": task.look(*crops)}
     for k in range(1, 4):
         weak = task.weak_view(crops, generator)
         shown[f"weak view {k}"] = weak
     for k in range(1, 4):
-        shown[f"strong view {k} of it"] = task.move_images(weak, task.strong(len(crops), generator))
+        shown[f"strong view {k} of it"] = task.move_images(weak, task.strong(len(SHOWN), generator))
     return _people_in_rows(shown)
 
 
 def mixing(task: Task, pack: CropPack) -> Image.Image:
     """alpha X_i + (1 - alpha) X_j."""
-    images = task.look(pack.images(SHOWN), task.base.expand(len(SHOWN), 2, 3))
+    images = task.look(*pack.read(SHOWN, task.size))
     return _people_in_rows({f"alpha {alpha:.1f}": mixup.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
 
 

@@ -96,16 +96,3 @@ def _draw(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tup
     angle = angle.clamp(-p.rotation_limit_deg, p.rotation_limit_deg) * turned
     box = 1 + p.scale * torch.randn(n, generator=generator, device=device)
     return angle, 1 / box.clamp(1 - p.scale, 1 + p.scale)
-
-
-def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Crop px -> view px [1, 2, 3], the same for every person of a pack: the padded box fills the view.
-
-    A crop of ``crop_size`` px shows ``extent`` times the longer side of the padded box, and ``size`` (h, w) of the view
-    has the aspect that the pack was made for.
-    """
-    height, width = size
-    scale = max(size) * extent / crop_size
-    middle = (crop_size - 1) / 2
-    rows = [[scale, 0.0, (width - 1) / 2 - scale * middle], [0.0, scale, (height - 1) / 2 - scale * middle]]
-    return torch.tensor([rows], device=device)

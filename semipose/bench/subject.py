@@ -20,7 +20,7 @@ from semipose.methods import build as build_method
 from semipose.models import PoseNet
 from semipose.models import build as build_network
 from semipose.predict import predict_pack
-from semipose.task import Batch, Labelled, task_of
+from semipose.task import Batch, task_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -43,9 +43,9 @@ class Subject:
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)
         self.p, self.pack, self.fabric, self.steps, self.task = p, pack, fabric, steps, task
-        self.size, self.device, self.state = (task.height, task.width), fabric.device, folder / "state"
+        self.size, self.device, self.state = task.size, fabric.device, folder / "state"
         everybody = np.arange(len(pack))
-        self.batches = Batches(pack, everybody, everybody, p.train.batch_size, seed=0)
+        self.batches = Batches(pack, self.size, everybody, everybody, p.train.batch_size, seed=0)
         self.units = steps * p.train.batch_size
         self.peak = 0.0  # MiB, of end_to_end
         compile_networks(self.method, p.machine.compile, fabric.device)
@@ -118,7 +118,7 @@ class Subject:
                 with clock("data"):
                     batch = self.batches(number)
                 with clock("transfer"):
-                    batch = Batch(number, Labelled(*(one.to(self.device) for one in batch.labelled)), batch.unlabelled.to(self.device))
+                    batch = batch.each(lambda tensor: tensor.to(self.device))
                 self._train(batch, number, clock)
         return clock.shares()
 

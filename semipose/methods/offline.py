@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor
 
+from semipose.crops import Crops
 from semipose.geometry import invert, transform
 from semipose.heatmap import decode, heatmap_loss
 from semipose.methods.method import Losses, Method
@@ -34,12 +35,11 @@ class Offline(Method):
         loss_u = heatmap_loss(self.net(images), targets, weight)
         return Losses({"supervised": loss_l, "pseudo": self.p.lambda_u * loss_u}, {"kept": (weight > 0).float().mean()})
 
-    def label(self, crops: Tensor) -> Labelled:
+    def label(self, crops: Crops) -> Labelled:
         """The crops with the teacher's poses; joints of little confidence are not taught."""
-        matrices = self.task.base.to(crops.device).expand(len(crops), 2, 3)
-        heatmaps = self.look(self.task.look(crops, matrices))
+        heatmaps = self.look(self.task.look(*crops))
         points, confidence = decode(heatmaps, STRIDE, "dark", self.task.sigma)
-        return Labelled(crops, transform(invert(matrices), points), (confidence >= self.p.confidence).float())
+        return Labelled(crops, transform(invert(crops.base), points), (confidence >= self.p.confidence).float())
 
     def look(self, images: Tensor) -> Tensor:
         """The teacher's heatmaps [B, K, h, w] of images [B, 3, H, W], no gradient, running batch-norm statistics."""
