@@ -6,7 +6,7 @@ Nothing is carried from step to step, so a run that was killed goes on from any 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def draws(seed: int, purpose: str, number: int, device: torch.device | str = "cp
 class Batches:
     """Batches of B labelled and B unlabelled people, in `groups` parts of equal size. One epoch is one pass over the larger, unlabelled
     set (methods.md 1.9): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
-    is paired with a labelled one drawn uniformly with replacement. For a GPU they are read ahead, by threads."""
+    is paired with a labelled one drawn uniformly with replacement. For a GPU they are read and sent ahead, by threads."""
 
     pack: CropPack
     size: tuple[int, int]  # height and width of the network's input, px
@@ -69,9 +69,14 @@ class Batches:
         return draws(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
 
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
-        if torch.device(device).type != "cuda":
+        device = torch.device(device)
+        if device.type != "cuda":
             return self.read(step, group)
-        return self._ahead(step, group).each(lambda tensor: tensor.to(device, non_blocking=True))
+        batch, arrived = self._ahead(device)(step, group)
+        now = torch.cuda.current_stream(device)
+        now.wait_event(arrived)
+        batch.each(lambda tensor: _used_on(tensor, now))
+        return batch
 
     def read(self, step: int, group: int = 0) -> Batch:
         """One group's part of a step's batch, on the CPU."""
@@ -86,8 +91,17 @@ class Batches:
         return lru_cache(2)(lambda epoch: np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled))
 
     @cached_property
-    def _ahead(self) -> Ahead[Batch]:
-        return Ahead(self._pinned)
+    def _ahead(self) -> Callable[[torch.device], Ahead[tuple[Batch, torch.cuda.Event]]]:
+        return lru_cache(1)(lambda device: Ahead(partial(self._sent, torch.cuda.Stream(device))))
 
-    def _pinned(self, step: int, group: int) -> Batch:
-        return self.read(step, group).each(Tensor.pin_memory)
+    def _sent(self, stream: torch.cuda.Stream, step: int, group: int) -> tuple[Batch, torch.cuda.Event]:
+        """A batch on its way to the GPU on a stream of its own, so that it travels while another step computes; and its arrival."""
+        with torch.cuda.stream(stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that
+            batch = self.read(step, group).each(lambda tensor: tensor.pin_memory().to(stream.device, non_blocking=True))
+            return batch, stream.record_event()
+
+
+def _used_on(tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
+    """The tensor, whose memory is then not given to a later batch before this stream is through with it."""
+    tensor.record_stream(stream)
+    return tensor

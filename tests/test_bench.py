@@ -184,7 +184,7 @@ def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Pat
     raw, jpeg = found["format"]["raw"], found["format"]["jpeg"]
     assert 3 * 32**2 < raw["disk"] < 3 * 32**2 + 500
     assert jpeg["disk"] < raw["disk"]
-    assert min(one[rate] for one in (raw, jpeg) for rate in ("in order", "in any order", "from disk")) > 0
+    assert min(one[rate] for one in (raw, jpeg) for rate in ("cutting", "in order", "in any order", "from disk")) > 0
     assert [one["people"] for one in raw["writing"]] == [32, 128]
     assert found["start"]["people"] == 1000
     assert found["start"]["opening"] > 0

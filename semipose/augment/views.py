@@ -83,9 +83,10 @@ def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
     """The released codes' strong transforms (trap T4): the same rotations and scales [n, 2, 3] in coordinates normalised by the height
     and width ``size`` of the view, about whose centre they turn; where the view is not square, that shears."""
     height, width = size
-    linear = theta[:, :, :2] * theta.new_tensor([[1, width / height], [height / width, 1]])
-    centre = theta.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    return torch.cat([linear, (centre - linear @ centre)[..., None]], dim=-1)
+    (a, b), (c, d) = (row.unbind(-1) for row in theta[:, :, :2].unbind(-2))
+    b, c, x, y = b * (width / height), c * (height / width), (width - 1) / 2, (height - 1) / 2
+    rows = [torch.stack([a, b, x - a * x - b * y], dim=-1), torch.stack([c, d, y - c * x - d * y], dim=-1)]
+    return torch.stack(rows, dim=-2)
 
 
 def _draw(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -82,7 +82,12 @@ def scale_tables(found: dict[str, Any]) -> list[Table]:
     """Of what `scale` returns."""
     kinds = {"raw": "raw", "jpeg": f"JPEG, quality {found['quality']}"}
     first = found["format"]["raw"]["writing"]
-    heads = ["bytes per person", "writing, people/s", *(f"memory of {one['people']:,}, MB" for one in first)]
+    heads = [
+        "bytes per person",
+        "cutting by one process, people/s",
+        "writing, people/s",
+        *(f"memory of {one['people']:,}, MB" for one in first),
+    ]
     heads += ["reading in order, people/s", "in any order", "in any order, from disk", "own memory, MB"]
     measured = Table(
         "packs",
@@ -92,6 +97,7 @@ def scale_tables(found: dict[str, Any]) -> list[Table]:
             [
                 Cell(kinds[name]),
                 Cell(f"{one['disk']:,.0f}"),
+                Cell(f"{one['cutting']:,.0f}"),
                 Cell(f"{one['writing'][-1]['rate']:,.0f}"),
                 *(Cell(f"{part['memory'] / 1e6:,.0f}") for part in one["writing"]),
                 *(Cell(f"{one[order]:,.0f}") for order in ("in order", "in any order", "from disk")),
@@ -100,6 +106,7 @@ def scale_tables(found: dict[str, Any]) -> list[Table]:
             for name, one in found["format"].items()
         ],
         [
+            "cutting: per second of the process's own time, from an image's file to the crop's digest; it does not wait for the disk",
             f"written by {found['processes']} processes, memory: the most that they and their parent had for themselves at any time",
             "read by one thread, 64 at a time; own memory: what reading left, pages of the file not counted",
             f"JPEG: values differ from raw by {found['difference']:.2f} of 255 in the mean",

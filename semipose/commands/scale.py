@@ -18,7 +18,8 @@ def bench_packs(
     people: Annotated[int, typer.Option(min=64, help="So many are really written, raw and as JPEG.")] = 20_000,
     entries: Annotated[int, typer.Option(min=64, help="So many has the pack whose opening is timed.")] = 273_000,
     crop: Annotated[int | None, typer.Option(min=16, help="Another data.crop.size, px.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of reading.")] = 5,
+    extent: Annotated[float | None, typer.Option(min=1, help="Another data.crop.extent.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of reading, and of cutting.")] = 5,
     to: Annotated[Path | None, typer.Option("--json", help="Write the numbers there.", metavar="OUT")] = None,
 ) -> None:
     """Measure writing, reading and opening large crop packs, and project to COCO and to ten million people.
@@ -33,8 +34,8 @@ def bench_packs(
         from semipose.typeset import to_markdown
 
         p = load(params)
-        if crop:
-            p = p.model_copy(update={"data": p.data.model_copy(update={"crop": p.data.crop.model_copy(update={"size": crop})})})
+        changed = {"size": crop or p.data.crop.size, "extent": extent or p.data.crop.extent}
+        p = p.model_copy(update={"data": p.data.model_copy(update={"crop": p.data.crop.model_copy(update=changed)})})
         table = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
         make_folder(out)
         made = out / "bench-packs"

@@ -16,13 +16,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import psutil
 import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
 from pipeline import check, download, evaluate, prepare, split, stage, track, train, warmup
-from semipose import checkpoint
+from semipose import checkpoint, cutting, packing
 from semipose.errors import Everywhere, InputError, Stopped
 from semipose.params import fingerprint
 
@@ -199,6 +200,53 @@ def test_on_a_full_disk_what_was_cut_stays(project: Path, tmp_path: Path, monkey
             assert (packs / path.relative_to(before)).read_bytes() == path.read_bytes()
     finally:
         subprocess.run(["umount", str(packs)], check=True)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dvc.yaml", "pipeline", "semipose", "params.ok"):
+        (tmp_path / name).symlink_to(project / name)
+    before = project / "data/packs"
+    (tmp_path / "data").mkdir()
+    for path in (project / "data").iterdir():
+        if path.name != "packs":
+            (tmp_path / "data" / path.name).symlink_to(path)
+    (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace("  workers: 1 ", "  workers: 2 "))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(packing, "CHUNK", 2)
+    process = begin(prepare.prepare, tmp_path / "words")
+    journal = tmp_path / "data/packs/.train.partial/journal.jsonl"
+    until(lambda: journal.exists() and len(journal.read_bytes().splitlines()) > 2)
+    victim = next(child for child in psutil.Process(process).children() if "spawn_main" in " ".join(child.cmdline()))
+    victim.kill()
+    assert ended(process) == 1
+    said = (tmp_path / "words").read_text()
+    assert "semipose: one of 2 worker processes was killed, by hand or because memory ran out: run `dvc repro` again" in said
+    assert "Traceback" not in said
+    chunks = len(journal.read_bytes().splitlines()) - 1
+    decoded: list[Path] = []
+    monkeypatch.setattr(cutting, "decode", lambda path, decode=cutting.decode: decoded.append(path) or decode(path))
+    (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text())
+    prepare.prepare()
+    assert len([path for path in decoded if "train" in path.as_posix()]) == 30 - 2 * chunks
+    for path in before.rglob("*.*"):
+        assert (tmp_path / "data/packs" / path.relative_to(before)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a learning rate that no network stands: which term, in which step, and whose people; and nothing is left behind as a result."""
+    for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
+        (tmp_path / name).symlink_to(project / name)
+    text, rate = (project / "params.yaml").read_text(), re.compile(r"(?m)^(train:\n(?:  .*\n)*?  lr:) \S+")
+    assert rate.search(text)
+    (tmp_path / "params.yaml").write_text(rate.sub(r"\1 1.0e+30", text))
+    monkeypatch.chdir(tmp_path)
+    assert ended(begin(trained, tmp_path / "words")) == 1
+    said = (tmp_path / "words").read_text()
+    assert re.search(r"semipose: step \d+: loss/\w+ is \S+\. Lower the learning rate.*labelled \d+, .*; unlabelled \d+, \d+", said), said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "runs").rglob("weights.safetensors"))
 
 
 @pytest.mark.slow
