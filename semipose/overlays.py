@@ -1,6 +1,5 @@
 """Pictures of validation people with their true pose and with a network's."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -51,14 +50,16 @@ def _drawn(
     pack: CropPack, chosen: NDArray[np.int64], points: NDArray[np.floating], seen: NDArray[np.floating], threshold: float
 ) -> list[Image.Image]:
     """Poses (px of the crop) on what the network sees of the crop, enlarged before they are drawn."""
-    width, height = round(HEIGHT * pack.aspect), HEIGHT
-    pixels, bases = pack.read(chosen, (height, width))
+    size = HEIGHT, round(HEIGHT * pack.aspect)
+    pixels, bases = pack.read(chosen, size)
+    poses = transform(bases, torch.from_numpy(points)).numpy()
     pictures = []
-    for crop, base, pose, sure in zip(pixels.permute(0, 2, 3, 1).numpy(), bases.numpy(), points, seen, strict=True):
-        side = round(float(base[0, 0]) * pack.size)
-        # From pixel centres to pixel edges, and so much that a whole number stays one.
-        left, top = (math.floor((float(base[0, 0]) - 1) / 2 - float(shift) + 1e-3) for shift in base[:, 2])
-        large = Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC)
-        there = (pose + 0.5) * (side / pack.size) - 0.5 - (left, top)
-        pictures.append(draw_pose(large.crop((left, top, left + width, top + height)), there, sure, pack.people.skeleton, threshold))
+    for crop, base, pose, sure in zip(pixels.permute(0, 2, 3, 1).numpy(), bases.numpy(), poses, seen, strict=True):
+        # Pillow counts from the edge of the first pixel, half a pixel before its centre.
+        left, top, right, bottom = (
+            min(max((edge - 0.5 - shift) / base[0, 0] + 0.5, 0.0), pack.size)
+            for edge, shift in zip((0, 0, size[1], size[0]), (*base[:, 2], *base[:, 2]), strict=True)
+        )
+        seen_of_it = Image.fromarray(crop).resize(size[::-1], Image.Resampling.BICUBIC, box=(left, top, right, bottom))
+        pictures.append(draw_pose(seen_of_it, pose, sure, pack.people.skeleton, threshold))
     return pictures
