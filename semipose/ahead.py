@@ -1,28 +1,77 @@
-"""Reading ahead: what the next steps need is made by threads while this step computes."""
+"""Reading ahead: what the next steps need is made by threads, and sent to the GPU, while this step computes."""
 
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class Tensors(Protocol):
+    """A tuple of tensors, or of such tuples."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """With every tensor changed."""
+        ...
+
 
 Made = TypeVar("Made")
+Sent = TypeVar("Sent", bound=Tensors)
 
-THREADS = min(8, os.cpu_count() or 1)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # those that a job may use, if it says so
+THREADS = min(8, CORES)
 
 
 class Ahead(Generic[Made]):
-    """`make(step, group)`, a pure function, begun for the next `threads` steps of a group whenever one of its steps is asked for. What it
-    raises is raised when its step is asked for."""
+    """`make(step, group)`, a pure function, begun for the next `threads` steps of a group, those before `end`, whenever one of its steps is
+    asked for. What it raises is raised when its step is asked for."""
 
-    def __init__(self, make: Callable[[int, int], Made], threads: int = THREADS) -> None:
-        self.make, self.threads = make, threads
+    def __init__(self, make: Callable[[int, int], Made], threads: int = THREADS, end: int | None = None) -> None:
+        self.make, self.threads, self.end = make, threads, end
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self.coming: dict[tuple[int, int], Future[Made]] = {}
 
     def __call__(self, step: int, group: int = 0) -> Made:
         for number, one in [key for key in self.coming if key[1] == group and not step <= key[0] <= step + self.threads]:
             self.coming.pop((number, one)).cancel()  # somebody began at another step
-        for number in range(step, step + 1 + self.threads):
+        after = step + 1 + self.threads
+        for number in range(step, after if self.end is None else min(after, self.end)):
             if (number, group) not in self.coming:
                 self.coming[number, group] = self.pool.submit(self.make, number, group)
         return self.coming.pop((step, group)).result()
+
+    def close(self) -> None:
+        """Forget what is coming; nothing more may be asked for."""
+        self.pool.shutdown(cancel_futures=True)
+        self.coming.clear()
+
+
+class ToGPU(Generic[Sent]):
+    """The tensors of `read(step, group)` on a GPU, read and sent ahead: from pinned memory, on a stream of their own, so that they travel
+    while the step before computes. `end` as of Ahead."""
+
+    def __init__(self, read: Callable[[int, int], Sent], device: torch.device, end: int | None = None) -> None:
+        self.read, self.stream = read, torch.cuda.Stream(device)
+        self.ahead = Ahead(self._sent, end=end)
+
+    def __call__(self, step: int, group: int = 0) -> Sent:
+        tensors, arrived = self.ahead(step, group)
+        now = torch.cuda.current_stream(self.stream.device)
+        now.wait_event(arrived)
+
+        def held(tensor: Tensor) -> Tensor:
+            tensor.record_stream(now)  # its memory is not given to a later batch before this stream is through with it
+            return tensor
+
+        return tensors.each(held)
+
+    def close(self) -> None:
+        """Give the memory of what is coming back; nothing more may be asked for."""
+        self.ahead.close()
+
+    def _sent(self, step: int, group: int) -> tuple[Sent, torch.cuda.Event]:
+        with torch.cuda.stream(self.stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that
+            tensors = self.read(step, group).each(lambda tensor: tensor.pin_memory().to(self.stream.device, non_blocking=True))
+            return tensors, self.stream.record_event()

@@ -5,15 +5,15 @@ Nothing is carried from step to step, so a run that was killed goes on from any 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Generator
 
-from semipose.ahead import Ahead
+from semipose.ahead import ToGPU
 from semipose.crops import CropPack
 from semipose.task import Batch, Labelled
 
@@ -45,6 +45,7 @@ class Batches:
     seed: int
     unlabelled_pack: CropPack | None = None
     groups: int = 1
+    sent: dict[torch.device, ToGPU[Batch]] = field(default_factory=dict, init=False, repr=False)  # read ahead for a GPU
 
     @property
     def per_epoch(self) -> int:
@@ -72,11 +73,9 @@ class Batches:
         device = torch.device(device)
         if device.type != "cuda":
             return self.read(step, group)
-        batch, arrived = self._ahead(device)(step, group)
-        now = torch.cuda.current_stream(device)
-        now.wait_event(arrived)
-        batch.each(lambda tensor: _used_on(tensor, now))
-        return batch
+        if device not in self.sent:
+            self.sent[device] = ToGPU(self.read, device)
+        return self.sent[device](step, group)
 
     def read(self, step: int, group: int = 0) -> Batch:
         """One group's part of a step's batch, on the CPU."""
@@ -90,18 +89,7 @@ class Batches:
         """Of an epoch. That of the last two is kept: to shuffle ten million people takes seconds."""
         return lru_cache(2)(lambda epoch: np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled))
 
-    @cached_property
-    def _ahead(self) -> Callable[[torch.device], Ahead[tuple[Batch, torch.cuda.Event]]]:
-        return lru_cache(1)(lambda device: Ahead(partial(self._sent, torch.cuda.Stream(device))))
-
-    def _sent(self, stream: torch.cuda.Stream, step: int, group: int) -> tuple[Batch, torch.cuda.Event]:
-        """A batch on its way to the GPU on a stream of its own, so that it travels while another step computes; and its arrival."""
-        with torch.cuda.stream(stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that
-            batch = self.read(step, group).each(lambda tensor: tensor.pin_memory().to(stream.device, non_blocking=True))
-            return batch, stream.record_event()
-
-
-def _used_on(tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
-    """The tensor, whose memory is then not given to a later batch before this stream is through with it."""
-    tensor.record_stream(stream)
-    return tensor
+    def close(self) -> None:
+        """Give the memory of the batches that were sent ahead back. They are read again if one is asked for."""
+        while self.sent:
+            self.sent.popitem()[1].close()

@@ -9,6 +9,7 @@ with index.npy [N, 2] (int64: where in that file each begins, and its bytes).
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from semipose.errors import InputError
-from semipose.geometry import compose, from_box, identity, invert, transform
+from semipose.geometry import from_box, identity, transform
 from semipose.people import People
 
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
@@ -63,6 +64,13 @@ class Crops(NamedTuple):
 
     pixels: Tensor
     base: Tensor
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Crops":
+        """With both tensors changed."""
+        return Crops(change(self.pixels), change(self.base))
+
+    def to(self, device: torch.device) -> "Crops":
+        return self.each(lambda tensor: tensor.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +169,10 @@ class CropPack:
     def bases(self, positions: ArrayLike, size: tuple[int, int]) -> Tensor:
         """Crop px -> px of a view of `size` (h, w), of the aspect that the pack was made for, which the padded box fills: [B, 2, 3]."""
         chosen = np.asarray(positions)
-        to_crop, boxes = torch.from_numpy(self.matrices[chosen]), torch.from_numpy(self.people.boxes[chosen])
-        own = compose(from_box(boxes, size, self.padding), invert(to_crop))
-        return torch.where(to_crop[:, :1, :1] < 1, base_matrix(self.size, self.extent, size), own)
+        to_crop, boxes = self.matrices[chosen], self.people.boxes[chosen]
+        kept = boxes + np.pad(to_crop[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops of the image's own pixels
+        own, same = from_box(torch.from_numpy(kept), size, self.padding), base_matrix(self.size, self.extent, size)
+        return torch.where(torch.from_numpy(to_crop[:, :1, :1] == 1), own, same)
 
     def read(self, positions: ArrayLike, size: tuple[int, int]) -> Crops:
         """The crops at these positions for a network's input of `size` (h, w)."""

@@ -4,6 +4,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,7 +68,7 @@ def fit(
     first = fabric.is_global_zero
     for row in training.rows if first else ():
         report(row)
-    with Progress(steps, "steps", title, done=training.step) as progress:
+    with closing(batches), Progress(steps, "steps", title, done=training.step) as progress:
         while training.step < steps:
             rate = learning_rate(training.step, steps, lr, decay_at, decay)
             training.take_step(rate)

@@ -11,7 +11,7 @@ from torch import Tensor
 from semipose.augment import masking, mixup
 from semipose.augment.views import denormalise
 from semipose.batches import draws
-from semipose.crops import CropPack, Crops
+from semipose.crops import CropPack
 from semipose.draw import draw_heatmap, sheet
 from semipose.heatmap import decode
 from semipose.methods import AKM, Method
@@ -42,7 +42,7 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     the pseudo-label moved onto it and what the student says there; for AKM the mixed view last."""
     device = next(method.parameters()).device
     generator = draws(0, "strip", 0, device)
-    weak = task.weak_view(_crops(pack, positions, task, device), generator)
+    weak = task.weak_view(pack.read(positions, task.size).to(device), generator)
     with evaluating(method):
         taught = method.pseudo_labels(weak)
         columns: dict[str, list[Any]] = {"weak view": _pictures(weak)}
@@ -84,7 +84,7 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are freaks
     positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
     with evaluating(method):
-        weak = task.look(*_crops(pack, positions, task, device))
+        weak = task.look(*pack.read(positions, task.size).to(device))
         taught = method.pseudo_labels(weak)
         points, _ = decode(taught, STRIDE, "quarter")
         adaptive = method.adaptive_counts(taught)
@@ -105,10 +105,6 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
             f"adaptive: {int(adaptive[k])} masks",
         ]
     return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
-
-
-def _crops(pack: CropPack, positions: NDArray[np.int64], task: Task, device: torch.device) -> Crops:
-    return Crops(*(tensor.to(device) for tensor in pack.read(positions, task.size)))
 
 
 def _pictures(images: Tensor) -> list[NDArray[np.uint8]]:

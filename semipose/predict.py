@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from semipose.ahead import ToGPU
 from semipose.augment.views import normalise
 from semipose.crops import CropPack, Crops
 from semipose.geometry import invert, transform, warp
@@ -79,11 +80,10 @@ def predict_pack(
     chosen = np.asarray(positions, np.int64)
     skeleton = pack.people.skeleton
     found = _collector(len(skeleton.joints))
-    with Progress(len(chosen), "people") as progress:
-        for start in range(0, len(chosen), batch_size):
-            batch = chosen[start : start + batch_size]
-            crops = Crops(*(tensor.to(device) for tensor in pack.read(batch, size)))
-            points, confidence = predict_crops(net, crops, size, skeleton.flip if flip_test else None, decode, sigma)
+    batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+    with Progress(len(chosen), "people") as progress, _reading(pack, batches, size, torch.device(device)) as read:
+        for number, batch in enumerate(batches):
+            points, confidence = predict_crops(net, read(number, 0), size, skeleton.flip if flip_test else None, decode, sigma)
             to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
             found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
             progress.advance(len(batch))
@@ -141,6 +141,21 @@ def evaluating(net: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def _reading(
+    pack: CropPack, batches: Sequence[NDArray[np.int64]], size: tuple[int, int], device: torch.device
+) -> Iterator[Callable[[int, int], Crops]]:
+    """The crops of each batch, by its number, on the device; for a GPU they are read and sent ahead."""
+    if device.type != "cuda":
+        yield lambda number, _: pack.read(batches[number], size).to(device)
+        return
+    ahead = ToGPU(lambda number, _: pack.read(batches[number], size), device, end=len(batches))
+    try:
+        yield ahead
+    finally:
+        ahead.close()
 
 
 def _collector(joints: int) -> list[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from semipose.batches import draws
-from semipose.crops import CropPack, Crops
+from semipose.crops import CropPack
 from semipose.geometry import invert, transform
 from semipose.heatmap import decode
 from semipose.methods import Method
@@ -52,7 +52,7 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
         generator = draws(0, "probe", start, device)
-        crops = Crops(*(tensor.to(device) for tensor in pack.read(chosen, task.size)))
+        crops = pack.read(chosen, task.size).to(device)
         matrices, flipped = task.weak(crops, generator)
         heatmaps = teacher.pseudo_labels(task.look(crops.pixels, matrices))
         if heatmaps is None:

@@ -38,8 +38,7 @@ class Batch(NamedTuple):
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """With every tensor changed."""
         crops, points, visible = self.labelled
-        labelled = Labelled(Crops(*map(change, crops)), change(points), change(visible))
-        return Batch(self.step, labelled, Crops(*map(change, self.unlabelled)))
+        return Batch(self.step, Labelled(crops.each(change), change(points), change(visible)), self.unlabelled.each(change))
 
     def first(self, people: int | None) -> "Batch":
         """With the first so many labelled and unlabelled people alone; None: all."""

@@ -12,10 +12,12 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from semipose import evaluation
+from semipose.augment.views import draw_weak
 from semipose.batches import Batches, draws
 from semipose.crops import CropPack
 from semipose.evaluation import evaluate, headline, validate
 from semipose.gallery import training_views
+from semipose.geometry import from_box, transform
 from semipose.ground_truth import annotations_of, ground_truth
 from semipose.methods import build
 from semipose.metrics.correlation import rank_correlation
@@ -89,8 +91,6 @@ class Knowing(nn.Module):
         return None
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
-        from semipose.geometry import transform
-
         count = len(weak)
         people = np.arange(self.start, self.start + count)
         matrices, flipped = self.task.weak(self.pack.read(people, self.task.size), draws(0, "probe", self.start))
@@ -113,6 +113,24 @@ def test_probe_measures_the_teachers_error(pack: CropPack, task: Task) -> None:
     assert wrong.pck < right.pck - 0.2
     assert wrong.row()["pseudo/correlation"] < -0.7, "fewer masks on people with a larger error"
     assert list(wrong.ids) == list(pack.people.ids)
+
+
+def test_the_teachers_error_is_counted_in_boxes(pack: CropPack, task: Task) -> None:
+    """The same error in the view is the same share of every box, be its crop shrunk or not."""
+    found = probe(Knowing(task, pack, torch.full((40,), 6.0)), task, pack, np.arange(40), 8, torch.device("cpu"))  # type: ignore[arg-type]
+    assert found is not None
+    kept, shrunk = (np.median(found.error[start::2]) for start in (0, 1))
+    assert (pack.matrices[::2, 0, 0] == 1).all()
+    assert kept == pytest.approx(shrunk, rel=0.15)
+    assert kept == pytest.approx(6 / (32 / 1.25), rel=0.35)  # views shrink and grow by a quarter
+
+
+def test_a_weak_view_is_a_draw_on_the_box(pack: CropPack, task: Task) -> None:
+    """Through crop and base, or straight from the image: the same place, of everybody."""
+    matrices, _ = task.weak(pack.read(np.arange(40), task.size), draws(3, "v", 0))
+    drawn, _ = draw_weak(40, task.augment.weak, task.centre, draws(3, "v", 0))
+    straight = transform(from_box(torch.from_numpy(pack.people.boxes), task.size, 1.25), torch.from_numpy(pack.people.points))
+    assert (transform(matrices, pack.points(np.arange(40))[0]) - transform(drawn, straight)).abs().max() < 1e-3
 
 
 def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
@@ -139,7 +157,6 @@ def test_rank_correlation_is_spearmans() -> None:
 
 def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: Task) -> None:
     """The target's peak of a joint is where the joint of the other side was, in mirrored views only."""
-    from semipose.geometry import transform
     from semipose.heatmap import decode
 
     batch = Batches(pack, (32, 32), np.arange(40), np.arange(40), 32, 0)(0)

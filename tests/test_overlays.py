@@ -1,10 +1,18 @@
 """Pictures of validation people: the same people for every network, and each joint where it belongs."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pytest
+import torch
 from made_people import made_up
+from PIL import Image
 
 from semipose.crops import CropPack
+from semipose.geometry import warp
 from semipose.overlays import HEIGHT, found_poses, ranked, sample, true_poses
+from semipose.packing import Recipe, write_pack
 from semipose.predict import Predictions
 
 NOSE = 0
@@ -29,8 +37,8 @@ def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
     pack.people.visibility[:] = 0
     pack.people.visibility[1, NOSE] = 2
     pack.people.points[1, NOSE] = (20, 33)
-    pack.matrices[:, 0, 2] = 3  # three px to the right, from image to crop
-    pack.people.boxes[:, 0] -= 3
+    pack.matrices[:] = [[1, 0, 3], [0, 1, 0]]  # three px to the right, from image to crop
+    pack.people.boxes[:] = (5, 8, 32, 32)
     truth = true_poses(pack, np.array([0, 1]))
     points = np.zeros((3, 17, 2))
     points[1, NOSE] = (10, 12)
@@ -44,6 +52,24 @@ def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
         drawn = np.argwhere(one.any(axis=2))
         expected = (np.array([y, x]) - 4 + 0.5) * HEIGHT / 40 - 0.5
         assert np.abs(drawn.mean(axis=0) - expected).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("box", "extent"), [((90, 60, 0.4, 0.5), 1.0), ((30, 20, 2.5, 3), 1.25), ((-3, 50, 20, 24), 1.0), ((60, 10, 90, 110), 1.25)]
+)
+def test_of_a_small_person_the_view_is_drawn(tmp_path: Path, box: tuple[float, ...], extent: float) -> None:
+    """As the network sees it; the rest of the crop, which would be a hundred times as large, is not enlarged."""
+    wave = np.add.outer(40 * np.sin(np.arange(150) / 4), 40 * np.sin(np.arange(200) / 5)) + 120
+    Image.fromarray(wave.astype(np.uint8)).convert("RGB").save(tmp_path / "a.png")
+    people = replace(made_up(1).people, images=["a.png"], sizes=np.array([[200, 150]]), boxes=np.array([box], np.float32))
+    people.visibility[:] = 0
+    write_pack(people, tmp_path, tmp_path / "pack", Recipe(96, 1.25, extent), 0, 1)
+    pack = CropPack.open(tmp_path / "pack")
+    (picture,) = true_poses(pack, np.array([0]))
+    crops = pack.read([0], (HEIGHT, 150))
+    expected = warp(crops.pixels, crops.base, (HEIGHT, 150))[0, :, 3:-3, 3:-3].permute(1, 2, 0)
+    difference = torch.from_numpy(np.asarray(picture)[3:-3, 3:-3].copy()).float() - expected
+    assert difference.abs().mean() < 2
 
 
 def test_sheets_rank_people_by_score(pack: CropPack) -> None:

@@ -138,7 +138,7 @@ def test_posedual(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -
 
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoch: int) -> None:
-    method = made(tiny, "sspcm", nets, task, score=0.3, position=0.5)
+    method = made(tiny, "sspcm", nets, task, score=0.4, position=0.5)
     student, a_net, b_net = nets  # the method's networks, in its order
     old_a, old_b = (copy.deepcopy(net) for net in (a_net, b_net))
     if epoch:
@@ -162,7 +162,7 @@ def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoc
             distances = [math.dist(argmax_point(p[i, j]), argmax_point(q[i, j])) for p, q in pairs]
             p, q = pairs[min(range(4), key=lambda k: distances[k])] if epoch else (a, b)
             corrected[i, j] = 0.5 * (p[i, j] + q[i, j])
-            sure[i, j] = float((float(a[i, j].max()) + float(b[i, j].max())) / 2 > 0.3)
+            sure[i, j] = float((float(a[i, j].max()) + float(b[i, j].max())) / 2 > 0.4)
             near[i, j] = float(min(distances[0], math.hypot(8, 8) - 1) / math.hypot(8, 8) < 0.5)
     assert 0 < sure.mean() < 1
     assert 0 < near.mean() < 1

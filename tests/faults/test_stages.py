@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import psutil
@@ -26,6 +28,7 @@ from pipeline import check, download, evaluate, prepare, split, stage, track, tr
 from semipose import checkpoint, cutting, packing
 from semipose.errors import Everywhere, InputError, Stopped
 from semipose.params import fingerprint
+from semipose.unfinished import Unfinished
 
 ROOT = Path(__file__).parent.parent.parent
 CELL = ("train", "akm", "L20", "0")
@@ -204,6 +207,7 @@ def test_on_a_full_disk_what_was_cut_stays(project: Path, tmp_path: Path, monkey
 
 @pytest.mark.slow
 def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the two that cut out the training people; both were held when the first chunks were noted."""
     for name in ("dvc.yaml", "pipeline", "semipose", "params.ok"):
         (tmp_path / name).symlink_to(project / name)
     before = project / "data/packs"
@@ -213,22 +217,40 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
             (tmp_path / "data" / path.name).symlink_to(path)
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace("  workers: 1 ", "  workers: 2 "))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(packing, "CHUNK", 2)
+    monkeypatch.setattr(packing, "CHUNK", 1)
+
+    def noted(self: Unfinished, *args: Any) -> Any:
+        """Holds the workers once two chunks are noted: nothing but the kill ends that."""
+        if next(chunk) == 2:
+            for worker in psutil.Process().children():
+                worker.suspend()
+        return add(self, *args)
+
+    add, chunk = Unfinished.add, itertools.count()
+    monkeypatch.setattr(Unfinished, "add", noted)
     process = begin(prepare.prepare, tmp_path / "words")
-    journal = tmp_path / "data/packs/.train.partial/journal.jsonl"
-    until(lambda: journal.exists() and len(journal.read_bytes().splitlines()) > 2)
-    victim = next(child for child in psutil.Process(process).children() if "spawn_main" in " ".join(child.cmdline()))
-    victim.kill()
+    workers: list[psutil.Process] = []
+
+    def held() -> bool:
+        workers[:] = [one for one in psutil.Process(process).children() if one.status() == psutil.STATUS_STOPPED]
+        return len(workers) >= 2
+
+    until(held)
+    workers[-1].kill()
+    for worker in workers[:-1]:
+        worker.resume()
     assert ended(process) == 1
     said = (tmp_path / "words").read_text()
     assert "semipose: one of 2 worker processes was killed, by hand or because memory ran out: run `dvc repro` again" in said
     assert "Traceback" not in said
-    chunks = len(journal.read_bytes().splitlines()) - 1
+    chunks = len((tmp_path / "data/packs/.train.partial/journal.jsonl").read_bytes().splitlines()) - 1
+    assert 2 <= chunks < 30
     decoded: list[Path] = []
     monkeypatch.setattr(cutting, "decode", lambda path, decode=cutting.decode: decoded.append(path) or decode(path))
+    monkeypatch.setattr(Unfinished, "add", add)
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text())
     prepare.prepare()
-    assert len([path for path in decoded if "train" in path.as_posix()]) == 30 - 2 * chunks
+    assert len([path for path in decoded if "train" in path.as_posix()]) == 30 - chunks
     for path in before.rglob("*.*"):
         assert (tmp_path / "data/packs" / path.relative_to(before)).read_bytes() == path.read_bytes()
 
@@ -252,7 +274,7 @@ def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path
 @pytest.mark.slow
 def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stages as DVC runs them: two processes that Lightning begins, over gloo. Both stop after the same step, the first has written its
-    checkpoint before it ends, both go on from that, and both evaluate."""
+    checkpoint before it ends, both go on from that; the second is killed, which ends the first; both go on again, and both evaluate."""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
         (tmp_path / name).symlink_to(project / name)
     text = (project / "params.yaml").read_text().replace("  groups: 1 ", "  groups: 2 ")
@@ -264,12 +286,16 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
             changed = changed.replace(old, new)
         (tmp_path / "params.yaml").write_text(changed)
 
-    def run(module: str, name: str, minutes: str = "null") -> tuple[int, str]:
+    def started(module: str, name: str, minutes: str = "null") -> subprocess.Popen[str]:
         prepared(2, minutes)
         command = [sys.executable, "-m", module, name, *CELL[1:]]
         nowhere = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(command, cwd=tmp_path, env=nowhere, capture_output=True, text=True, timeout=200, check=False)
-        return done.returncode, done.stdout + done.stderr
+        return subprocess.Popen(command, cwd=tmp_path, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(module: str, name: str, minutes: str = "null") -> tuple[int, str]:
+        with started(module, name, minutes) as process:
+            said, _ = process.communicate(timeout=200)
+        return process.returncode, said
 
     def left() -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         (record,) = (tmp_path / "reports/runs").glob("*.json")
@@ -287,6 +313,13 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
     assert said.count("a checkpoint was left after step 4 of 24. `dvc repro` goes on from there") == 1, said
     (state,) = (tmp_path / ".semipose/state").iterdir()
     assert checkpoint.load(state)["progress"]["step"] == 4
+    with started("pipeline.train", "train") as first:
+        until(lambda: checkpoint.load(state)["progress"]["step"] > 4)
+        second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
+        second.kill()
+        first.communicate(timeout=100)
+    assert first.returncode != 0, "it does not wait for the dead"
+    assert 4 < checkpoint.load(state)["progress"]["step"] < 24
     for module, name in (("pipeline.train", "train"), ("pipeline.evaluate", "evaluate")):
         code, said = run(module, name)
         assert code == 0, said

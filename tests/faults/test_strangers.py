@@ -83,7 +83,7 @@ def test_checkpoints(harmful: Harmful, tmp_path: Path, capsys: pytest.CaptureFix
 def test_packs(harmful: Harmful, tmp_path: Path, name: str) -> None:
     people = made_up(2).people
     for image in people.images:
-        Image.new("RGB", (48, 48)).save(tmp_path / image)
+        Image.new("RGB", (200, 200)).save(tmp_path / image)
     write_pack(people, tmp_path, tmp_path / "pack", Recipe(8, 1.25, 1.2), 0, 1)
     if name.endswith(".npz"):
         np.savez(tmp_path / "pack" / name, skeleton=np.array([harmful], dtype=object))
