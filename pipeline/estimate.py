@@ -1,14 +1,16 @@
 """What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
 
+import json
 from functools import cache
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
 
 from pipeline.use import preset_file
 from semipose.commands.outcome import reported
+from semipose.errors import InputError
 from semipose.methods import build
 from semipose.models import PoseNet, forward_gflop
 from semipose.models import build as build_network
@@ -19,10 +21,11 @@ from semipose.task import Task
 
 
 class Cost(NamedTuple):
-    """Of one cell: optimiser steps, floating-point operations (10^15)."""
+    """Of one cell: its entry of `method`, optimiser steps, floating-point operations (10^15)."""
 
     stage: str
     cell: str
+    method: str
     steps: int
     pflop: float
 
@@ -31,19 +34,38 @@ def estimate(
     preset: Annotated[str | None, typer.Argument(help="A preset. Default: params.yaml as it is.")] = None,
     tflops: Annotated[float, typer.Option(min=0.001, help="Operations per second (10^12) of the GPU in large matrix products.")] = 790.0,
     fraction: Annotated[float, typer.Option(min=0.001, max=1, help="The share of them that training reaches.")] = 1.0,
+    bench: Annotated[Path | None, typer.Option(help="Rate and share of each method as `semipose bench --json` found them.")] = None,
 ) -> None:
     """Say what training each cell costs, and how long one GPU would take; nothing is trained.
 
     The default rate is an H200's in bf16. `semipose bench` measures rate and share on a machine of yours.
 
-    Example: python -m pipeline.estimate coco-full --fraction 0.3
+    Example: python -m pipeline.estimate coco-full --bench bench.json
     """
     with reported():
-        costs = costs_of(load(preset_file(preset) if preset else Path("params.yaml")))
-    costs.append(Cost("all", f"{len(costs)} cells", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
+        p = load(preset_file(preset) if preset else Path("params.yaml"))
+        costs = costs_of(p)
+        rates = measured(p, json.loads(bench.read_text(encoding="utf-8"))) if bench else {}
     typer.echo("| stage | cell | steps | PFLOP | GPU hours |\n|---|---|---|---|---|")
-    for stage, cell, steps, pflop in costs:
-        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(hours(pflop, tflops * fraction))} |")
+    times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
+    costs.append(Cost("all", f"{len(costs)} cells", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
+    for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
+        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(time)} |")
+
+
+def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
+    """Operations per second (10^12) that training each method reaches from end to end; an entry that was not measured has those of its
+    base. Raises InputError where something else was measured."""
+    model = f"{p.model.trunk} at {p.model.height}x{p.model.width}"
+    if model != (other := f"{found['trunk']} at {found['input']}"):
+        raise InputError(f"--bench: of {other}, but these parameters train {model}")
+    rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
+    for cost in costs_of(p):
+        base = p.method[cost.method].base
+        if cost.method not in rates and base not in rates:
+            raise InputError(f"--bench: nothing was measured of {cost.method}: semipose bench --methods {','.join([*rates, cost.method])}")
+        rates.setdefault(cost.method, rates.get(base, 0.0))
+    return rates
 
 
 def hours(pflop: float, tflops: float) -> float:
@@ -60,7 +82,7 @@ def costs_of(p: Params) -> list[Cost]:
     nets = [_network(p, None, name) for name in p.model.networks]
     for labels in p.sweep.labels:
         if steps := by_budget(p.warmup.steps, labels):
-            costs += [Cost("warmup", f"{labels}-s{seed}", steps, _warming(p.warmup, labels, nets)) for seed in p.sweep.seeds]
+            costs += [Cost("warmup", f"{labels}-s{seed}", "supervised", steps, _warming(p.warmup, labels, nets)) for seed in p.sweep.seeds]
     for stage, names, grid in (("train", p.sweep.methods, p.sweep), ("ablate", p.ablation.variants, p.ablation)):
         for name in names:
             nets = [_network(p, name, one) for one in p.model.networks[: p.method[name].trains]]
@@ -68,7 +90,7 @@ def costs_of(p: Params) -> list[Cost]:
             for labels in grid.labels:
                 steps = by_budget(p.train.steps, labels)
                 pflop = per_pair * steps * p.train.batch_size / 1e6 + _own_warming(p, name, labels, nets)
-                costs += [Cost(stage, f"{name}-{labels}-s{seed}", steps, pflop) for seed in grid.seeds]
+                costs += [Cost(stage, f"{name}-{labels}-s{seed}", name, steps, pflop) for seed in grid.seeds]
     return costs
 
 

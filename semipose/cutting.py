@@ -115,7 +115,8 @@ def cut_out(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArr
     crop, (x, y) = _blank(size).copy(), (int(shift) for shift in matrix[:, 2])
     box = max(0, -x), max(0, -y), min(image.width, size - x), min(image.height, size - y)
     if box[0] < box[2] and box[1] < box[3]:
-        crop[y + box[1] : y + box[3], x + box[0] : x + box[2]] = np.asarray(image.crop(box))
+        shown = image if box == (0, 0, *image.size) else image.crop(box)
+        crop[y + box[1] : y + box[3], x + box[0] : x + box[2]] = np.asarray(shown)
     return crop
 
 

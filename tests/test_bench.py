@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from semipose import clock
 from semipose.bench import as_published, bench
 from semipose.bench.beside import reporting
+from semipose.bench.goals import goals
 from semipose.bench.scale import projected
 from semipose.bench.subject import Subject, forget_peak
 from semipose.cli import app
@@ -121,7 +122,7 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
         assert sum(one["shares"].values()) == pytest.approx(1)
         assert set(one["shares"]) == {"network", "views", "targets", "method", "optimiser", "data", "transfer"}
     assert found["methods"]["akm"]["gflop"] == pytest.approx(10 / 3 * found["methods"]["supervised"]["gflop"])  # 3 x 3 + 1 against 3
-    assert found["scoring"]["pycocotools"] > 0
+    assert min(found["cutting"], found["scoring"]["pycocotools"]) > 0
     assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
 
 
@@ -151,6 +152,22 @@ def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
     assert page.startswith("# Benchmark")
     assert f"{found['methods']['supervised']['end_to_end']:.1f}" in page
     assert np.isfinite(found["methods"]["supervised"]["of_floor"])
+
+
+@pytest.mark.parametrize(("device", "reached"), [("CPU", [0.95, 0.951, 0.944]), ("NVIDIA H100", [0.85, 0.9, 0.84])])
+def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> None:
+    names = ("even", "over", "under")
+    methods = {name: {"of_floor": share, "floor_of_matrix": 0.39, "end_to_end": 2272.0} for name, share in zip(names, reached, strict=True)}
+    scoring = {"pycocotools": 8000.0, "faster-coco-eval": 8300.0}
+    table = goals({"device": device, "methods": methods, "data_road": 740.0, "cutting": 1800.0, "scoring": scoring})
+    found = {row["what"]: row["reached"] for row in table.records}
+    kind, other = ("CPU", "GPU") if device == "CPU" else ("GPU", "CPU")
+    assert [found[f"{kind}: {name} end to end, share of its floor"] for name in names] == ["yes", "yes", "no"]
+    assert all(said == "not measured" for what, said in found.items() if what.startswith(other))
+    if kind == "GPU":
+        assert found["GPU: over's floor, share of the matrix rate"] == "no"
+        assert found["GPU: over end to end, pairs/s: what 16 of the peer's loaders bring"] == "yes"
+    assert list(found.values())[-4:] == ["yes", "no", "no", "yes"]
 
 
 @pytest.mark.parametrize(

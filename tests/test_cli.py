@@ -256,6 +256,25 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
     assert run(made, ["--nothing"]).exit_code == 2
 
 
+def test_hours_follow_from_a_measurement(tmp_path, demo):
+    """An entry that was not measured is as fast, in operations, as its base."""
+    made, file = typer.Typer(), tmp_path / "bench.json"
+    made.command()(estimate.estimate)
+    one = {"gflop": 10.0, "end_to_end": 50.0}  # 0.5 TFLOP/s
+    found = {"trunk": demo.model.trunk, "input": f"{demo.model.height}x{demo.model.width}", "methods": {"supervised": one, "akm": one}}
+    file.write_text(json.dumps(found))
+    whole = sum(cost.pflop for cost in estimate.costs_of(demo))
+    told = run(made, ["demo", "--bench", str(file)])
+    assert told.exit_code == 0, told.output
+    assert told.output.splitlines()[-1].split("|")[5].strip() == estimate.short(whole * 1000 / 0.5 / 3600)
+    file.write_text(json.dumps(found | {"methods": {"supervised": one}}))
+    assert "nothing was measured of akm: semipose bench --methods supervised,akm" in run(made, ["demo", "--bench", str(file)]).output
+    assert (
+        "of resnet18 at" in run(made, ["coco", "--bench", str(file)]).output
+        or "these parameters train" in run(made, ["coco", "--bench", str(file)]).output
+    )
+
+
 def test_exit_codes(photos, weights, tmp_path):
     begun = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a job in the background ignores it
     code = f"{begun}; from semipose import photos; photos.find_photos = lambda paths: os.kill(os.getpid(), signal.SIGINT)"

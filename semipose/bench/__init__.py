@@ -65,7 +65,7 @@ def bench(
             draw_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
         everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
         chosen = everybody.subset(np.arange(min(people, len(everybody))))
-        pack, packing = cut_out(p, chosen, root, folder, rounds)
+        pack, packing, cutting = cut_out(p, chosen, root, folder, rounds)
         multiply, flop = product(device, p.train.precision)
         work: dict[str, Callable[[], float]] = {"matrix": lambda: rate(multiply, device) * flop / 1e9}
         subjects = {name: Subject(name, p, pack, fabric, steps, folder) for name in methods}
@@ -97,7 +97,9 @@ def bench(
             "steps": steps,
             "matrix_gflops": matrix,
             "methods": {name: _summary(name, subject, found, matrix) for name, subject in subjects.items()},
+            "crop": p.data.crop.size,
             "packing": packing,
+            "cutting": cutting,
             "data_road": spread(found["data road"]).median,
             "three_views": spread(found["three views"]).median,
             "prediction": spread(found["prediction"]).median,

@@ -7,16 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semipose.bench.beside import cutting
 from semipose.clock import spread
-from semipose.crops import CropPack, digest_of, pack_matrices
-from semipose.cutting import Cut, cut_images
+from semipose.crops import CropPack, digest_of
 from semipose.packing import Recipe, write_pack
 from semipose.people import People
 from semipose.splits import make_splits, read_split
@@ -50,7 +50,7 @@ def scale(p: "Params", people: People, root: Path, folder: Path, count: int, ent
         found["format"][name] = {
             "writing": writing,
             "disk": disk / count,
-            "cutting": _cutting(
+            "cutting": cutting(
                 people.subset(np.arange(min(CUT, len(people)))), root, folder / "crops", replace(recipe, quality=quality), rounds
             ),
             **_reading(folder / name, rounds),
@@ -87,23 +87,6 @@ def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]
         "memory": people * start["memory"] / start["people"],
         "opening": people * start["opening"] / start["people"],
     }
-
-
-def _cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: int) -> float:
-    """People per second of its own time that one process cuts out, from the image's file to the digest and the system's copy of the crop;
-    the disk is not waited for."""
-    how = asdict(recipe)
-    quality = how.pop("quality")
-    matrices = pack_matrices(people.boxes, **how).numpy()
-    cuts = [Cut(root / name, (0, 0), np.array([k]), matrices[k : k + 1]) for k, name in enumerate(people.images)]
-    rates = []
-    for _ in range(rounds + 1):  # the first one reads the images from the disk
-        np.lib.format.open_memmap(target, "w+", np.uint8, (len(people), recipe.size, recipe.size, 3)).flush()
-        begun = time.process_time()
-        cut_images(cuts, target, recipe.size, quality)
-        rates.append(len(people) / (time.process_time() - begun))
-    target.unlink()
-    return spread(rates[1:]).median
 
 
 def _reading(folder: Path, rounds: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from semipose.bench.goals import goals
 from semipose.bench.scale import projected
 from semipose.tables import Cell, Column, Table
 
@@ -55,7 +56,8 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         [{"method": name, **one["shares"]} for name, one in methods.items()],
     )
     rates = {
-        **{f"cutting people out, {count} process(es), their start included": value for count, value in found["packing"].items()},
+        f"cutting people out, crops of {found['crop']} px, per second of one process's own time": found["cutting"],
+        **{f"and writing the pack, {n} process(es), their start and the disk included": rate for n, rate in found["packing"].items()},
         "data road: a pair's labelled view with its targets and its weak view, no network": found["data_road"],
         "and its strong view": found["three_views"],
         "prediction, one pass": found["prediction"],
@@ -71,7 +73,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         [f"{found['people']} people"],
         [{"what": what, "rate": value} for what, value in rates.items()],
     )
-    return [training, shares, beside]
+    return [training, shares, beside, goals(found)]
 
 
 def _row(*texts: str) -> list[Cell]:
