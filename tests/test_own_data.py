@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from pipeline import download, prepare
 from semipose import evaluation
 from semipose.crops import CropPack
 from semipose.download import describe
@@ -110,6 +111,19 @@ def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: P
     assert not any(name.startswith("pseudo/") for name in columns), "of boxes nobody knows what pseudo-labels are worth"
     people = CropPack.open(folder / "data/packs/unlabelled").people
     assert people.images == ["unlabeled2017/w1.png", "unlabeled2017/w2.png", "unlabeled2017/w0.png", "unlabeled2017/w1.png"]
+
+    def state() -> tuple[str, dict[str, str]]:
+        packs = {part: CropPack.open(folder / "data/packs" / part).digest for part in ("train", "val", "unlabelled")}
+        return (folder / "data/manifest.json").read_text(), packs
+
+    known, packs = state()
+    Image.new("RGB", (120, 80), "red").save(root / "photos/train0.png")  # an image changes behind its pack
+    assert state() == (known, packs)
+    download.bring()  # as `dvc repro --force download` does
+    prepare.prepare()
+    known_now, packs_now = state()
+    assert known_now != known, "so that DVC runs what follows"
+    assert {part for part in packs if packs_now[part] != packs[part]} == {"train"}
 
 
 def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:
