@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from semipose.ahead import Ahead
+from semipose.ahead import Ahead, ToGPU
 from semipose.batches import Batches
 from semipose.crops import CropPack
 from semipose.errors import InputError
@@ -45,10 +45,40 @@ def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
         ahead(5, 1)
 
 
+def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:
+    begun: list[int] = []
+    going_on = threading.Event()
+
+    def make(step: int, group: int) -> int:
+        begun.append(step)
+        assert going_on.wait(10)
+        return step
+
+    ahead = Ahead(make, threads=1, end=4)
+    threading.Timer(0.1, going_on.set).start()
+    assert ahead(2) == 2
+    assert ahead(3) == 3
+    assert begun == [2, 3]
+    going_on.clear()
+    waiting = Ahead(make, threads=1)
+    threading.Timer(0.1, going_on.set).start()
+    waiting(7)
+    waiting.close()
+    assert not waiting.coming
+    assert set(begun) <= {2, 3, 7, 8}, "what had not begun does not begin any more"
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_batches_come_to_the_gpu_as_they_are_read(pack: CropPack) -> None:
+    """However long they travel: the stream that brings them is held up before each one."""
     batches = Batches(pack, (32, 32), np.arange(8), np.arange(40), 8, seed=3)
+
+    def slowly(step: int, group: int) -> Batch:
+        torch.cuda._sleep(10**8)
+        return batches.read(step, group)
+
+    sent = ToGPU(slowly, torch.device("cuda"))
     for step in range(7):
-        found, expected = batches(step, "cuda"), batches.read(step)
+        found, expected = sent(step), batches.read(step)
         assert all(one.is_cuda and torch.equal(one.cpu(), other) for one, other in zip(tensors(found), tensors(expected), strict=True))
