@@ -1,6 +1,5 @@
 """What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
 
-import json
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -11,6 +10,7 @@ import typer
 from pipeline.use import preset_file
 from semipose.commands.outcome import reported
 from semipose.errors import InputError
+from semipose.files import read_json
 from semipose.methods import build
 from semipose.models import PoseNet, forward_gflop
 from semipose.models import build as build_network
@@ -34,7 +34,7 @@ def estimate(
     preset: Annotated[str | None, typer.Argument(help="A preset. Default: params.yaml as it is.")] = None,
     tflops: Annotated[float, typer.Option(min=0.001, help="Operations per second (10^12) of the GPU in large matrix products.")] = 790.0,
     fraction: Annotated[float, typer.Option(min=0.001, max=1, help="The share of them that training reaches.")] = 1.0,
-    bench: Annotated[Path | None, typer.Option(help="Rate and share of each method as `semipose bench --json` found them.")] = None,
+    bench: Annotated[Path | None, typer.Option(help="Instead of both: the rates that `semipose bench --json` found.")] = None,
 ) -> None:
     """Say what training each cell costs, and how long one GPU would take; nothing is trained.
 
@@ -45,7 +45,7 @@ def estimate(
     with reported():
         p = load(preset_file(preset) if preset else Path("params.yaml"))
         costs = costs_of(p)
-        rates = measured(p, json.loads(bench.read_text(encoding="utf-8"))) if bench else {}
+        rates = measured(p, read_json(bench)) if bench else {}
     typer.echo("| stage | cell | steps | PFLOP | GPU hours |\n|---|---|---|---|---|")
     times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
     costs.append(Cost("all", f"{len(costs)} cells", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
@@ -56,16 +56,20 @@ def estimate(
 def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
     """Operations per second (10^12) that training each method reaches from end to end; an entry that was not measured has those of its
     base. Raises InputError where something else was measured."""
-    model = f"{p.model.trunk} at {p.model.height}x{p.model.width}"
-    if model != (other := f"{found['trunk']} at {found['input']}"):
-        raise InputError(f"--bench: of {other}, but these parameters train {model}")
-    rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
-    for cost in costs_of(p):
-        base = p.method[cost.method].base
-        if cost.method not in rates and base not in rates:
-            raise InputError(f"--bench: nothing was measured of {cost.method}: semipose bench --methods {','.join([*rates, cost.method])}")
-        rates.setdefault(cost.method, rates.get(base, 0.0))
-    return rates
+    at_once = p.train.batch_size // p.train.groups
+    wanted = f"{p.model.trunk}, {p.model.height}x{p.model.width}, {p.train.precision}, {at_once} people at once"
+    try:
+        there = f"{found['trunk']}, {found['input']}, {found['precision']}, {found['batch_size']} people at once"
+        rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
+    except (KeyError, TypeError):
+        raise InputError("--bench: not what `semipose bench --json` writes") from None
+    if there != wanted:
+        raise InputError(f"--bench: measured with {there}, but these parameters train {wanted}")
+    needed = dict.fromkeys(cost.method for cost in costs_of(p))
+    if missing := [name for name in needed if not {name, p.method[name].base} & set(rates)]:
+        several = ",".join([*rates, *missing])
+        raise InputError(f"--bench: nothing was measured of {', '.join(missing)}: say --methods {several} to semipose bench")
+    return {name: rates.get(name, rates.get(p.method[name].base, 0.0)) for name in needed}
 
 
 def hours(pflop: float, tflops: float) -> float:

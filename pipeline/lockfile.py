@@ -1,8 +1,11 @@
-"""`python -m pipeline.lockfile`: a dvc.lock that a kill cut off while DVC wrote it is brought back to its last whole stage.
+"""`python -m pipeline.lockfile`: what a kill cut off while DVC wrote it is mended: a dvc.lock is brought back to its last whole stage, and
+.dvc/tmp/rwlock, DVC's list of who reads and writes what at the moment, begun anew.
 
-DVC writes that file in place and refuses a part of one. What is lost with its end costs no training: DVC's run cache still has the outputs.
+DVC writes these files in place and refuses a part of one. What is lost with the end of a dvc.lock costs no training: DVC's run cache still
+has the outputs. The list names processes that were running; DVC itself strikes off those that have ended.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -53,11 +56,28 @@ def mend(path: Path) -> str | None:
     return f"{path} was cut off while DVC wrote it: the stages before that were kept, DVC's run cache has the outputs of the others"
 
 
-if __name__ == "__main__":
-    lock = Path("dvc.lock")
-    if lock.exists() and not readable(lock.read_text(encoding="utf-8", errors="replace")):
-        from dvc.repo import Repo
+def forget(path: Path) -> str | None:
+    """Remove a list of readers and writers that is no JSON, and say so; None where nothing was to do."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:  # of JSON, or of UTF-8
+        path.unlink()
+        return f"{path} was cut off while DVC wrote it, and is begun anew"
+    return None
 
+
+if __name__ == "__main__":
+    from dvc.lock import make_lock
+    from dvc.repo import Repo
+
+    said, lock, users = [], Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+    if lock.exists() and not readable(lock.read_text(encoding="utf-8", errors="replace")):
         with Repo().lock:  # nobody is writing it at this moment
-            if said := mend(lock):
-                print(f"semipose: {said}", file=sys.stderr)
+            said.append(mend(lock))
+    if users.exists():
+        with make_lock(f"{users}.lock", tmp_dir=str(users.parent), wait=True):  # DVC takes it to read or write the list
+            said.append(forget(users))
+    for line in filter(None, said):
+        print(f"semipose: {line}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
@@ -48,12 +49,18 @@ class Ahead(Generic[Made]):
         self.coming.clear()
 
 
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all that is sent to a GPU: what is freed of one feed's memory is that of the next."""
+    return torch.cuda.Stream(device)
+
+
 class ToGPU(Generic[Sent]):
     """The tensors of `read(step, group)` on a GPU, read and sent ahead: from pinned memory, on a stream of their own, so that they travel
     while the step before computes. `end` as of Ahead."""
 
     def __init__(self, read: Callable[[int, int], Sent], device: torch.device, end: int | None = None) -> None:
-        self.read, self.stream = read, torch.cuda.Stream(device)
+        self.read, self.stream = read, _stream(device)
         self.ahead = Ahead(self._sent, end=end)
 
     def __call__(self, step: int, group: int = 0) -> Sent:

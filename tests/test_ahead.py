@@ -59,13 +59,22 @@ def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:
     assert ahead(2) == 2
     assert ahead(3) == 3
     assert begun == [2, 3]
-    going_on.clear()
-    waiting = Ahead(make, threads=1)
-    threading.Timer(0.1, going_on.set).start()
-    waiting(7)
-    waiting.close()
-    assert not waiting.coming
-    assert set(begun) <= {2, 3, 7, 8}, "what had not begun does not begin any more"
+    held, tried = threading.Event(), [threading.Event() for _ in range(6)]
+
+    def slow(step: int, group: int) -> int:
+        tried[step].set()
+        assert step == 0 or held.wait(10)
+        return step
+
+    over = Ahead(slow, threads=2)
+    assert over(0) == 0  # begins steps 1 and 2, too, which are held
+    assert all(tried[step].wait(10) for step in (1, 2))
+    over.pool.submit(tried[5].set)
+    threading.Timer(0.2, held.set).start()
+    over.close()
+    assert not tried[5].is_set(), "what had not begun does not begin any more"
+    assert not over.coming
+    assert not any(thread in over.pool._threads for thread in threading.enumerate())
 
 
 @pytest.mark.gpu

@@ -17,6 +17,7 @@ from semipose.methods import build
 from semipose.methods.method import Method
 from semipose.models import build as build_network
 from semipose.params import Params
+from semipose.predict import predict_pack
 from semipose.skeleton import COCO17
 from semipose.task import Task
 
@@ -98,6 +99,19 @@ def test_supervised_training_is_that_of_the_cpu(everything: Params, pack: CropPa
         expected = [row[name] for row in here]
         assert [row[name] for row in there] == pytest.approx(expected, rel=0.01)
         assert [row[name] for row in half] == pytest.approx(expected, rel=0.05)
+
+
+def test_poses_are_those_of_the_cpu_and_batches_can_be_read_again(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Crops that are sent ahead, seven at a time and five at last."""
+    net = build_network(everything.model, 17, seed=0)
+    chosen, size = np.arange(40)[::-1], (everything.model.height, everything.model.width)
+    here, there, again = (predict_pack(net.to(device), pack, chosen, size, True, "dark", 7, device) for device in ("cpu", "cuda", "cuda"))
+    assert np.abs(here.confidence - there.confidence).max() < 1e-3
+    assert np.abs(there.confidence - again.confidence).max() < 1e-4
+    batches = Batches(pack, size, np.arange(8), np.arange(len(pack)), batch_size=8, seed=0)
+    first = batches(3, "cuda")
+    batches.close()
+    assert torch.equal(batches(3, "cuda").unlabelled.pixels, first.unlabelled.pixels)
 
 
 def test_a_compiled_training_is_the_same_but_for_rounding(everything: Params, pack: CropPack, tmp_path: Path) -> None:

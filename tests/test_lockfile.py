@@ -1,12 +1,16 @@
-"""A dvc.lock that was cut off anywhere: DVC reads what is left of it, and nothing in it is made up."""
+"""A dvc.lock that was cut off anywhere: DVC reads what is left of it, and nothing in it is made up. DVC's list of readers and writers."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.lockfile import mend, readable
+from pipeline.lockfile import forget, mend, readable
 
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "dvc.lock").read_text()
@@ -58,3 +62,29 @@ def test_one_that_was_not_cut_off_is_left_as_it_is(spoilt: str, tmp_path: Path) 
     assert said
     assert "`git checkout" in said
     assert path.read_text() == spoilt
+
+
+def test_a_list_of_readers_and_writers_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    """DVC refuses it; after the command that `make repro` begins with it does not, and a whole one is left to DVC."""
+    dvc, mending = [sys.executable, "-m", "dvc"], [sys.executable, "-m", "pipeline.lockfile"]
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
+
+    run(*dvc, "init", "--no-scm")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo hello > out\n    outs: [out]\n")
+    users = tmp_path / ".dvc/tmp/rwlock"
+    whole = json.dumps({"write": {}, "read": {str(tmp_path / "data"): [{"pid": os.getpid(), "cmd": "dvc repro"}]}})
+    for text in (whole[:-9], "", whole):
+        users.write_text(text)
+        refused = text != whole
+        assert ("JSON structure is corrupted" in run(*dvc, "repro", "--force").stderr) == refused
+        users.write_text(text)
+        done = run(*mending)
+        assert done.returncode == 0, done.stderr
+        assert (".dvc/tmp/rwlock was cut off while DVC wrote it" in done.stderr) == refused
+        assert users.exists() != refused
+        assert run(*dvc, "repro", "--force").returncode == 0
+    assert forget(tmp_path / "none") is None

@@ -97,6 +97,7 @@ def bench(
             "steps": steps,
             "matrix_gflops": matrix,
             "methods": {name: _summary(name, subject, found, matrix) for name, subject in subjects.items()},
+            "image_px": int(np.median(chosen.sizes.max(axis=1))),
             "crop": p.data.crop.size,
             "packing": packing,
             "cutting": cutting,

@@ -73,7 +73,8 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         [f"{found['people']} people"],
         [{"what": what, "rate": value} for what, value in rates.items()],
     )
-    return [training, shares, beside, goals(found)]
+    asked = goals(found)
+    return [training, shares, beside, *([asked] if asked else [])]
 
 
 def _row(*texts: str) -> list[Cell]:

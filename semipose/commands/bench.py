@@ -19,7 +19,7 @@ def bench(
     size: Annotated[str | None, typer.Option(help="Its input, height x width in px.", metavar="256x192")] = None,
     root: Annotated[Path | None, typer.Option(help="The data set of `data.source`. Default: `data.root`, or people drawn here.")] = None,
     people: Annotated[int, typer.Option(min=2, help="How many people of it are cut out.")] = 512,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Another train.batch_size.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Another batch. Default: train.batch_size over train.groups.")] = None,
     precision: Annotated[str | None, typer.Option(help="Another train.precision: 32-true or bf16-mixed.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Another machine.threads.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; each goes through all measurements.")] = 5,
@@ -52,8 +52,9 @@ def bench(
         machine = p.machine.model_copy(update={"threads": threads} if threads else {})
         if precision not in (None, "32-true", "bf16-mixed"):
             raise InputError(f"--precision {precision}: must be 32-true or bf16-mixed")
-        changed = {"batch_size": batch_size, "precision": precision}
-        train = p.train.model_copy(update={name: value for name, value in changed.items() if value})
+        # One group after the other is what a device does; what is measured is one.
+        changed = {"batch_size": batch_size or p.train.batch_size // p.train.groups, "precision": precision or p.train.precision}
+        train = p.train.model_copy(update=changed | {"groups": 1})
         where = root or (Path(p.data.root) if p.data.root else None)
         found = measure(p.model_copy(update={"machine": machine, "train": train}), named, where, people, rounds, steps)
         text = "\n".join(to_markdown(table).replace("# ", "## ", 1) for table in tables(found))

@@ -87,6 +87,11 @@ def ended(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def workers(parent: psutil.Process) -> list[psutil.Process]:
+    """Its worker processes; multiprocessing has one more, which keeps an account of resources."""
+    return [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+
+
 def trained() -> None:
     train.train(*CELL)
 
@@ -222,23 +227,17 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
     def noted(self: Unfinished, *args: Any) -> Any:
         """Holds the workers once two chunks are noted: nothing but the kill ends that."""
         if next(chunk) == 2:
-            for worker in psutil.Process().children():
+            for worker in workers(psutil.Process()):
                 worker.suspend()
         return add(self, *args)
 
     add, chunk = Unfinished.add, itertools.count()
     monkeypatch.setattr(Unfinished, "add", noted)
     process = begin(prepare.prepare, tmp_path / "words")
-    workers: list[psutil.Process] = []
-
-    def held() -> bool:
-        workers[:] = [one for one in psutil.Process(process).children() if one.status() == psutil.STATUS_STOPPED]
-        return len(workers) >= 2
-
-    until(held)
-    workers[-1].kill()
-    for worker in workers[:-1]:
-        worker.resume()
+    until(lambda: [one.status() for one in workers(psutil.Process(process))] == 2 * [psutil.STATUS_STOPPED])
+    victim, other = workers(psutil.Process(process))
+    victim.kill()
+    other.resume()
     assert ended(process) == 1
     said = (tmp_path / "words").read_text()
     assert "semipose: one of 2 worker processes was killed, by hand or because memory ran out: run `dvc repro` again" in said
@@ -293,9 +292,8 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
         return subprocess.Popen(command, cwd=tmp_path, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def run(module: str, name: str, minutes: str = "null") -> tuple[int, str]:
-        with started(module, name, minutes) as process:
-            said, _ = process.communicate(timeout=200)
-        return process.returncode, said
+        process = started(module, name, minutes)
+        return ending(process, 200)
 
     def left() -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         (record,) = (tmp_path / "reports/runs").glob("*.json")
@@ -313,12 +311,13 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
     assert said.count("a checkpoint was left after step 4 of 24. `dvc repro` goes on from there") == 1, said
     (state,) = (tmp_path / ".semipose/state").iterdir()
     assert checkpoint.load(state)["progress"]["step"] == 4
-    with started("pipeline.train", "train") as first:
-        until(lambda: checkpoint.load(state)["progress"]["step"] > 4)
-        second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
-        second.kill()
-        first.communicate(timeout=100)
-    assert first.returncode != 0, "it does not wait for the dead"
+    before = (state / "checkpoint.pt").stat().st_mtime_ns
+    first = started("pipeline.train", "train")
+    until(lambda: (state / "checkpoint.pt").exists() and (state / "checkpoint.pt").stat().st_mtime_ns > before)
+    second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
+    second.kill()
+    code, said = ending(first, 100)
+    assert code != 0, f"it does not wait for the dead: {said}"
     assert 4 < checkpoint.load(state)["progress"]["step"] < 24
     for module, name in (("pipeline.train", "train"), ("pipeline.evaluate", "evaluate")):
         code, said = run(module, name)
@@ -410,6 +409,17 @@ def test_of_several_processes_the_first_alone_ends_with_a_code(
     monkeypatch.setenv("SLURM_PROCID", "1")  # one of several trainings in a job, each of one process
     with pytest.raises(type(ending)):
         work(first=True)
+
+
+def ending(process: subprocess.Popen[str], seconds: float) -> tuple[int, str]:
+    """Its exit code, and what it said; one that takes longer is ended, with all that it began."""
+    try:
+        said, _ = process.communicate(timeout=seconds)
+        return process.returncode, said
+    except subprocess.TimeoutExpired:
+        for one in (*psutil.Process(process.pid).children(recursive=True), process):
+            one.kill()
+        raise
 
 
 def until(true: Callable[[], object]) -> None:
