@@ -1,9 +1,9 @@
 """The crop pack: every person of a table cut out once, so that training decodes no photograph.
 
 A pack is a folder (packing.py writes it): people.npz (the N people), matrices.npy [N, 2, 3] (float32, image px -> crop px), pack.json
-(how it was made, and a digest of all the rest), digests.npy [N, 32] (SHA-256 of each crop as it is stored), and the crops, read where
-they lie on the disk, in one of two formats: `raw`, crops.npy [N, S, S, 3] (uint8, RGB); or `jpeg`, one JPEG after the other in crops.jpg,
-with index.npy [N, 2] (int64: where in that file each begins, and its bytes).
+(how it was made, and a digest of all the rest), digests.npy [N, 16] (``cutting.digest`` of each crop as it is stored), and the crops, read
+where they lie on the disk, in one of two formats: `raw`, crops.npy [N, S, S, 3] (uint8, RGB); or `jpeg`, one JPEG after the other in
+crops.jpg, with index.npy [N, 2] (int64: where in that file each begins, and its bytes).
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
+from semipose.cutting import DIGEST, digest
 from semipose.errors import InputError
 from semipose.geometry import from_box, identity, transform
 from semipose.people import People
@@ -83,13 +84,13 @@ class RawCrops:
 
     path: Path
     pixels: NDArray[np.uint8]  # [N, S, S, 3], a memory map
-    digests: NDArray[np.uint8]  # [N, 32]
+    digests: NDArray[np.uint8]  # [N, 16]
     known: NDArray[np.bool_]  # [N]: held against its digest
 
     def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         found = self.pixels[positions]
         for k in np.flatnonzero(~self.known[positions]):
-            _hold(found[k].tobytes(), self.digests, int(positions[k]), self.path)
+            _hold(found[k].data, self.digests, int(positions[k]), self.path)
         self.known[positions] = True
         return found
 
@@ -101,7 +102,7 @@ class JpegCrops:
     path: Path
     content: NDArray[np.uint8]  # a memory map
     index: NDArray[np.int64]  # [N, 2]
-    digests: NDArray[np.uint8]  # [N, 32]
+    digests: NDArray[np.uint8]  # [N, 16]
     size: int  # px
 
     def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -189,19 +190,19 @@ class CropPack:
 def digest_of(folder: Path, record: dict[str, Any]) -> str:
     """SHA-256 over what pack.json says besides, and the tables of a pack, one after the other; through digests.npy it stands for the crops
     too."""
-    digest = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
+    whole = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
     for name in TABLES:
         if (folder / name).exists():
             with (folder / name).open("rb") as file:
                 while block := file.read(1 << 22):
-                    digest.update(block)
-    return digest.hexdigest()
+                    whole.update(block)
+    return whole.hexdigest()
 
 
 def _open_raw(folder: Path, count: int, size: int) -> RawCrops:
     path = folder / "crops.npy"
     pixels, digests = (np.load(one, mmap_mode="r") for one in (path, folder / "digests.npy"))
-    if (pixels.shape, pixels.dtype, digests.shape) != ((count, size, size, 3), np.uint8, (count, 32)):
+    if (pixels.shape, pixels.dtype, digests.shape) != ((count, size, size, 3), np.uint8, (count, DIGEST)):
         raise ValueError("crops.npy and digests.npy do not belong together")
     return RawCrops(path, pixels, digests, np.zeros(count, bool))
 
@@ -210,7 +211,7 @@ def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
     path = folder / "crops.jpg"
     digests, index = (np.load(folder / name, mmap_mode="r") for name in ("digests.npy", "index.npy"))
     content = np.memmap(path, mode="r", dtype=np.uint8)
-    if (digests.shape, index.shape) != ((count, 32), (count, 2)) or index.sum(1).max() > len(content):
+    if (digests.shape, index.shape) != ((count, DIGEST), (count, 2)) or index.sum(1).max() > len(content):
         raise ValueError("crops.jpg, digests.npy and index.npy do not belong together")
     crops = JpegCrops(path, content, index, digests, size)
     if Image.open(io.BytesIO(crops.stored(0))).size != (size, size):
@@ -218,7 +219,7 @@ def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
     return crops
 
 
-def _hold(content: bytes, digests: NDArray[np.uint8], row: int, path: Path) -> None:
+def _hold(content: bytes | memoryview, digests: NDArray[np.uint8], row: int, path: Path) -> None:
     """A stored crop against its digest."""
-    if hashlib.sha256(content).digest() != digests[row].tobytes():
+    if digest(content) != digests[row].tobytes():
         raise InputError(f"{path}: crop {row} has changed since it was written; {WRITE_AGAIN}")

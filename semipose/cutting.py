@@ -1,6 +1,5 @@
 """Cutting crops out of image files. Without torch, so that the processes of a crop pack start at once."""
 
-import hashlib
 import io
 import math
 import os
@@ -10,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -36,7 +36,7 @@ class Cut:
 
 @dataclass
 class Cutout:
-    """What came of some images: the rows that were cut, the SHA-256 and the number of the bytes that each is stored as, and those bytes
+    """What came of some images: the rows that were cut, the digest and the number of the bytes that each is stored as, and those bytes
     where they are JPEG; the images that are broken, and why."""
 
     rows: list[int] = field(default_factory=list)
@@ -80,7 +80,7 @@ def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None
                     os.pwrite(file.fileno(), content, begin + row * crop.nbytes)  # through a memory map it takes twice as long
                 made.rows.append(row)
                 made.lengths.append(memoryview(content).nbytes)
-                made.digests.append(hashlib.sha256(content).hexdigest())
+                made.digests.append(digest(content).hex())
     return made
 
 
@@ -153,6 +153,15 @@ def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Imag
 def _seen(start: float, step: float, reach: int, length: int, size: int) -> tuple[int, int]:
     """The first of the crop's `size` pixels in one direction that something of the image, `length` px long, counts in, and the end."""
     return max(0, math.floor((-reach - start) / step)), min(size, math.ceil((length + reach - start) / step))
+
+
+DIGEST = 16  # bytes
+
+
+def digest(content: bytes | memoryview) -> bytes:
+    """What tells whether a stored crop has changed, by a disk or by mistake. XXH3: SHA-256 takes twenty times as long, a quarter of the
+    time of cutting people out."""
+    return xxhash.xxh3_128_digest(content)
 
 
 def encode(crop: NDArray[np.uint8], quality: int) -> bytes:

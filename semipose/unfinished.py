@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from semipose.cutting import Cutout
+from semipose.cutting import DIGEST, Cutout, digest
 
 
 class Unfinished:
@@ -33,7 +33,7 @@ class Unfinished:
         self.folder, self.shape, self.jpeg = folder, shape, jpeg
         self.crops, journal = folder / ("crops.jpg" if jpeg else "crops.npy"), folder / self.JOURNAL
         self.cut = np.zeros(shape[0], bool)
-        self.digests = np.zeros((shape[0], 32), np.uint8)
+        self.digests = np.zeros((shape[0], DIGEST), np.uint8)
         self.index = np.zeros((shape[0], 2), np.int64)  # where in crops.jpg each begins, and its bytes
         self.end = 0
         self.records: list[dict[str, str]] = []
@@ -120,16 +120,15 @@ class Unfinished:
             os.truncate(self.crops, self.end)
 
     def _is_whole(self, made: Cutout, blob: BinaryIO, crops: NDArray[np.uint8] | None) -> bool:
-        for row, length, digest in zip(made.rows, made.lengths, made.digests, strict=True):
-            content: Any = blob.read(length) if crops is None else crops[row]
-            if hashlib.sha256(content).hexdigest() != digest:
+        for row, length, known in zip(made.rows, made.lengths, made.digests, strict=True):
+            if digest(blob.read(length) if crops is None else crops[row].data).hex() != known:
                 return False
         return True
 
     def _take(self, made: Cutout) -> None:
         self.cut[made.rows] = True
-        for row, length, digest in zip(made.rows, made.lengths, made.digests, strict=True):
-            self.digests[row] = np.frombuffer(bytes.fromhex(digest), np.uint8)
+        for row, length, known in zip(made.rows, made.lengths, made.digests, strict=True):
+            self.digests[row] = np.frombuffer(bytes.fromhex(known), np.uint8)
             self.index[row] = self.end, length
             self.end += length
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from semipose.crops import CropPack, RawCrops, pack_matrices
+from semipose.cutting import DIGEST
 from semipose.geometry import invert, transform
 from semipose.people import People
 from semipose.skeleton import COCO17
@@ -32,6 +33,6 @@ def made_up(count: int) -> CropPack:
         points=transform(invert(matrices), in_crop).numpy(),
         visibility=visibility,
     )
-    digests = np.zeros((count, 32), np.uint8)
+    digests = np.zeros((count, DIGEST), np.uint8)
     made = RawCrops(Path("made"), crops, digests, np.ones(count, bool))
     return CropPack(Path("made"), people, made, matrices.numpy(), 48, 1.25, 1.2, 1.0, "made", [])
