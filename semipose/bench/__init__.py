@@ -29,18 +29,19 @@ from semipose.trunks import trunk_of
 if TYPE_CHECKING:
     from semipose.params import Params
 
+EXTENT = 1.25  # ratio; data.crop.extent of the presets for published networks
 DRAWN = 160  # images of the demo, where there is no data of the user's own
 
 
 def as_published(p: "Params", trunk: str, size: tuple[int, int]) -> "Params":
     """The parameters with a trunk as published (256 channels in each deconvolution, sigma 2 cells at 256 px) and an input of this height
-    and width; crops as fine as the input."""
+    and width; crops as fine as the input, with the room of the presets for such inputs."""
     height, width = size
     changed = {"trunk": trunk, "options": {}, "head_channels": [], "height": height, "width": width, "sigma": height / 128}
     model = p.model.model_copy(update=changed)
     stride = trunk_of(model.model_copy(update={"pretrained": False})).stride
     model = model.model_copy(update={"head_channels": [256] * ((stride // STRIDE).bit_length() - 1)})
-    crop = p.data.crop.model_copy(update={"size": round(max(size) * p.data.crop.extent)})
+    crop = p.data.crop.model_copy(update={"size": round(max(size) * EXTENT), "extent": EXTENT})
     return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
 
 
