@@ -77,7 +77,7 @@ class Crops(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class RawCrops:
     """The crops of a pack as they are; `crops[positions]` [B] gives uint8 [B, S, S, 3]. Each is held against its digest the first time that
-    this process asks for it: afterwards it comes from where the system keeps it, twenty-four times as fast as a JPEG.
+    this process asks for it: afterwards it comes from where the system keeps it, twenty times as fast as a JPEG.
 
     Raises InputError for a crop whose bytes are not those that were written.
     """
