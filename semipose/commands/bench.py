@@ -68,6 +68,6 @@ def bench(
 def _height_width(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     height, width = (int(number) for number in found.groups()) if found else (0, 0)
-    if min(height, width) < 32:
-        raise InputError(f"--size {text}: must be height x width in px, such as 256x192")
+    if min(height, width) < 32 or height % 32 or width % 32:
+        raise InputError(f"--size {text}: must be height x width in px, multiples of 32 such as 256x192")
     return height, width
