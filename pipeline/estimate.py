@@ -46,7 +46,7 @@ def estimate(
         p = load(preset_file(preset) if preset else Path("params.yaml"))
         costs = costs_of(p)
         rates = measured(p, read_json(bench)) if bench else {}
-    typer.echo("| stage | cell | steps | PFLOP | GPU hours |\n|---|---|---|---|---|")
+    typer.echo("| stage | cell | steps | PFLOP | hours |\n|---|---|---|---|---|")
     times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
     costs.append(Cost("all", f"{len(costs)} cells", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
     for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):

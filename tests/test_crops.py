@@ -133,6 +133,12 @@ def test_a_small_person_is_cut_out_as_the_image_has_it(tmp_path: Path, quality: 
         assert np.abs(beside).max() <= 0.5
 
 
+def test_beside_the_image_there_is_mean_colour() -> None:
+    """A box that lies off an image whose size the source could not read."""
+    beside = np.array([[1, 0, -500], [0, 1, 7]], np.float32)
+    assert (cutting.cut_out(Image.new("RGB", (80, 60)), beside, 48) == MEAN_COLOUR).all()
+
+
 def test_the_view_of_a_crop_is_the_view_of_the_image(tmp_path: Path) -> None:
     """A small person's pixels are resampled once, as if the image itself were looked at; a shrunk one's twice. All lie where their boxes
     lie, in any order."""
