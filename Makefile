@@ -16,7 +16,7 @@ test: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	$(PYTEST) tests/test_pipeline.py tests
+	$(PYTEST) tests/pipeline/test_pipeline.py tests
 
 test-fast: .venv/ready
 	$(PYTEST) -m "not slow"

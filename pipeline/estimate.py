@@ -8,16 +8,18 @@ import torch
 import typer
 
 from pipeline.use import preset_file
-from semipose.commands.outcome import reported
-from semipose.errors import InputError
-from semipose.files import read_json
+from semipose.augment.task import Task
+from semipose.config.budget import by_budget
+from semipose.config.load import load
+from semipose.config.network import Model, Warmup
+from semipose.config.tree import Params
 from semipose.methods import build
-from semipose.models import PoseNet, forward_gflop
-from semipose.models import build as build_network
-from semipose.params import Model, Params, Warmup, by_budget
-from semipose.params_file import load
-from semipose.skeleton import COCO17
-from semipose.task import Task
+from semipose.models.network import PoseNet, forward_gflop
+from semipose.models.network import build as build_network
+from semipose.pose.skeleton import COCO17
+from semipose.utils.console import reported
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
 
 
 class Cost(NamedTuple):
@@ -122,7 +124,7 @@ def _warming(p: Warmup, labels: str, nets: list[PoseNet]) -> float:
 
 
 def _own_warming(p: Params, name: str, labels: str, nets: list[PoseNet]) -> float:
-    """Of the networks that are warmed up in the cell itself (pipeline/networks.py)."""
+    """Of the networks that are warmed up in the cell itself (pipeline/runtime/networks.py)."""
     entry = p.method[name]
     own = [net for one, net in zip(p.model.networks, nets, strict=False) if entry.warmup or one in entry.networks]
     return _warming(entry.warmup or p.warmup, labels, own)

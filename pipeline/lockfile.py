@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
 
-from semipose.files import replacing
+from semipose.utils.files import replacing
 
 STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # a stage's name, alone on its line
 

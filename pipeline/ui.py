@@ -6,10 +6,10 @@ python -m pipeline.ui [PORT]
 import os
 import sys
 
-from pipeline.origin import repo_root
-from pipeline.store import ensure_store, shown, tracking_uri
-from pipeline.uploader import reason
-from pipeline.views import RESULTS, address
+from pipeline.tracking.origin import repo_root
+from pipeline.tracking.store import ensure_store, shown, tracking_uri
+from pipeline.tracking.uploader import reason
+from pipeline.tracking.views import RESULTS, address
 
 SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs are for language models; without them the UI starts at once
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from semipose.commands.outcome import reported
-from semipose.errors import InputError
-from semipose.files import replacing
-from semipose.params_file import load
+from semipose.config.load import load
+from semipose.utils.console import reported
+from semipose.utils.errors import InputError
+from semipose.utils.files import replacing
 
 PRESETS = Path(__file__).parent / "presets"
 NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))

@@ -11,11 +11,11 @@ import torch
 from hypothesis import settings
 from made_people import made_up
 
-from semipose.crops import CropPack
-from semipose.params import Params
-from semipose.params_file import load
-from semipose.skeleton import COCO17
-from semipose.task import Task
+from semipose.augment.task import Task
+from semipose.config.load import load
+from semipose.config.tree import Params
+from semipose.data.loading.pack import CropPack
+from semipose.pose.skeleton import COCO17
 
 ROOT = Path(__file__).parent.parent
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
@@ -79,7 +79,8 @@ def _one_thread() -> None:
 def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Runs AKM's cell of one budget of the preset `smoke`, with these texts of its params.yaml replaced, or of other parameters, through
     the functions of the stages: the folder in which it did. MLflow, which test_pipeline.py looks at, is left out."""
-    from pipeline import check, download, evaluate, prepare, split, track, train, warmup
+    from pipeline.stages import check, download, evaluate, prepare, split, train, warmup
+    from pipeline.tracking import track
 
     def run(changes: dict[str, str], params: str | None = None, labels: str = "L20") -> Path:
         folder = tmp_path_factory.mktemp("project")

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semipose.crops import CropPack, RawCrops, pack_matrices
-from semipose.cutting import DIGEST
-from semipose.geometry import invert, transform
-from semipose.people import People
-from semipose.skeleton import COCO17
+from semipose.data.loading.pack import CropPack, RawCrops, pack_matrices
+from semipose.data.people import People
+from semipose.pose.geometry import invert, transform
+from semipose.pose.skeleton import COCO17
+from semipose.utils.files import DIGEST
 
 
 def made_up(count: int) -> CropPack:

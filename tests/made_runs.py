@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from semipose.results import Grid, Key, Run, read_run
+from semipose.reporting.results import Grid, Key, Run, read_run
 
 FINGERPRINT = "0123456789abcdef0123456789abcdef"
 COMMIT = "3f2c9a1b7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a"

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from pipeline.estimate import costs_of, hours, short
 from pipeline.use import preset_file
-from semipose.cli import app
-from semipose.params_file import load
+from semipose.cli.app import app
+from semipose.config.load import load
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 

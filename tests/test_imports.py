@@ -1,71 +1,54 @@
-"""The import law: arrows only point to lower rooms, the library knows no pipeline, stages do not know each other."""
+"""The layers of pyproject.toml hold (import-linter); stages of the pipeline do not import each other; the library stays light to import."""
 
 import ast
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
+import pytest
+from importlinter.cli import lint_imports
+
+import semipose
+
 ROOT = Path(__file__).parent.parent
-STAGES = {"check", "download", "prepare", "split", "warmup", "train", "evaluate", "report"}
-# Lower rooms first. A file may import rooms of its own line and of those above it.
-ORDER = [
-    {"ahead", "errors", "files", "memory", "progress", "skeleton", "workers"},
-    {"params", "params_file", "people", "geometry", "schedule", "ema", "checkpoint", "fetch", "archives", "results", "clock", "gpus"},
-    {"heatmap", "sources", "splits", "download", "ground_truth", "augment", "metrics", "draw", "cutting", "protocol", "style", "trunks"},
-    {"crops", "packing", "unfinished", "models", "tables", "published", "figures", "curves", "typeset"},
-    {"task", "predict", "photos", "videos", "site"},
-    {"poser", "detector", "overlays"},
-    {"methods", "batches", "compiled", "evaluation", "groups", "tally"},
-    {"engine", "probe"},
-    {"gallery", "warmup", "bench", "export", "doctor"},
-    {"commands"},
-    {"cli"},
-]
 
 
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports when it runs; imports for the type checker alone are no arrows."""
-    tree = ast.parse(path.read_text())
-    guarded = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if id(node) in guarded:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def test_the_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, cache_dir=None, show_timings=False) == 0
+    assert kept, capsys.readouterr().out
 
 
-def room(module: str) -> str | None:
-    parts = module.split(".")
-    return parts[1] if parts[0] == "semipose" and len(parts) > 1 else None
+def test_every_package_has_a_layer() -> None:
+    """A package that no contract names would be free to import anything."""
+    written = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    packages = {path.name for path in (ROOT / "semipose").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {path.name for path in (ROOT / "semipose").glob("*.py")} == {"__init__.py"}
+    for package in packages:
+        assert f'"{package}"' in written or f" {package} " in written or f'"{package} ' in written or f' {package}"' in written, package
 
 
-def test_the_library_knows_no_pipeline_and_no_tracker() -> None:
-    for path in (ROOT / "semipose").rglob("*.py"):
-        outside = {module.split(".")[0] for module in imports(path)} & {"mlflow", "dvc", "pipeline"}
-        assert not outside, f"{path} imports {outside}"
+def test_the_public_names_load_when_they_are_used() -> None:
+    assert set(semipose.__all__) == set(semipose.PUBLIC)
+    for name in semipose.__all__:
+        assert getattr(semipose, name) is not None
+    with pytest.raises(AttributeError, match="Posers"):
+        _ = semipose.Posers
+    code = "import sys, semipose; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_former_address_of_poser_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="from semipose import Poser"):
+        from semipose.poser import Poser  # type: ignore[import-not-found]
+    assert Poser is semipose.Poser
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert semipose.Poser is Poser
 
 
 def test_stages_do_not_know_each_other() -> None:
-    for name in STAGES:
-        known = {module.split(".")[1] for module in imports(ROOT / "pipeline" / f"{name}.py") if module.startswith("pipeline.")}
-        assert not known & STAGES, f"{name} imports {known & STAGES}"
-
-
-def test_arrows_point_to_lower_rooms() -> None:
-    level = {name: k for k, names in enumerate(ORDER) for name in names}
-    for path in sorted((ROOT / "semipose").rglob("*.py")):
-        own = path.relative_to(ROOT / "semipose").parts[0].removesuffix(".py")
-        if own == "__init__":
-            continue
-        assert own in level, f"{path}: its room has no place in the order"
-        for module in imports(path):
-            other = room(module)
-            if other and other in level and other != own:
-                assert level[other] <= level[own], f"{path} imports {module}, a higher room"
+    for path in (ROOT / "pipeline" / "stages").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            assert not module.startswith("pipeline.stages"), f"{path} imports {module}"

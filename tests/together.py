@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from made_people import made_up
 
-from semipose.batches import Batches
-from semipose.engine import fit, launch
-from semipose.errors import Everywhere, Stopped
+from semipose.augment.task import Task
+from semipose.config.load import load
+from semipose.data.loading.batches import Batches
+from semipose.inference.predict import predict_pack, shared_out
 from semipose.methods import build
-from semipose.methods.method import Losses
-from semipose.models import build as build_network
-from semipose.params_file import load
-from semipose.predict import predict_pack, shared_out
-from semipose.skeleton import COCO17
-from semipose.task import Task
+from semipose.methods.base import Losses
+from semipose.models.network import build as build_network
+from semipose.pose.skeleton import COCO17
+from semipose.training.devices import launch
+from semipose.training.trainer import fit
+from semipose.utils.errors import Everywhere, Stopped
 
 COUNT = 24
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from semipose.augment import mixup
-from semipose.augment.views import denormalise
-from semipose.batches import draws
-from semipose.crops import CropPack
-from semipose.draw import sheet
-from semipose.params_file import load
-from semipose.results import read_columns
-from semipose.task import Task, task_of
+from semipose.augment import mixing
+from semipose.augment.task import Task, task_of
+from semipose.config.load import load
+from semipose.data.loading.normalise import denormalise
+from semipose.data.loading.pack import CropPack
+from semipose.pose.drawing import sheet
+from semipose.reporting.results import read_columns
+from semipose.utils.seeding import draws
 
 REPORTS, HERE = Path("reports"), Path(__file__).parent
 METHODS = ("supervised", "akm")
@@ -66,10 +66,10 @@ def views(task: Task, pack: CropPack) -> Image.Image:
     return _people_in_rows(shown)
 
 
-def mixing(task: Task, pack: CropPack) -> Image.Image:
+def mixed(task: Task, pack: CropPack) -> Image.Image:
     """alpha X_i + (1 - alpha) X_j."""
     images = task.look(*pack.read(SHOWN, task.size))
-    return _people_in_rows({f"alpha {alpha:.1f}": mixup.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
+    return _people_in_rows({f"alpha {alpha:.1f}": mixing.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
 
 
 def _people_in_rows(columns: dict[str, Tensor]) -> Image.Image:
@@ -87,7 +87,7 @@ if __name__ == "__main__":
         "akm": at_work(),
         "masking": masking(),
         "views": views(task, train),
-        "mixup": mixing(task, train),
+        "mixup": mixed(task, train),
     }
     for name, picture in pictures.items():
         picture.save(HERE / f"{name}.jpg", quality=88)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from semipose.params import Adaptive
+    from semipose.config.augment import Adaptive
 
 
 def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:

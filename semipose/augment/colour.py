@@ -12,9 +12,9 @@ import torch
 import torchvision.transforms.v2.functional as F
 from torch import Tensor
 
-from semipose.augment.host import on_host
-from semipose.augment.masking import REFERENCE_WIDTH
-from semipose.augment.views import constant
+from semipose.augment.patches import REFERENCE_WIDTH
+from semipose.data.loading.normalise import constant
+from semipose.utils.seeding import on_host
 
 LEVELS = 30  # the strongest level
 FILL = (125, 123, 114)  # RGB colour of CutoutAbs, the peers' mean colour

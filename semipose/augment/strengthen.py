@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from semipose.augment import colour, masking, mixup
+from semipose.augment import colour, mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
-from semipose.augment.cut_occlude import cut_occlude
-from semipose.augment.cutmix import cutmix
-from semipose.augment.cutout import cutout
-from semipose.augment.host import on_host
-from semipose.augment.views import denormalise, normalise
-from semipose.augment.yoco import yoco
+from semipose.augment.mixing import yoco
+from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.data.loading.normalise import denormalise, normalise
+from semipose.utils.seeding import on_host
 
 if TYPE_CHECKING:
-    from semipose.params import Augment, Path, Strengthening, Traps
+    from semipose.config.augment import Augment, Path, Strengthening, Traps
 
 CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (trap T3)
 
@@ -38,8 +36,8 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
                 law = much.adaptive
                 counts = adaptive_count(heatmaps, simple_keypoints(heatmaps, law.response, law.tau), law)
             size = images.shape[2], images.shape[3]
-            mask = masking.patches(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
-            return masking.mask_keypoints(images, mask)
+            mask = patches.keypoint_masks(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
+            return patches.mask_keypoints(images, mask)
         case "cut_occlude":
             return cut_occlude(images, points, much.cut_occlude, much.patch, generator, channels=channels, transposed=traps.transposed)
         case "cutout":
@@ -48,9 +46,9 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
             return cutmix(images, much.cutmix, much.patch, generator, clamp)
         case "mixup":
             share = (
-                1 - mixup.draw_alpha(much.mixup_alpha, on_host(generator)) / 4
+                1 - mixing.draw_alpha(much.mixup_alpha, on_host(generator)) / 4
             )  # the person whose labels are taught stays the clearer one
-            return mixup.mix(images, mixup.partner(len(images), generator), share)
+            return mixing.mix(images, mixing.partner(len(images), generator), share)
         case "rand_augment":
             c = much.rand_augment
             return normalise(colour.rand_augment(denormalise(images), c.operations, c.magnitude, generator, c.cutout))
@@ -71,6 +69,6 @@ def channels_of(traps: "Traps") -> int | None:
     return CHANNELS if traps.channels else None
 
 
-def clamp_of(traps: "Traps") -> masking.Clamp:
+def clamp_of(traps: "Traps") -> patches.Clamp:
     """Where patches are cut off (T1)."""
     return "peers" if traps.clamp else "frame"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from semipose.tables import Cell, Column, Table
+from semipose.reporting.tables import Cell, Column, Table
 
 ASKED = ("resnet18", "256x192")  # the network that the goals are about
 # The public PoseDual code in one process and thread of another CPU, views of 256 x 192.

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from semipose.bench.goals import goals
-from semipose.bench.scale import projected
-from semipose.tables import Cell, Column, Table
+from semipose.bench.packs import projected
+from semipose.reporting.tables import Cell, Column, Table
 
 PROJECTIONS = ("disk, GB", "writing, min", "tables in memory, MB", "opening, s")
 PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and what may come

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from semipose.methods.akm import AKM
+from semipose.methods.base import Losses, Method, Passes
 from semipose.methods.datadistill import DataDistill
-from semipose.methods.method import Losses, Method, Passes
 from semipose.methods.multiaugs import MultiAugs
 from semipose.methods.posecons import PoseCons
 from semipose.methods.posedual import PoseDual
@@ -13,9 +13,9 @@ from semipose.methods.sspcm import SSPCM
 from semipose.methods.supervised import Supervised
 
 if TYPE_CHECKING:
-    from semipose import params
-    from semipose.models import PoseNet
-    from semipose.task import Task
+    from semipose.augment.task import Task
+    from semipose.config.methods import Method as Entry
+    from semipose.models.network import PoseNet
 
 __all__ = [
     "AKM",
@@ -44,7 +44,7 @@ METHODS: dict[str, Any] = {
 }
 
 
-def build(nets: list["PoseNet"], method: "params.Method", task: "Task") -> Method:
+def build(nets: list["PoseNet"], method: "Entry", task: "Task") -> Method:
     """The method on its networks (as many as `method.trains`), in train mode."""
     made: Method = METHODS[method.base](nets, method, task)
     return made.train()

@@ -10,18 +10,17 @@ import copy
 import torch
 from torch import Generator, Tensor
 
-from semipose.augment import masking, mixup
+from semipose.augment import mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
-from semipose.augment.host import on_host
 from semipose.augment.strengthen import channels_of, clamp_of
-from semipose.ema import follow
-from semipose.heatmap import decode, heatmap_loss
-from semipose.methods.consistency import View
-from semipose.methods.method import Losses, Method, Passes
-from semipose.methods.teacher import moved_targets, teach
-from semipose.models import STRIDE, PoseNet
-from semipose.params import AKM as Params
-from semipose.task import Batch, Task
+from semipose.augment.task import Task
+from semipose.config.methods import AKM as Params
+from semipose.data.loading.batch import Batch
+from semipose.methods.base import Losses, Method, Passes, View, moved_targets, teach
+from semipose.models.ema import follow
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import STRIDE, decode, heatmap_loss
+from semipose.utils.seeding import on_host
 
 
 class AKM(Method):
@@ -52,14 +51,14 @@ class AKM(Method):
         counts = self.draw_counts(taught, generator)
 
         terms, first = {"supervised": loss_s}, None
-        mixing = p.mixup.place != ["none"]
+        mixed = p.mixup.place != ["none"]
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
         if p.lambda_u > 0:  # else the branch is not there: a pass without a loss would still move the batch statistics
             first = self.branch(weak, taught, counts, generator)
-            both = mixing and p.mixup.branches == "both"
+            both = mixed and p.mixup.branches == "both"
             loss_u = self.mixed_loss(first, generator) if both else heatmap_loss(f(first.images), first.targets, first.weight)
             terms["masked"] = p.lambda_u * ramp * loss_u
-        if mixing:
+        if mixed:
             second = first if first and p.second_view == "shared" else self.branch(weak, taught, counts, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
         return Losses(terms, {"masks": counts.float().mean(), "simple": self.simple(taught).float().mean()})
@@ -69,9 +68,9 @@ class AKM(Method):
         places = self.p.mixup.place
         host = on_host(generator)
         place = places[int(torch.randint(len(places), (1,), generator=host))]
-        alpha = mixup.draw_alpha(self.p.mixup.alpha, host)
-        partner = mixup.partner(len(view.images), generator)
-        predicted = self.net(view.images, place, lambda x: mixup.mix(x, partner, alpha))
+        alpha = mixing.draw_alpha(self.p.mixup.alpha, host)
+        partner = mixing.partner(len(view.images), generator)
+        predicted = self.net(view.images, place, lambda x: mixing.mix(x, partner, alpha))
         return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(
             predicted, view.targets[partner], view.weight[partner]
         )
@@ -82,9 +81,9 @@ class AKM(Method):
         eligible = self.simple(taught) if self.p.joints == "simple" else None
         traps, size = self.task.augment.traps, (self.task.height, self.task.width)
         channels = channels_of(traps) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
-        mask = masking.patches(points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(traps))
+        mask = patches.keypoint_masks(points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(traps))
         theta = self.task.strong(len(weak), generator)
-        images = self.task.move_images(masking.mask_keypoints(weak, mask), theta)
+        images = self.task.move_images(patches.mask_keypoints(weak, mask), theta)
         return View(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:

@@ -6,12 +6,11 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from semipose.geometry import invert, similarity
-from semipose.methods.method import Passes
-from semipose.methods.offline import Offline
-from semipose.models import PoseNet
-from semipose.params import DataDistill as Params
-from semipose.task import Task
+from semipose.augment.task import Task
+from semipose.config.methods import DataDistill as Params
+from semipose.methods.base import Offline, Passes
+from semipose.models.network import PoseNet
+from semipose.pose.geometry import invert, similarity
 
 
 class DataDistill(Offline):

@@ -7,13 +7,12 @@ PoseDual. x_k = W(S_k(x_e), theta): path k strengthens its own copy, and one the
 import torch
 from torch import Generator, Tensor
 
-from semipose.heatmap import heatmap_loss
-from semipose.methods.consistency import Consistency
-from semipose.methods.method import Losses, Passes
-from semipose.methods.teacher import teach
-from semipose.models import PoseNet
-from semipose.params import MultiAugs as Params
-from semipose.task import Batch, Task
+from semipose.augment.task import Task
+from semipose.config.methods import MultiAugs as Params
+from semipose.data.loading.batch import Batch
+from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import heatmap_loss
 
 
 class MultiAugs(Consistency):

@@ -6,13 +6,12 @@ L = L(f(x_l), Y) + lambda_u L(f(x_h), W(H, theta)), H = f(x_e) without gradient,
 
 from torch import Generator, Tensor
 
-from semipose.heatmap import heatmap_loss
-from semipose.methods.consistency import Consistency
-from semipose.methods.method import Losses, Passes
-from semipose.methods.teacher import teach
-from semipose.models import PoseNet
-from semipose.params import PoseCons as Params
-from semipose.task import Batch, Task
+from semipose.augment.task import Task
+from semipose.config.methods import PoseCons as Params
+from semipose.data.loading.batch import Batch
+from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import heatmap_loss
 
 
 class PoseCons(Consistency):

@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor
 
-from semipose.methods.method import Passes
-from semipose.methods.offline import Offline
-from semipose.models import PoseNet
-from semipose.params import PseudoPose as Params
-from semipose.task import Task
+from semipose.augment.task import Task
+from semipose.config.methods import PseudoPose as Params
+from semipose.methods.base import Offline, Passes
+from semipose.models.network import PoseNet
 
 
 class PseudoPose(Offline):

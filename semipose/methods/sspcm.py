@@ -12,13 +12,12 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from semipose.heatmap import heatmap_loss, peak
-from semipose.methods.consistency import Consistency
-from semipose.methods.method import Losses, Passes
-from semipose.methods.teacher import teach
-from semipose.models import PoseNet
-from semipose.params import SSPCM as Params
-from semipose.task import Batch, Task
+from semipose.augment.task import Task
+from semipose.config.methods import SSPCM as Params
+from semipose.data.loading.batch import Batch
+from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import heatmap_loss, peak
 
 
 def least_inconsistent(a: Tensor, b: Tensor, previous_a: Tensor, previous_b: Tensor) -> Tensor:

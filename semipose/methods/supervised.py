@@ -2,11 +2,12 @@
 
 from torch import Generator
 
-from semipose.heatmap import heatmap_loss
-from semipose.methods.method import Losses, Method, Passes
-from semipose.models import PoseNet
-from semipose.params import Supervised as Params
-from semipose.task import Batch, Task
+from semipose.augment.task import Task
+from semipose.config.methods import Supervised as Params
+from semipose.data.loading.batch import Batch
+from semipose.methods.base import Losses, Method, Passes
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import heatmap_loss
 
 
 class Supervised(Method):

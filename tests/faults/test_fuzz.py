@@ -28,26 +28,26 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy.io import savemat
 
-from semipose import checkpoint
-from semipose.archives import unpack
-from semipose.crops import CropPack
-from semipose.cutting import BrokenImage, decode
-from semipose.errors import InputError
-from semipose.ground_truth import ground_truth
-from semipose.metrics.oks import evaluate_oks
-from semipose.metrics.pck import evaluate_pck
-from semipose.metrics.pckh import evaluate_pckh
-from semipose.models import build, load_network, network_card, save_network
-from semipose.packing import Recipe, cut_pack, write_pack
-from semipose.params import Params
-from semipose.params_file import load
-from semipose.photos import find_photos, read_boxes
-from semipose.results import Grid, read_columns, read_runs
-from semipose.skeleton import COCO17
-from semipose.sources import read_people
-from semipose.sources.detections import read_detections, read_images
-from semipose.splits import make_splits, read_split
-from semipose.unfinished import Unfinished
+from semipose.config.load import load
+from semipose.config.tree import Params
+from semipose.data.download.archives import unpack
+from semipose.data.ground_truth import ground_truth
+from semipose.data.loading.pack import CropPack
+from semipose.data.packing.cutting import BrokenImage, decode
+from semipose.data.packing.journal import Unfinished
+from semipose.data.packing.writing import Recipe, cut_pack, write_pack
+from semipose.data.sources import read_people
+from semipose.data.sources.detections import read_detections, read_images
+from semipose.data.splits import make_splits, read_split
+from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.pck import evaluate_pck
+from semipose.evaluation.metrics.pckh import evaluate_pckh
+from semipose.inference.photos import find_photos, read_boxes
+from semipose.models.network import build, load_network, network_card, save_network
+from semipose.pose.skeleton import COCO17
+from semipose.reporting.results import Grid, read_columns, read_runs
+from semipose.training import checkpoint
+from semipose.utils.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
 Tree = Any

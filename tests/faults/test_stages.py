@@ -24,11 +24,14 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from pipeline import check, download, evaluate, prepare, split, stage, track, train, warmup
-from semipose import checkpoint, cutting, packing
-from semipose.errors import Everywhere, InputError, Stopped
-from semipose.params import fingerprint
-from semipose.unfinished import Unfinished
+from pipeline.runtime import stage
+from pipeline.stages import check, download, evaluate, prepare, split, train, warmup
+from pipeline.tracking import track
+from semipose.config.tree import fingerprint
+from semipose.data.packing import cutting, writing
+from semipose.data.packing.journal import Unfinished
+from semipose.training import checkpoint
+from semipose.utils.errors import Everywhere, InputError, Stopped
 
 ROOT = Path(__file__).parent.parent.parent
 CELL = ("train", "akm", "L20", "0")
@@ -222,7 +225,7 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
             (tmp_path / "data" / path.name).symlink_to(path)
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text().replace("  workers: 1 ", "  workers: 2 "))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(packing, "CHUNK", 1)
+    monkeypatch.setattr(writing, "CHUNK", 1)
 
     def noted(self: Unfinished, *args: Any) -> Any:
         """Holds the workers once two chunks are noted: nothing but the kill ends that."""
@@ -306,20 +309,20 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
     evaluate.evaluate_cell("evaluate", *CELL[1:])
     weights, metrics = left()
     shutil.rmtree(tmp_path / "runs")
-    code, said = run("pipeline.train", "train", minutes="0.0001")
+    code, said = run("pipeline.stages.train", "train", minutes="0.0001")
     assert code == stage.STOPPED, said
     assert said.count("a checkpoint was left after step 4 of 24. `dvc repro` goes on from there") == 1, said
     (state,) = (tmp_path / ".semipose/state").iterdir()
     assert checkpoint.load(state)["progress"]["step"] == 4
     before = (state / "checkpoint.pt").stat().st_mtime_ns
-    first = started("pipeline.train", "train")
+    first = started("pipeline.stages.train", "train")
     until(lambda: (state / "checkpoint.pt").exists() and (state / "checkpoint.pt").stat().st_mtime_ns > before)
     second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
     second.kill()
     code, said = ending(first, 100)
     assert code != 0, f"it does not wait for the dead: {said}"
     assert 4 < checkpoint.load(state)["progress"]["step"] < 24
-    for module, name in (("pipeline.train", "train"), ("pipeline.evaluate", "evaluate")):
+    for module, name in (("pipeline.stages.train", "train"), ("pipeline.stages.evaluate", "evaluate")):
         code, said = run(module, name)
         assert code == 0, said
     again, measured = left()

@@ -13,15 +13,15 @@ import torch
 from made_people import made_up
 from PIL import Image
 
-from semipose import checkpoint
-from semipose.crops import CropPack
-from semipose.detector import Detector
-from semipose.errors import InputError
-from semipose.models import build, load_network
-from semipose.packing import Recipe, write_pack
-from semipose.params import Params
-from semipose.params_file import load
-from semipose.people import People
+from semipose.config.load import load
+from semipose.config.tree import Params
+from semipose.data.loading.pack import CropPack
+from semipose.data.packing.writing import Recipe, write_pack
+from semipose.data.people import People
+from semipose.inference.detector import Detector
+from semipose.models.network import build, load_network
+from semipose.training import checkpoint
+from semipose.utils.errors import InputError
 
 
 class Harmful:

@@ -1,0 +1,1 @@
+"""What the stages share: parameters, locks, fingerprints, networks and outputs."""

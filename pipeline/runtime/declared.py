@@ -1,0 +1,65 @@
+"""What dvc.yaml declares of a stage: what it reads, for the fingerprint, and what it wrote, for the line at its end."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from semipose.config.tree import Params
+from semipose.utils.errors import InputError
+
+
+def _declared(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What dvc.yaml says of all stages, and of this one."""
+    try:
+        stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        return stages, stages[name]
+    except (OSError, KeyError):
+        raise InputError(f"dvc.yaml with a stage {name} is not in {Path.cwd()}: run stages from the root of the repository") from None
+
+
+def _fill(text: str, item: dict[str, str], params: Params) -> str:
+    return re.sub(
+        r"\$\{([\w.]+)\}", lambda found: item[found[1][5:]] if found[1].startswith("item.") else str(params.section(found[1])), text
+    )
+
+
+def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, Any], list[str]]:
+    """The params (by dotted key) and files that dvc.yaml says the stage reads: what DVC watches is what the fingerprint covers."""
+    _, entry = _declared(name)
+    deps = [_fill(path, item, params) for path in entry.get("deps", [])]
+    keys = [_fill(key, item, params) for key in entry.get("params", []) if isinstance(key, str)]
+    keys += [f"method.{Path(path).stem}" for path in deps if path.startswith("entries/")]
+    return {key: params.section(key) for key in keys}, deps
+
+
+def summary(name: str, cell: str, item: dict[str, str], params: Params, seconds: float) -> str:
+    """What a finished stage read and wrote, how long it took, and which stages read what it wrote."""
+    stages, entry = _declared(name)
+    read = [path for path in entry.get("deps", []) if not path.startswith(("semipose/", "pipeline/", "params.ok", "entries/"))]
+    wrote = _written(entry)
+    after = [other for other, its in stages.items() if any(_under(out, path) for path in its.get("deps", []) for out in wrote)]
+    parts = {"read": read, "wrote": wrote}
+    said = [f"{word} {', '.join(_folders(_fill(path, item, params) for path in paths))}" for word, paths in parts.items() if paths]
+    said += [f"next: {', '.join(after)}"] if after else []
+    return f"{name}{'' if cell == name else f' {cell}'}: done in {seconds:.0f} s; {'; '.join(said)}"
+
+
+def _under(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _written(entry: dict[str, Any]) -> list[str]:
+    """Paths under outs, metrics and plots, where each is a path or a mapping of one."""
+    listed = [one for kind in ("outs", "metrics", "plots") for one in entry.get(kind, [])]
+    return [one if isinstance(one, str) else next(iter(one)) for one in listed]
+
+
+def _folders(paths: Iterable[str]) -> list[str]:
+    """Several files of one folder as that folder."""
+    known = list(paths)
+    parents = Counter(str(Path(path).parent) for path in known)
+    return list(dict.fromkeys(str(Path(path).parent) if parents[str(Path(path).parent)] > 2 else path for path in known))

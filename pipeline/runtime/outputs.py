@@ -1,0 +1,100 @@
+"""What a trained cell leaves behind: weights, history, masks, pictures, cost."""
+
+import csv
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pipeline.tracking.origin import commit
+from semipose.config.budget import by_budget
+from semipose.config.methods import Method as Entry
+from semipose.config.tree import Params
+from semipose.data.loading.batches import Batches
+from semipose.methods import Method
+from semipose.models.network import network_card, save_network
+from semipose.pose.skeleton import Skeleton
+from semipose.training.devices import peak_memory
+from semipose.training.probe import Probe
+from semipose.training.trainer import Row
+from semipose.utils.files import replacing
+
+
+def training_record(p: Params, entry: Entry, labels: str, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
+    """What the weight file and the run's record say of the training."""
+    return {
+        "steps": by_budget(p.train.steps, labels),
+        "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
+        "batch_size": p.train.batch_size,
+        "labelled": len(batches.labelled),
+        "unlabelled": len(batches.unlabelled),
+        "networks": sum(passes.gradient > 0 for passes in method.passes.values()),
+        "reported": method.reported,
+        "passes": sum(sum(passes) for passes in method.passes.values()),
+        "gflop": method.gflop(),
+        **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
+    }
+
+
+def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, card: dict[str, Any]) -> None:
+    for name, net in method.networks.items():
+        path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
+        save_network(net, path, network_card(net.model, skeleton, padding, **card, network=name))
+    with replacing(folder / "networks" / "names.json") as temporary:
+        temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+
+
+def write_masks(path: Path, found: Probe | None) -> None:
+    """The last probe, person by person; only the heading where the method draws no keypoint masks of its own."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "count", "simple", "teacher_error"])
+        if found and np.isfinite(found.counts).all():
+            for person, count, simple, error in zip(found.ids, found.counts, found.simple, found.error, strict=True):
+                writer.writerow([int(person), int(count), f"{simple:.4f}", f"{error:.4f}"])
+
+
+def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> list[Path]:
+    """A JPEG of each, by its name; returns the files."""
+    paths = []
+    for name, picture in pictures.items():
+        paths.append(folder / f"{name}.jpg")
+        with replacing(paths[-1]) as temporary:
+            picture.save(temporary, "JPEG", quality=88)
+    return paths
+
+
+def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> dict[str, Any]:
+    """Time, memory and origin, apart from what equal training makes equal. Those of the last process, if a run was resumed."""
+    head, changed = commit()
+    cost = {
+        "seconds": round(seconds, 1),
+        "steps": steps,
+        "peak_memory_mib": round(peak_memory(device)),
+        "device": str(device),
+        "host": socket.gethostname(),
+        "commit": head,
+        "changed": changed,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+    return cost
+
+
+def _mean(rows: list[Row], name: str) -> float | None:
+    """Mean over the training of what each epoch's row says; None where the method says nothing of the kind."""
+    values = [row[name] for row in rows if name in row]
+    return round(float(np.mean(values)), 4) if values else None

@@ -1,0 +1,45 @@
+"""Stage `check`: params.yaml is whole and within its limits, and MLflow's database exists before anything runs in parallel."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.runtime import stage
+from semipose.config.load import load
+from semipose.utils.files import replacing
+
+ENTRIES = Path("entries")
+METHODS = Path("semipose/methods")
+
+
+def check() -> None:
+    params = load()
+    # Says itself what is wrong with the store; a store that is down stops no stage.
+    subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
+    # Constant content: what depends on it reruns for its own parameters only.
+    with replacing(Path("params.ok")) as temporary:
+        temporary.write_text("params.yaml was read and found good\n", encoding="utf-8")
+    for name, method in params.method.items():
+        code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
+        entry = {"entry": params.section(f"method.{name}"), "code": code}
+        with replacing(ENTRIES / f"{name}.json") as temporary:
+            temporary.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+
+
+def code_of(file: Path) -> list[Path]:
+    """A method's file and the files of its folder that it imports, directly or not; sorted."""
+    found, waiting = {file}, [file]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            path = METHODS / f"{module.removeprefix('semipose.methods.')}.py"
+            if module.startswith("semipose.methods.") and path not in found:
+                found.add(path)
+                waiting.append(path)
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    stage.main(check, [])

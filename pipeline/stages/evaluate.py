@@ -1,0 +1,148 @@
+"""Stages `evaluate` and `evaluate_ablation`: the figures of one trained cell, and pictures of its best, median and worst people."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.runtime import stage
+from pipeline.runtime.material import open_pack
+from semipose.augment.task import task_of
+from semipose.config.tree import Evaluate
+from semipose.data.loading.pack import CropPack
+from semipose.evaluation.evaluate import Evaluation, evaluate, headline, mean
+from semipose.evaluation.overlays import found_poses, ranked, sample, true_poses
+from semipose.models.network import Ensemble, PoseNet, load_network
+from semipose.pose.skeleton import Skeleton
+from semipose.training.devices import launch
+from semipose.utils.errors import InputError
+from semipose.utils.files import replacing
+
+SHOWN = 24  # people of whom the report shows every method's pose
+
+
+def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
+    cell = f"{method}-{labels}-s{seed}"
+    with stage.opened(name, cell, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
+        p = this.params
+        full = f"{p.data.source}-{cell}"
+        folder, reports = Path("runs") / full, Path("reports")
+        fabric = launch(p.machine, "32-true")
+        val = open_pack("val")
+        detected = open_pack("val_detected") if p.evaluate.boxes == "detector" else None
+        nets, card = _networks(folder, val.people.skeleton, fabric.device)
+        task = task_of(p, val, fabric.device)
+        truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
+        each = {name: evaluate(net, task, val, truth, p.evaluate, detected, fabric) for name, net in nets.items()}
+        if len(nets) > 1:
+            together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected, fabric)
+            each |= {"mean": mean(list(each.values())), "ensemble": together}
+        this.forget(card["fingerprint"])
+        if not fabric.is_global_zero:
+            return
+        found, metric = each[card["training"]["reported"]], headline(p.evaluate)
+
+        _write(folder / "predictions.json", json.dumps(found.results))
+        numbers, pictures = reports / "runs" / full, reports / "pictures" / full
+        for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
+            tracker.picture(f"people/{name}.jpg", picture)
+        for table in ("history.csv", "masks.csv"):
+            shutil.copyfile(folder / table, numbers / table)
+        _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+        cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
+        record = _record(this, card, found, cost["commit"], method, labels, int(seed))
+        if len(nets) > 1:
+            record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
+        _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
+        tracker.file("predictions.json", folder / "predictions.json")
+        final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
+        tracker.final(final)
+        registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
+        tracker.model(folder / "weights.safetensors", final, card["fingerprint"], full, registered)
+        print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
+
+
+def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
+    """The networks of a trained cell by name, in their order, and the card of the first. Raises InputError for another skeleton's."""
+    net, card = load_network(folder / "weights.safetensors")
+    if card["skeleton"]["joints"] != list(skeleton.joints):
+        raise InputError(
+            f"{folder / 'weights.safetensors'} was trained for the joints of {card['skeleton']['name']}, the validation people have those "
+            f"of {skeleton.name}: run `dvc repro`, which trains anew"
+        )
+    nets = {card["network"]: net.to(device)}
+    for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
+        nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(device)
+    return nets, card
+
+
+def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:
+    """Sheets of the best, median and worst people, by name; and for the report, which shows every method on the same people, pictures of
+    some under truth and prediction, with their scores in a table."""
+    made = dict(ranked(val, found.predictions, found.scores, p.overlays, "OKS" if p.metric == "oks" else headline(p)))
+    chosen = sample(found.scores, SHOWN)
+    ids = val.people.ids[chosen]
+    made |= {f"{person}-truth": picture for person, picture in zip(ids, true_poses(val, chosen), strict=True)}
+    made |= {f"{person}": picture for person, picture in zip(ids, found_poses(val, found.predictions, chosen), strict=True)}
+    paths = {name: folder / f"{name}.jpg" for name in made}
+    for name, picture in made.items():
+        with replacing(paths[name]) as temporary:
+            picture.save(temporary, "JPEG", quality=88)
+    rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
+    _write(scored, "\n".join(["id,score", *rows]) + "\n")
+    return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
+
+
+def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
+    p, training = this.params, card["training"]
+    return {
+        "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
+        "data": p.data.source,
+        "stage": "train" if this.name == "evaluate" else "ablate",
+        "method": method,
+        "base": card["method"]["base"],
+        "labels": labels,
+        "seed": seed,
+        "labelled": training["labelled"],
+        "unlabelled": training["unlabelled"],
+        "fingerprint": card["fingerprint"],
+        "commit": commit,
+        "protocol": {
+            "metric": p.evaluate.metric,
+            "headline": headline(p.evaluate),
+            "boxes": p.evaluate.boxes.replace("_", " "),
+            "flip_test": p.evaluate.flip_test,
+            "decode": p.evaluate.decode,
+            "epoch": "last",
+            "people": len(found.results),
+            "input": f"{card['model']['height']}x{card['model']['width']}",
+            "trunk": card["model"]["trunk"],
+            "bootstrap": p.evaluate.bootstrap,
+        },
+        "training": {
+            "steps": training["steps"],
+            "batch_size": training["batch_size"],
+            "warmup_steps": training["warmup_steps"],
+            "networks": training["networks"],
+            "reported": training["reported"],
+            "forward_passes": training["passes"],
+            "gflop": round(training["gflop"] * training["steps"] * training["batch_size"], 1),
+            "masks": training["masks"],
+            "simple": training["simple"],
+        },
+        "parameters": card["method"],
+        "metrics": found.metrics,
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    stage.main(evaluate_cell, sys.argv[1:])

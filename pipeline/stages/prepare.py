@@ -1,0 +1,65 @@
+"""Stage `prepare`: the people of the data set, cut out once: crop packs, and the annotations that evaluation needs."""
+
+import json
+import time
+from pathlib import Path
+
+from pipeline.runtime import stage
+from semipose.config.data import Unlabelled
+from semipose.data.ground_truth import ground_truth, image_folder
+from semipose.data.packing.writing import Recipe, cut_pack, place_pack
+from semipose.data.people import People
+from semipose.data.sources import read_people
+from semipose.data.sources.aic import read_aic
+from semipose.data.sources.detections import read_detections, read_images
+from semipose.pose.skeleton import Skeleton
+from semipose.utils.files import replacing
+
+PACKS = Path("data/packs")
+
+
+def prepare() -> None:
+    with stage.opened("prepare", "prepare", {}) as (this, tracker):
+        p = this.params
+        manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
+        source, root = manifest["source"], Path(manifest["root"])
+        train, val = (read_people(source, root, part, p.data.validation_people, p.data.custom) for part in ("train", "val"))
+        truth = ground_truth(source, root, "val", val, p.data.custom)
+        packs = {"train": (train, root), "val": (val, root)}
+        if p.data.unlabelled:
+            other = Path(manifest["unlabelled"]["root"])
+            packs["unlabelled"] = (_unlabelled(p.data.unlabelled, other, this.root, train.skeleton), other)
+        if p.data.detections:
+            folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
+            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
+            packs["val_detected"] = (found, root)
+        for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
+            with replacing(PACKS / part / "nobody") as temporary:
+                temporary.write_text(f"params.yaml names nobody for the pack {part}\n", encoding="utf-8")
+        crop = p.data.crop
+        quality = crop.quality if crop.format == "jpeg" else None
+        recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality)
+        for part, (people, where) in packs.items():
+            started = time.monotonic()
+            summary = cut_pack(people, where, PACKS / part, recipe, p.data.max_broken, p.machine.workers)
+            rate = len(people) / (time.monotonic() - started)
+            dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
+            print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
+            tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
+            tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
+        for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
+            place_pack(PACKS / part)
+        with replacing(PACKS / "val.json") as temporary:
+            temporary.write_text(json.dumps(truth), encoding="utf-8")
+
+
+def _unlabelled(p: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> People:
+    """People of another set, of whom training sees the crops alone."""
+    if p.detections is None:
+        return read_aic(root, "train", labelled=False)
+    images = read_images(root / "annotations" / "image_info_unlabeled2017.json")
+    return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score)
+
+
+if __name__ == "__main__":
+    stage.main(prepare, [])

@@ -1,0 +1,91 @@
+"""Stages `train` and `ablate`: one method or variant, one budget, one seed, on from the warm-up's weights."""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.runtime import outputs, stage
+from pipeline.runtime.limit import Limit
+from pipeline.runtime.material import Material, open_pack, read_material
+from pipeline.runtime.networks import first_networks
+from pipeline.tracking.track import Tracker
+from semipose.config.budget import by_budget
+from semipose.config.methods import Method as Entry
+from semipose.config.tree import Params
+from semipose.data.loading.batches import Batches
+from semipose.methods import Method, build
+from semipose.models.network import PoseNet
+from semipose.training.devices import launch
+from semipose.training.gallery import training_views
+from semipose.training.observer import Observer
+from semipose.training.trainer import Row, fit
+from semipose.utils.seeding import stream
+
+
+def train(name: str, method_name: str, labels: str, seed: str) -> None:
+    with (
+        stage.opened(name, f"{method_name}-{labels}-s{seed}", {"method": method_name, "labels": labels, "seed": seed}) as (this, tracker),
+        Limit(this.params.machine.max_minutes) as limit,
+    ):
+        p, entry, started = this.params, this.params.method[method_name], time.monotonic()
+        fabric = launch(p.machine, p.train.precision)
+        material = read_material(p, labels, fabric.device, tracker)
+        nets = first_networks(this, method_name, labels, int(seed), fabric, material, tracker.metrics, limit)
+        method, batches, observe = _set_up(p, entry, nets, material, int(seed))
+        named, where, digest = f"{p.data.source}-{labels}-unlabelled", f"data/split/{labels}.json", observe.pack.digest[:32]
+        tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
+        rows = fit(
+            method,
+            batches,
+            fabric,
+            steps=by_budget(p.train.steps, labels),
+            lr=p.train.lr,
+            decay_at=by_budget(p.train.decay_at, labels),
+            decay=p.train.decay,
+            state=this.state,
+            checkpoint_seconds=p.machine.checkpoint_seconds,
+            compiled=p.machine.compile,
+            observe=observe,
+            report=lambda row: tracker.metrics(row, step=int(row["step"])),
+            stop=limit,
+        )
+        if fabric.is_global_zero:
+            training = outputs.training_record(p, entry, labels, method, batches, rows)
+            card = {"fingerprint": this.fingerprint, "cell": this.cell, "training": training, "method": entry.model_dump(mode="json")}
+            _leave(this, tracker, method, observe, rows, card, time.monotonic() - started)
+
+
+def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:
+    """The method on its networks, its people and what is looked at in training."""
+    task, pack, unlabelled = replace(material.task, augment=entry.augmented(p.augment)), material.pack, material.split.unlabelled
+    if p.data.unlabelled:
+        pack = open_pack("unlabelled")
+        unlabelled = np.arange(len(pack))
+    order, many = stream(seed, "train", 0), p.train.batch_size
+    batches = Batches(material.pack, task.size, material.split.labelled, unlabelled, many, order, pack, p.train.groups)
+    return build(nets, entry, task), batches, Observer(task, pack, open_pack("val"), unlabelled, p.train)
+
+
+def _leave(
+    this: stage.Stage, tracker: Tracker, method: Method, observe: Observer, rows: list[Row], card: dict[str, Any], seconds: float
+) -> None:
+    """Write the cell's outputs, and tell MLflow."""
+    cell = f"{this.params.data.source}-{this.cell}"
+    folder = Path("runs") / cell
+    outputs.write_rows(folder / "history.csv", rows)
+    outputs.write_masks(folder / "masks.csv", observe.probe)
+    outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, card)
+    views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
+    for path in outputs.save_pictures(Path("reports/views") / cell, views):
+        tracker.picture(f"views/{path.name}", path)
+    cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, card["training"]["steps"])
+    tracker.file("params.yaml", Path("params.yaml"))
+    tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
+
+
+if __name__ == "__main__":
+    stage.main(train, sys.argv[1:])

@@ -1,0 +1,46 @@
+"""Stage `warmup`: each network named in `model.networks`, trained on the labelled people alone."""
+
+import sys
+from pathlib import Path
+
+from pipeline.runtime import stage
+from pipeline.runtime.limit import Limit
+from pipeline.runtime.material import read_material
+from semipose.models.network import network_card, save_network
+from semipose.training.devices import launch
+from semipose.training.warmup import warm_up
+
+
+def warmup(labels: str, seed: str) -> None:
+    cell = f"{labels}-s{seed}"
+    with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
+        p = this.params
+        fabric = launch(p.machine, p.train.precision)
+        material = read_material(p, labels, fabric.device, tracker)
+        for name in p.model.networks:
+            net = warm_up(
+                name,
+                p.model,
+                p.warmup,
+                fabric,
+                pack=material.pack,
+                labelled=material.split.labelled,
+                task=material.task,
+                labels=labels,
+                seed=int(seed),
+                groups=p.train.groups,
+                state=this.state,
+                checkpoint_seconds=p.machine.checkpoint_seconds,
+                compiled=p.machine.compile,
+                report=tracker.metrics,
+                stop=limit,
+            )
+            if not fabric.is_global_zero:
+                continue
+            origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
+            card = network_card(p.model, material.task.skeleton, material.pack.padding, **origin)
+            save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
+
+
+if __name__ == "__main__":
+    stage.main(warmup, sys.argv[1:])

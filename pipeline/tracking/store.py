@@ -1,0 +1,98 @@
+"""The MLflow store: where it is, and how it and its experiments are made.
+
+The store is `MLFLOW_TRACKING_URI` where that is set, else `sqlite:///<repo root>/mlflow.db`; pictures and files lie
+under `<repo root>/mlruns/` unless a server keeps them.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from pipeline.tracking.origin import repo_root
+from pipeline.tracking.views import VIEWS, experiment_tags
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+# MLflow's own defaults keep trying a dead server for minutes; here the journal waits instead.
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def tracking_uri(root: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, else the database in the repo root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+
+
+def shown(text: str) -> str:
+    """A text with addresses as it may be printed: without user names and passwords."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def ensure_store(root: Path | None = None) -> "MlflowClient":
+    """Create the database and the experiments where they are missing, and return a client.
+
+    Safe for any number of processes at once. MLflow's own schema migration is not, so a new database is made by one
+    process, under a temporary name, and renamed when it is whole. An experiment deleted in the UI is restored.
+
+    Raises whatever MLflow raises when the store is down, and ModuleNotFoundError where MLflow is not installed.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    root = root or repo_root()
+    uri = tracking_uri(root)
+    if uri.startswith(("http:", "https:")):
+        client = MlflowClient(uri)
+        _ensure_experiments(client, None)
+        return client
+    state = root / ".semipose"
+    state.mkdir(parents=True, exist_ok=True)
+    with FileLock(state / "store.lock", timeout=60):
+        database = Path(uri.removeprefix("sqlite:///"))
+        if uri.startswith("sqlite:///") and "?" not in uri and not database.exists():
+            _create(database)
+        client = MlflowClient(uri)
+        _ensure_experiments(client, root / "mlruns")
+    return client
+
+
+def _create(database: Path) -> None:
+    """Make an empty MLflow database; killed half-way, it leaves only a temporary file."""
+    from mlflow.tracking import MlflowClient
+
+    unfinished = database.with_name(database.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    unfinished.replace(database)
+
+
+def _ensure_experiments(client: "MlflowClient", artifacts: Path | None) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for name in VIEWS:
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
+            try:
+                client.create_experiment(name, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"})
+            except MlflowException as error:  # on a server, another process may have been quicker
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = client.get_experiment_by_name(name)
+            assert found
+        elif found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        for key, value in experiment_tags(name, found.experiment_id).items():
+            if key not in found.tags:  # what somebody wrote there stays
+                client.set_experiment_tag(found.experiment_id, key, value)

@@ -1,0 +1,35 @@
+"""Mixup (Zhang et al. 2018) of images, features or heatmaps of one batch: one weight for the batch."""
+
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+
+
+def draw_alpha(alpha: float, generator: torch.Generator) -> float:
+    """A weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its distribution function; `generator`: of the host."""
+    uniform = torch.rand((), generator=generator, dtype=torch.float64)
+    return float(betaincinv(alpha, alpha, uniform.item()))
+
+
+def partner(n: int, generator: torch.Generator) -> Tensor:
+    """A permutation [n] of the batch: whom each one is mixed with (now and then itself)."""
+    return torch.randperm(n, generator=generator, device=generator.device)
+
+
+def mix(x: Tensor, partner: Tensor, alpha: float) -> Tensor:
+    """alpha x + (1 - alpha) x[partner], for x [B, ...]."""
+    return alpha * x + (1 - alpha) * x[partner.to(x.device)]
+
+
+def yoco(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
+    """New images [B, C, H, W], cut in the middle: above or left of the cut ``first``, the rest ``second``.
+
+    Both are copies of the same people, of the same type. Each image draws the direction of its cut, both equally likely;
+    of an odd size the second half is the larger one.
+    """
+    height, width = first.shape[-2:]
+    coin = torch.rand(len(first), generator=generator, device=generator.device).to(first.device)
+    lower = torch.arange(height, device=first.device)[:, None] >= height // 2
+    right = torch.arange(width, device=first.device) >= width // 2
+    rest = torch.where(coin[:, None, None] < 0.5, lower, right)  # [B, H, W]
+    return torch.where(rest[:, None], second, first)

@@ -1,0 +1,223 @@
+"""Keypoint masking (Joint Cutout of PoseCons, Xie et al. 2021): patches over keypoints, set to the mean colour.
+
+Unlike the released code, the joints are the K real ones, drawn without replacement, patches reach every row of a
+portrait crop (it clamps rows by the width and columns by the height), and the input is never written to. The first two
+are options, ``channels`` and ``clamp``, so that the released code's results can be measured too.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semipose.augment import mixing
+
+if TYPE_CHECKING:
+    from semipose.config.augment import Patch
+
+REFERENCE_WIDTH = 192  # px; the input width for which patch sizes are given
+
+Clamp = Literal["frame", "peers"]
+
+
+def keypoint_masks(
+    points: Tensor,
+    counts: Tensor,
+    eligible: Tensor | None,
+    size: tuple[int, int],
+    patch: "Patch",
+    generator: torch.Generator,
+    *,
+    channels: int | None = None,
+    clamp: Clamp = "frame",
+) -> Tensor:
+    """Draw a mask [B, H, W] (bool, True: to be hidden) over ``counts`` [B] of the K keypoints of every image.
+
+    ``points`` [B, K, 2] in px of the image of ``size`` (H, W); ``eligible`` [B, K] bool, or None for all. Exactly
+    min(counts, number eligible) distinct keypoints are chosen, uniformly.
+
+    The peers' traps: ``channels`` (24 in their networks; ``eligible`` must be None, or ValueError is raised) draws
+    ``counts`` times with replacement among that many heatmap channels, of which only K are keypoints (T3);
+    ``clamp`` as in ``paint`` (T1).
+    """
+    if channels is not None:
+        if eligible is not None:
+            raise ValueError("the draw among the peers' channels has no eligible keypoints: eligible must be None")
+        chosen = choose_with_replacement(counts.to(points.device), channels, generator)
+        points = add_unreal(points, channels, size, generator)
+    else:
+        if eligible is None:
+            eligible = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
+        chosen = choose(counts, eligible, generator)
+    centres, halves = draw_patches(points, size[1] / REFERENCE_WIDTH, patch, generator)
+    return paint(chosen, centres, halves, size, clamp)
+
+
+def choose(counts: Tensor, eligible: Tensor, generator: torch.Generator) -> Tensor:
+    """Choose min(counts, number eligible) of the ``eligible`` [B, K] keypoints without replacement; [B, K] bool."""
+    keys = torch.rand(eligible.shape, generator=generator, device=generator.device).to(eligible.device)
+    rank = keys.masked_fill(~eligible, 2.0).argsort(dim=1).argsort(dim=1)
+    return (rank < counts.to(eligible.device)[:, None]) & eligible
+
+
+def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    """Draw ``counts`` [B] times (at most ``channels``) among all channels; [B, channels] bool, True: drawn at least once."""
+    shape = (len(counts), channels)
+    draws = torch.randint(channels, shape, generator=generator, device=generator.device).to(counts.device)
+    every = torch.arange(channels, device=counts.device)
+    drawn = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, draw, channel]
+    return drawn.any(dim=1)
+
+
+def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """The peers' [B, channels, 2] points: the K real ones [B, K, 2] first, then those of the channels that nothing trains.
+
+    The peak of an untrained channel may be anywhere: it is drawn uniformly over the image of ``size`` (H, W).
+    """
+    shape = (len(points), channels - points.shape[1])
+    columns, rows = (extent * torch.rand(shape, generator=generator, device=generator.device) for extent in (size[1], size[0]))
+    return torch.cat([points.float(), torch.stack([columns, rows], dim=-1).to(points.device)], dim=1)
+
+
+def draw_patches(points: Tensor, scale: float, patch: "Patch", generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A patch for every keypoint: centres [B, K, 2] and half sizes [B, K, 2] (x, y), whole px.
+
+    The centre is the point moved by ``jitter`` z px per axis, truncated; half sizes are uniform over the integers
+    half_min ... half_max, per axis. All three are px of a 192 px wide input, times ``scale``.
+    """
+    jitter = torch.randn(points.shape, generator=generator, device=generator.device).to(points.device)
+    halves = draw_halves(points.shape, scale, patch, generator)
+    centres = (points.float() + patch.jitter * scale * jitter).trunc()
+    return centres, halves.to(points.device)
+
+
+def draw_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
+    """Half sizes of patches, uniform over half_min ... half_max, times ``scale``, whole px, at least 1."""
+    halves = torch.randint(patch.half_min, patch.half_max + 1, shape, generator=generator, device=generator.device)
+    return (halves * scale).round().clamp(min=1)
+
+
+def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int], clamp: Clamp = "frame") -> Tensor:
+    """The union [B, H, W] of the chosen patches [c - a, c + a), cut off at the image's edges.
+
+    ``clamp`` "peers" cuts columns off at the height and rows at the width, as the released code does (trap T1), so that
+    nothing below y = W of a portrait image, or right of x = H of a landscape one, is ever hidden.
+    """
+    low, high = centres - halves, centres + halves
+    covered = []
+    for axis, extent in enumerate((size[1], size[0])):
+        limit = extent if clamp == "frame" else size[axis]
+        grid = torch.arange(extent, device=centres.device)
+        covered.append((grid >= low[..., axis, None]) & (grid < high[..., axis, None].clamp(max=limit)))
+    columns, rows = covered[0] & chosen[..., None], covered[1]
+    return rows.float().mT @ columns.float() > 0  # how many patches cover a pixel
+
+
+def mask_keypoints(images: Tensor, mask: Tensor) -> Tensor:
+    """New images [B, C, H, W] (normalised) with the mean colour, 0, where ``mask`` [B, H, W]."""
+    return images.masked_fill(mask[:, None], 0.0)
+
+
+def cutout(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
+    """New images [B, C, H, W] (normalised) with ``count`` holes each, drawn by ``holes``."""
+    height, width = images.shape[-2:]
+    mask = holes(len(images), count, (height, width), patch, generator, clamp)
+    return mask_keypoints(images, mask.to(images.device))
+
+
+def holes(n: int, count: int, size: tuple[int, int], patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
+    """Draw a mask [n, H, W] (bool, True: in a hole), on the generator's device: ``count`` holes per image of ``size`` (H, W).
+
+    Centres are uniform over the pixels, half sizes those of keypoint masks; ``patch.jitter`` plays no part. ``clamp``
+    "peers": columns of centres are drawn below H, rows below W, and holes are cut off there (trap T1).
+    """
+    height, width = size
+    limits = (width, height) if clamp == "frame" else (height, width)  # of x, of y
+    device = generator.device
+    centres = torch.stack([torch.randint(limit, (n, count), generator=generator, device=device) for limit in limits], dim=-1)
+    halves = draw_halves(centres.shape, width / REFERENCE_WIDTH, patch, generator)
+    every = torch.ones(n, count, dtype=torch.bool, device=device)
+    return paint(every, centres, halves, size, clamp)
+
+
+def cutmix(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
+    """New images [B, C, H, W] whose ``count`` holes show the same place of a partner, by a random permutation of the batch.
+
+    Holes are those of random cutout, ``clamp`` too.
+    """
+    height, width = images.shape[-2:]
+    mask = holes(len(images), count, (height, width), patch, generator, clamp).to(images.device)
+    partner = mixing.partner(len(images), generator).to(images.device)
+    return torch.where(mask[:, None], images[partner], images)
+
+
+def cut_occlude(
+    images: Tensor,
+    points: Tensor,
+    count: int,
+    patch: "Patch",
+    generator: torch.Generator,
+    *,
+    channels: int | None = None,
+    transposed: bool = False,
+) -> Tensor:
+    """New images [B, C, H, W] (normalised) with ``count`` patches each; the targets stay those of the person pasted onto.
+
+    ``points`` [B, K, 2] (px) are the joints of the same people. Each image draws one image of the batch, now and then
+    itself, and ``count`` (at most K) joints of both. The patch around the other's joint, drawn as for a keypoint mask and
+    read from ``images`` as they came, is pasted around the own joint, moved likewise; what leaves either frame is left
+    out. A later patch covers an earlier one.
+
+    The peers' traps: ``channels`` (24) draws joints with replacement among that many heatmap channels, the unreal ones
+    lying anywhere (T3); ``transposed`` swaps x and y of every centre, and follows the released code at the frame (T2).
+    """
+    (n, keypoints), (height, width) = points.shape[:2], images.shape[-2:]
+    partner = torch.randint(n, (n,), generator=generator, device=generator.device).to(images.device)
+    targets, sources = (_draw_joints(n, count, keypoints, channels, generator).to(images.device) for _ in range(2))
+    if channels is not None:
+        points = add_unreal(points, channels, (height, width), generator)
+    centres, halves = draw_patches(points, width / REFERENCE_WIDTH, patch, generator)
+    if transposed:
+        centres = centres.flip(-1)
+
+    people = torch.arange(n, device=images.device)
+    origin = torch.zeros(n, height, width, dtype=torch.long, device=images.device)  # which pixel of the partner is shown
+    pasted = torch.zeros_like(origin, dtype=torch.bool)
+    for target, source in zip(targets.T, sources.T, strict=True):
+        own, other, half = centres[people, target], centres[partner, source], halves[partner, source]  # [B, 2]
+        x, in_x, blank_x = _span(width, own[:, 0], other[:, 0], half[:, 0], transposed)
+        y, in_y, blank_y = _span(height, own[:, 1], other[:, 1], half[:, 1], transposed)
+        inside = in_y[:, :, None] & in_x[:, None, :]
+        place = (y[:, :, None] * width + x[:, None, :]).masked_fill((blank_x | blank_y)[:, None, None], height * width)
+        origin = torch.where(inside, place, origin)
+        pasted = pasted | inside
+    donors = F.pad(images[partner].flatten(2), (0, 1))  # and behind the last pixel one of the mean colour
+    colours = donors.gather(2, origin.flatten(1)[:, None].expand(-1, images.shape[1], -1)).view(images.shape)
+    return torch.where(pasted[:, None], colours, images)
+
+
+def _draw_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
+    """``count`` joints of each of n people, [n, count]: distinct keypoints, or any channels with replacement."""
+    device = generator.device
+    if channels is not None:
+        return torch.randint(channels, (n, count), generator=generator, device=device)
+    return torch.rand(n, keypoints, generator=generator, device=device).argsort(dim=1)[:, :count]
+
+
+def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, peers: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Along one axis: where each pixel would come from and whether it lies in the patch, [B, extent]; who gets no colours, [B].
+
+    ``own`` and ``other`` [B] are the centres to paste at and to cut at. The released code never touches the last row and
+    column, and where the other's centre lies outside the frame it blanks a patch as large as that centre is far out; with
+    x and y swapped this befalls the lower quarter of a portrait image's joints.
+    """
+    grid = torch.arange(extent, device=own.device)
+    offset = grid - own[:, None]
+    origin = (offset + other[:, None]).long()
+    if not peers:
+        inside = (offset >= -half[:, None]) & (offset < half[:, None]) & (origin >= 0) & (origin < extent)
+        return origin, inside, torch.zeros_like(own, dtype=torch.bool)
+    low, high = (((other + side * half).clamp(0, extent - 1) - other).abs()[:, None] for side in (-1, 1))
+    inside = (offset >= -low) & (offset < high) & (grid < extent - 1)
+    return origin, inside, (other < 0) | (other > extent - 1)

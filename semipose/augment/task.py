@@ -1,0 +1,119 @@
+"""What is the same for every method of a comparison: the people's views, their targets and the sizes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from semipose.augment import strengthen, views
+from semipose.data.loading.batch import Labelled
+from semipose.data.loading.normalise import normalise
+from semipose.data.loading.pack import Crops
+from semipose.pose import geometry, heatmap
+from semipose.pose.heatmap import STRIDE
+from semipose.pose.skeleton import Skeleton
+from semipose.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from semipose.config.augment import Augment, Path
+    from semipose.config.tree import Params
+    from semipose.data.loading.pack import CropPack
+
+
+@dataclass(frozen=True)
+class Task:
+    """Height and width of the network's input in px, sigma in cells."""
+
+    skeleton: Skeleton
+    height: int
+    width: int
+    device: torch.device
+    sigma: float
+    augment: "Augment"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input."""
+        return self.height, self.width
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Height and width of the heatmaps."""
+        return self.height // STRIDE, self.width // STRIDE
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """x, y of the input's centre (px), about which views turn."""
+        return (self.width - 1) / 2, (self.height - 1) / 2
+
+    @cached_property
+    def flip(self) -> Tensor:
+        """The skeleton's `flip`, [K], on the device: to index with a list would copy it there each time, and wait for that."""
+        return torch.tensor(self.skeleton.flip, device=self.device)
+
+    def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
+        """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
+        return geometry.warp(crops, matrices, self.size, normalise)
+
+    def labelled(self, people: Labelled, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Augmented images [B, 3, H, W] with their target heatmaps [B, K, h, w] and weights [B, K]."""
+        matrices, flipped = self.weak(people.crops, generator)
+        points = geometry.transform(matrices, people.points)
+        # A mirrored person's left hand is a right hand.
+        points = torch.where(flipped[:, None, None], points[:, self.flip], points)
+        visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
+        targets, weight = self.targets(points, visible)
+        return self.look(people.crops.pixels, matrices), targets, weight
+
+    def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
+        matrices, flipped = views.draw_weak(len(crops.base), self.augment.weak, self.centre, generator, generator.device)
+        return geometry.compose(matrices, crops.base), flipped
+
+    def weak_view(self, crops: Crops, generator: Generator) -> Tensor:
+        """A weak view [B, 3, H, W] of each crop."""
+        return self.look(crops.pixels, self.weak(crops, generator)[0])
+
+    def strong(self, count: int, generator: Generator) -> Tensor:
+        """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
+        theta = views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
+        return views.sheared(theta, self.size) if self.augment.traps.shear else theta
+
+    def taught(self, theta: Tensor) -> Tensor:
+        """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (trap T5).
+
+        There heatmap cell u stands for pixel 4 u but turns about the heatmap's centre: labels turn about a point 1.5 px beside.
+        """
+        if not self.augment.traps.half_cell:
+            return theta
+        beside = (STRIDE - 1) / 2
+        shift = theta[:, :, 2] - beside + beside * theta[:, :, :2].sum(dim=2)  # t - (1 - L) (1.5, 1.5)
+        return torch.cat([theta[:, :, :2], shift[..., None]], dim=-1)
+
+    def strengthen(self, images: Tensor, heatmaps: Tensor, path: "Path", generator: Generator) -> Tensor:
+        """Weak views [B, 3, H, W] with the strengthenings of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
+        points, _ = heatmap.decode(heatmaps, STRIDE, "quarter")
+        return strengthen.apply(images, heatmaps, points, path, self.augment, generator)
+
+    def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
+        """W(images, theta) for [B, 3, H, W]."""
+        return geometry.warp(images, theta, self.size)
+
+    def move_heatmaps(self, heatmaps: Tensor, theta: Tensor) -> Tensor:
+        """W(heatmaps, theta) for [B, K, h, w], in register with move_images."""
+        return geometry.warp(heatmaps, geometry.to_heatmap(theta, STRIDE), self.cells)
+
+    def targets(self, points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Heatmaps [B, K, h, w] and weights [B, K] of points [B, K, 2] in input px."""
+        return heatmap.encode(points, visible, self.cells, STRIDE, self.sigma)
+
+
+def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cpu") -> Task:
+    """The task that params.yaml and a crop pack describe. Raises InputError where the pack was made for another input aspect."""
+    model = params.model
+    if abs(pack.aspect - model.width / model.height) > 1e-6:
+        wanted = model.width / model.height
+        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}: run `dvc repro prepare`")
+    return Task(pack.people.skeleton, model.height, model.width, torch.device(device), model.sigma, params.augment)

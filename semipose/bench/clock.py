@@ -1,0 +1,96 @@
+"""Time on a device: rates of work, measured in turn, and the shares of a step's parts."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from itertools import product
+from typing import Any, NamedTuple
+
+import torch
+
+from semipose.utils.progress import followed
+
+
+class Rate(NamedTuple):
+    """Median, lowest and highest of several rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once the device has done all that it was given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def rate(work: Callable[[], float], device: torch.device) -> float:
+    """Units per second; `work` returns how many units it did."""
+    begun = now(device)
+    units = work()
+    return units / (now(device) - begun)
+
+
+def in_turn(measure: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each measurement found in each round. Every round goes through all of them, so that whatever slows the machine down for a
+    while slows them alike; a first round, which allocates memory and chooses kernels, is not counted."""
+    found: dict[str, list[float]] = {name: [] for name in measure}
+    turns = list(product(range(-1, rounds), measure.items()))
+    for counted, (name, one) in followed(turns, len(turns), "measurements"):
+        value = one()
+        if counted >= 0:
+            found[name].append(value)
+    return found
+
+
+def spread(values: list[float]) -> Rate:
+    return Rate(statistics.median(values), min(values), max(values))
+
+
+class Clock:
+    """Seconds by the name of a part. Parts may lie in one another: each counts its own time, without that of the parts within."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.within = 0.0  # seconds of finished parts inside the one that runs
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        outside, self.within = self.within, 0.0
+        begun = now(self.device)
+        try:
+            yield
+        finally:
+            took = now(self.device) - begun
+            self.seconds[part] += took - self.within
+            self.within = outside + took
+
+    @contextmanager
+    def watching(self, part: str, thing: object, *names: str) -> Iterator[None]:
+        """Counts the time of these methods of an object, by whomever they are called, as that of the part."""
+        for name in names:
+            vars(thing)[name] = self._timed(part, getattr(thing, name))
+        try:
+            yield
+        finally:
+            for name in names:
+                del vars(thing)[name]
+
+    def shares(self) -> dict[str, float]:
+        """Each part's share of all seconds, 0-1."""
+        total = sum(self.seconds.values())
+        return {part: seconds / total for part, seconds in self.seconds.items()}
+
+    def _timed(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(work)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self(part):
+                return work(*args, **kwargs)
+
+        return timed

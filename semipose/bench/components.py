@@ -1,0 +1,131 @@
+"""What is measured beside training: the device's best rate, cutting people out, and the way from heatmaps to AP."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from semipose.bench.clock import in_turn, rate, spread
+from semipose.data.loading.pack import CropPack, pack_matrices
+from semipose.data.packing.cutting import Cut, cut_images
+from semipose.data.packing.writing import Recipe, write_pack
+from semipose.data.people import People
+from semipose.data.schema import annotations_of
+from semipose.evaluation.evaluate import suppressed
+from semipose.evaluation.metrics.oks import Backend, evaluate_oks
+from semipose.inference.predict import Predictions
+from semipose.pose.heatmap import STRIDE, decode, encode
+from semipose.pose.skeleton import COCO17
+from semipose.reporting.results import Grid, read_runs
+from semipose.reporting.site.tables import results_table
+from semipose.reporting.tables import main_table
+from semipose.reporting.typeset import to_csv, to_latex, to_markdown
+
+if TYPE_CHECKING:
+    from semipose.config.tree import Params
+
+SCORED = 2000  # people, in whom decoding, suppression and AP are timed
+
+
+def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -> tuple[Callable[[], int], float]:
+    """A matrix product large enough for the device's best rate, and its floating-point operations."""
+    size = 8192 if device.type == "cuda" else 2048
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def work() -> int:
+        for _ in range(4):
+            torch.mm(one, other)
+        return 4
+
+    return work, 2.0 * size**3
+
+
+def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float], float]:
+    """The people cut out; how many people per second that was, by the number of processes, one and all workers, until all lay on the disk;
+    and `cutting`."""
+    crop = p.data.crop
+    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
+
+    def cut(processes: int) -> int:
+        write_pack(people, root, folder / "pack", recipe, p.data.max_broken, processes)
+        return len(people)
+
+    here = torch.device("cpu")
+    found = in_turn({str(n): lambda n=n: rate(lambda: cut(n), here) for n in dict.fromkeys((1, p.machine.workers))}, rounds)  # type: ignore[misc]
+    rates = {n: spread(values).median for n, values in found.items()}
+    return CropPack.open(folder / "pack"), rates, cutting(people, root, folder / "crops", recipe, rounds)
+
+
+def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: int) -> float:
+    """People per second of its own time that one process cuts out, from the image's file to the digest and the system's copy of the crop;
+    the disk is not waited for."""
+    how = asdict(recipe)
+    quality = how.pop("quality")
+    matrices = pack_matrices(people.boxes, **how).numpy()
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(people.images):
+        rows.setdefault(name, []).append(row)
+    cuts = [Cut(root / name, (0, 0), np.array(of), matrices[of]) for name, of in rows.items()]
+    rates = []
+    for _ in range(rounds + 1):  # the first one reads the images from the disk
+        np.lib.format.open_memmap(target, "w+", np.uint8, (len(people), recipe.size, recipe.size, 3)).flush()
+        begun = time.process_time()
+        made = cut_images(cuts, target, recipe.size, quality)
+        rates.append(len(made.rows) / (time.process_time() - begun))
+    target.unlink()
+    return spread(rates[1:]).median
+
+
+def scoring(p: "Params") -> Callable[[Backend], int]:
+    """From heatmaps to AP, in memory: decoding, pose scores, OKS suppression in every image, COCOeval."""
+    generator = torch.Generator().manual_seed(0)
+    size = np.array([p.model.width, p.model.height], np.float32)
+    joints = len(COCO17.joints)
+    points = torch.rand(SCORED, joints, 2, generator=generator) * torch.from_numpy(size)
+    cells = p.model.height // STRIDE, p.model.width // STRIDE
+    heatmaps, _ = encode(points, torch.ones(SCORED, joints), cells, STRIDE, p.model.sigma)
+    images = np.arange(SCORED) // 2
+    boxes = np.tile([0, 0, *size], (SCORED, 1)).astype(np.float32)
+    people = People(
+        COCO17,
+        ids=np.arange(SCORED),
+        image_ids=images,
+        images=[f"{image}.jpg" for image in images],
+        sizes=np.tile(size.astype(np.int64), (SCORED, 1)),
+        boxes=boxes,
+        areas=np.full(SCORED, size.prod(), np.float32),
+        points=points.numpy(),
+        visibility=np.full((SCORED, joints), 2, np.uint8),
+        scores=np.ones(SCORED, np.float32),
+    )
+    truth = annotations_of(people)
+
+    def work(backend: Backend) -> int:
+        decoded = [decode(batch, STRIDE) for batch in heatmaps.split(p.evaluate.batch_size)]
+        found = Predictions(*(torch.cat(parts).numpy() for parts in zip(*decoded, strict=True)))
+        evaluate_oks(truth, suppressed(found, people, people.areas, p.evaluate.nms_oks), backend=backend)
+        return SCORED
+
+    return work
+
+
+def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
+    """From the records of the cells that `sweep` names to their table as Markdown, CSV, LaTeX and HTML; None without any."""
+    grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
+    if not read_runs(runs, p.data.source, grid):
+        return None
+
+    def work() -> int:
+        found = read_runs(runs, p.data.source, grid)
+        table = main_table(found, grid)
+        for text in (to_markdown, to_csv, to_latex):
+            text(table)
+        results_table(table, found.values())
+        return len(found)
+
+    return work

@@ -1,0 +1,172 @@
+"""A method in training, and what of it is measured: its floor, its step, the whole way from crop pack to step."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from semipose.augment.task import task_of
+from semipose.bench.clock import Clock, now, rate
+from semipose.data.loading.batch import Batch
+from semipose.data.loading.batches import Batches
+from semipose.data.loading.pack import CropPack
+from semipose.inference.predict import predict_pack
+from semipose.methods import Method
+from semipose.methods import build as build_method
+from semipose.models.compile import compile_networks
+from semipose.models.network import PoseNet
+from semipose.models.network import build as build_network
+from semipose.training import trainer
+from semipose.training.devices import peak_memory
+from semipose.utils.seeding import draws
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from semipose.config.tree import Params
+
+PARTS = {  # of a step -> the task's methods that are it
+    "views": ("weak", "strong", "look", "move_images", "strengthen"),
+    "targets": ("targets", "move_heatmaps"),
+}
+
+
+class Subject:
+    """A method on its networks, ready to train on the people of a pack. Its measurements are pairs (or people) per second."""
+
+    def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
+        entry, named = p.method[name], p.model.networks
+        task = replace(task_of(p, pack, fabric.device), augment=entry.augmented(p.augment))
+        models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
+        nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
+        self.method: Method = build_method(nets, entry, task)
+        self.p, self.pack, self.fabric, self.steps, self.task = p, pack, fabric, steps, task
+        self.size, self.device, self.state = task.size, fabric.device, folder / "state"
+        everybody = np.arange(len(pack))
+        self.batches = Batches(pack, self.size, everybody, everybody, p.train.batch_size, seed=0)
+        self.units = steps * p.train.batch_size
+        self.peak = 0.0  # MiB, of end_to_end
+        compile_networks(self.method, p.machine.compile, fabric.device)
+        self.wrapped, self.optimiser = fabric.setup(self.method, trainer.adam(self.method, p.train.lr))
+        self.resident = [self.batches(step, self.device) for step in range(2)]
+        count = p.train.batch_size
+        self.images = torch.randn(count, 3, *self.size, device=self.device).to(memory_format=torch.channels_last)
+
+    def floor(self) -> float:
+        def work() -> int:
+            for _ in range(self.steps):
+                total = torch.zeros((), device=self.device)
+                with self.fabric.autocast():
+                    for name, net in self.method.networks.items():
+                        with torch.no_grad():
+                            for _ in range(self.method.passes[name].no_gradient):
+                                net(self.images)
+                        for _ in range(self.method.passes[name].gradient):
+                            total = total + net(self.images).float().square().mean()
+                self.optimiser.zero_grad()
+                self.fabric.backward(total)
+            return self.units
+
+        return rate(work, self.device)
+
+    def step(self) -> float:
+        def work() -> int:
+            for number in range(self.steps):
+                self._train(self.resident[number % len(self.resident)], number, lambda part: nullcontext())  # a clock waits for the device
+            return self.units
+
+        return rate(work, self.device)
+
+    def end_to_end(self) -> float:
+        """From the end of the first step to the end of the last but one: what fit does once is not in it."""
+        moments: list[float] = []
+        steps = count(1)
+        forget_peak(self.device)
+
+        def look_at_the_clock() -> None:
+            if next(steps) in (1, self.steps + 1):
+                moments.append(now(self.device))
+
+        trainer.fit(
+            self.method,
+            self.batches,
+            self.fabric,
+            steps=self.steps + 2,
+            lr=self.p.train.lr,
+            decay_at=[],
+            decay=1.0,
+            state=self.state,
+            checkpoint_seconds=float("inf"),
+            observe=lambda method, epoch, last: {},
+            report=lambda row: None,
+            stop=look_at_the_clock,
+        )
+        self.peak = peak_memory(self.device)
+        return self.units / (moments[1] - moments[0])
+
+    def shares(self) -> dict[str, float]:
+        """Of a step's time, 0-1, by part; `method` is what the method does itself: masks, mixing, losses."""
+        clock = Clock(self.device)
+        with ExitStack() as watched:
+            for part, names in PARTS.items():
+                watched.enter_context(clock.watching(part, self.task, *names))
+            for net in (module for module in self.method.modules() if isinstance(module, PoseNet)):
+                watched.enter_context(clock.watching("network", net, "forward"))
+            for number in range(self.steps):
+                with clock("data"):
+                    batch = self.batches(number)
+                with clock("transfer"):
+                    batch = batch.each(lambda tensor: tensor.to(self.device))
+                self._train(batch, number, clock)
+        return clock.shares()
+
+    def data_road(self, strong: bool) -> float:
+        """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader makes, in the peers'
+        code), and perhaps its strong view; without any network."""
+
+        def work() -> int:
+            for number in range(self.steps):
+                generator = draws(0, "data road", number, self.device)
+                batch = self.batches(number, self.device)
+                self.task.labelled(batch.labelled, generator)
+                weak = self.task.weak_view(batch.unlabelled, generator)
+                if strong:
+                    self.task.move_images(weak, self.task.strong(len(weak), generator))
+            return self.units
+
+        return rate(work, self.device)
+
+    def prediction(self) -> float:
+        """Poses from crops, one pass of one network and no flip test."""
+        chosen = np.arange(min(len(self.pack), 4 * self.p.evaluate.batch_size))
+
+        def work() -> int:
+            predict_pack(self.method.net, self.pack, chosen, self.size, False, "quarter", self.p.evaluate.batch_size, self.device)
+            return len(chosen)
+
+        return rate(work, self.device)
+
+    def _train(self, batch: Batch, number: int, clock: Callable[[str], AbstractContextManager[None]]) -> None:
+        with clock("method"):
+            losses = self.wrapped(batch, draws(0, "step", number, self.device))
+            total = torch.stack(list(losses.terms.values())).sum()
+        with clock("optimiser"):
+            self.optimiser.zero_grad()
+        with clock("network"):
+            self.fabric.backward(total)
+        with clock("optimiser"):
+            self.optimiser.step()
+            self.method.after_step()
+
+
+def forget_peak(device: torch.device) -> None:
+    """From here on the largest memory is counted anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux
+        counters.write_text("5")

@@ -1,0 +1,25 @@
+"""`semipose export`: a trained network for use elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semipose.utils.console import make_folder, reported
+
+
+def export(
+    weights: Annotated[Path, typer.Option(help="A weights.safetensors that training wrote.", metavar="W")],
+    out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.safetensors, the model card and an example.", metavar="DIR")],
+    licence: Annotated[str, typer.Option(help="Of the weights, an SPDX name; the data's own terms may narrow it.")] = "Apache-2.0",
+) -> None:
+    """Write a network as ONNX (any batch size, checked against PyTorch) and safetensors, with a model card and an example.
+
+    Example: semipose export --weights runs/demo-akm-L50-s0/weights.safetensors --out exported
+    """
+    with reported():
+        from semipose.inference.export.onnx import export as write
+
+        make_folder(out)
+        difference = write(weights, out, licence)
+        typer.echo(f"{out}: model.onnx (largest difference from PyTorch {difference:.1e}), model.safetensors, README.md, example.py")

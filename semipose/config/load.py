@@ -1,0 +1,156 @@
+"""A params file: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from semipose.config.augment import Strengthen, StrongView, Traps
+from semipose.config.methods import having
+from semipose.config.network import Network, Warmup
+from semipose.config.tree import Params
+from semipose.utils.errors import InputError
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and check a params file. Raises InputError with one line for each mistake: key, value, limit and line number."""
+    tree = read_yaml(path)
+    _merge_variants(tree, path)
+    plain = _plain(tree)
+    try:
+        return Params.model_validate(plain)
+    except ValidationError as error:
+        # A mistake in a base comes once more with every variant that inherits it: say it once.
+        once = {_identity(problem): problem for problem in reversed(error.errors())}
+        raise InputError("\n".join(_message(tree, problem, path) for problem in reversed(once.values()))) from None
+
+
+def read_yaml(path: Path) -> CommentedMap:
+    """A params file with its comments and line numbers, read as DVC reads it (YAML 1.2). Raises InputError."""
+    try:
+        tree = YAML().load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run `python -m pipeline.use demo` in the root of the repository") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, CommentedMap):
+        raise InputError(f"{path} holds no mapping of parameters: `python -m pipeline.use demo` puts the demo's in place")
+    return tree
+
+
+def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the entry `method.<name>` of a params tree says itself, by dotted key, its base left out."""
+    flat: dict[str, Any] = {}
+
+    def walk(node: Mapping[str, Any], prefix: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, Mapping):
+                walk(value, f"{prefix}{key}.")
+            else:
+                flat[f"{prefix}{key}"] = list(value) if isinstance(value, list) else value
+
+    walk(tree["method"][name], "")
+    flat.pop("base", None)
+    return flat
+
+
+def _merge_variants(tree: CommentedMap, path: Path) -> None:
+    """Give each variant the keys of its base that it does not set itself, at any depth."""
+    methods, model = tree.get("method"), tree.get("model")
+    if not isinstance(methods, CommentedMap):
+        return
+    trunk = model.get("trunk") if isinstance(model, CommentedMap) else None
+    for name, entry in methods.items():
+        if not isinstance(entry, CommentedMap):
+            raise InputError(f"method.{name} must be a mapping that begins with `base:` ({path} line {methods.lc.key(name)[0] + 1})")
+        for own in _own_networks(entry):
+            if own.get("trunk", trunk) != trunk:
+                own.setdefault("options", CommentedMap())  # they belong to a trunk: another one begins without any
+    for name, entry in methods.items():
+        base = entry.get("base")
+        if base != name and isinstance(methods.get(base), CommentedMap):
+            _fill(entry, methods[base])
+    for entry in methods.values():
+        _fill_own(entry, tree)
+
+
+def _fill_own(entry: CommentedMap, tree: CommentedMap) -> None:
+    """Give what an entry has of its own the keys that it does not say itself, from the sections that hold for all."""
+
+    def fill(own: Any, section: Any, keys: Iterable[str]) -> None:
+        if isinstance(own, CommentedMap) and isinstance(section, CommentedMap):
+            _fill(own, CommentedMap({key: section[key] for key in keys if key in section}))
+
+    fill(entry.get("warmup"), tree.get("warmup"), Warmup.model_fields)
+    augment = tree.get("augment")
+    if isinstance(augment, CommentedMap):
+        fill(entry.get("strong_view"), augment.get("strong"), StrongView.model_fields)
+        fill(entry.get("strengthen"), augment.get("strengthen"), Strengthen.model_fields)
+        fill(entry.get("traps"), augment.get("traps"), Traps.model_fields)
+    for own in _own_networks(entry):
+        fill(own, tree.get("model"), Network.model_fields)
+
+
+def _own_networks(entry: CommentedMap) -> list[CommentedMap]:
+    networks = entry.get("networks")
+    return [own for own in networks.values() if isinstance(own, CommentedMap)] if isinstance(networks, CommentedMap) else []
+
+
+def _fill(entry: CommentedMap, base: CommentedMap) -> None:
+    """Keys that `entry` lacks, from `base`, at any depth; `options`, a trunk's own keywords, as a whole."""
+    for key, value in base.items():
+        if key not in entry:
+            entry[key] = value
+        elif key != "options" and isinstance(entry[key], CommentedMap) and isinstance(value, CommentedMap):
+            _fill(entry[key], value)
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, CommentedMap):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value) for value in node]
+    return float(node) if isinstance(node, float) else int(node) if type(node) is not bool and isinstance(node, int) else node
+
+
+def _identity(problem: Any) -> tuple[Any, ...]:
+    section, *rest = problem["loc"] or ("",)
+    value = problem["msg"] if isinstance(problem["input"], dict) else repr(problem["input"])
+    return section, *rest[1 if section == "method" else 0 :], problem["type"], value
+
+
+def _message(tree: CommentedMap, problem: Any, path: Path) -> str:
+    # pydantic puts the names of union members into the location; only parts that lead on in the file are the key.
+    node: Any = tree
+    line = None
+    keys: list[str] = []
+    for part in problem["loc"]:
+        if isinstance(node, CommentedMap) and part in node:
+            line, node = node.lc.key(part)[0] + 1 if part in node.lc.data else line, node[part]
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line, node = node.lc.item(part)[0] + 1, node[part]
+        elif problem["type"] != "missing" or part != problem["loc"][-1]:
+            continue
+        keys.append(str(part))
+    where = f"{path} line {line}" if line else str(path)
+    key = ".".join(keys)
+    if problem["type"] == "missing":
+        return f"{key} is missing ({where})"
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not a parameter{_whose(tree, keys)} ({where})"
+    if problem["type"] == "union_tag_invalid":
+        return f"{key}.base = {node['base']!r}: must be one of {', '.join(having('base'))} ({where})"
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{text} ({where})" if isinstance(node, CommentedMap) else f"{key} = {_plain(node)!r}: {text} ({where})"
+
+
+def _whose(tree: CommentedMap, keys: list[str]) -> str:
+    """Of an unknown key of an entry of `method`: of which method it is none, and of which it would be one."""
+    if len(keys) < 3 or keys[0] != "method":
+        return ""
+    base, owners = tree["method"][keys[1]].get("base"), having(keys[2])
+    return f" of {base}" + (f", but of {', '.join(owners)}" if owners and base not in owners else "")

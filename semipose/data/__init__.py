@@ -1,0 +1,1 @@
+"""From archives and annotation files to batches."""

@@ -1,0 +1,1 @@
+"""What `semipose doctor` looks for in a data set."""

@@ -1,0 +1,91 @@
+"""What training would make of a data set: what stops it, what it drops, what a person should look at first."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semipose.data.checks import labels, pictures
+from semipose.data.checks.finding import Finding, several
+from semipose.data.checks.layout import Layout, recognise
+from semipose.data.checks.needs import needs
+from semipose.data.checks.reading import read
+from semipose.data.checks.sheet import contact_sheet
+from semipose.data.people import People
+from semipose.utils.progress import followed
+
+__all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
+
+
+@dataclass
+class Examination:
+    """findings: in the order in which they were made. sheets: by part. params: what params.yaml needs; None where nobody could be read."""
+
+    layout: Layout
+    people: dict[str, People] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    sheets: dict[str, Image.Image] = field(default_factory=dict)
+    params: str | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether `dvc repro` would stop at this set."""
+        return any(finding.grade == "stops" for finding in self.findings)
+
+
+def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2) -> Examination:
+    """Read every part and every image of a set. `validation`: people at the end of LSP (and of MPII's release) that are validation.
+
+    Nothing is written. Raises InputError where there is nothing to examine.
+    """
+    found = Examination(layout)
+    odd: dict[str, NDArray[np.bool_]] = {}
+    for part in ("train", "val"):
+        if part not in layout.parts:
+            found.findings.append(Finding("stops", part, "there are no annotations of this part"))
+            continue
+        people, faults = read(root, layout, part, validation)
+        found.findings += faults
+        if people is None:
+            continue
+        found.people[part] = people
+        found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
+        told, odd[part] = labels.look(people, part)
+        found.findings += told
+    found.findings += _images(root, found.people, threads)
+    for part, people in found.people.items():
+        found.sheets[part] = contact_sheet(people, root, odd[part])
+    if "train" in found.people:
+        found.params = needs(root, layout, found.people["train"])
+    return found
+
+
+def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding]:
+    """Missing, broken, of another size than annotated, or twice in the set."""
+    parts = {name: part for part, table in people.items() for name in table.images}
+    shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
+    sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
+    seen: dict[str, pictures.Picture] = {}
+    faults: dict[str, dict[str, list[str]]] = {part: {"missing": [], "broken": [], "other": []} for part in people}
+    for name, picture in followed(pictures.look(root, list(parts), threads), len(parts), "images"):
+        of = faults[parts[name]]
+        if not isinstance(picture, pictures.Picture):
+            of["missing" if picture == "missing" else "broken"].append(name if picture == "missing" else f"{name} ({picture})")
+            continue
+        seen[name] = picture
+        if all(sizes[name]) and picture.size != sizes[name]:
+            of["other"].append(f"{name} ({picture.size[0]} x {picture.size[1]} px, annotated for {sizes[name][0]} x {sizes[name][1]})")
+    found: list[Finding] = []
+    for part, of in faults.items():
+        count = sum(one == part for one in parts.values())
+        found += several("stops", part, "images are missing", of["missing"], count)
+        found += several("stops", part, "images cannot be decoded (data.max_broken: so many are left out)", of["broken"], count)
+        found += several("stops", part, "images are of another size than annotated", of["other"], count)
+    twice = pictures.same(seen)
+    across = [f"{one} = {other}" for one, other in twice if parts[one] != parts[other]] + sorted(shared)
+    found += several("look", "train and val", "images are in both parts, so that validation is no test", across)
+    within = [f"{one} = {other}" for one, other in twice if parts[one] == parts[other] == "train"]
+    found += several("look", "train", "pairs of images show the same: a labelled person may be an unlabelled one too", within)
+    return found

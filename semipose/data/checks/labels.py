@@ -1,0 +1,97 @@
+"""Whether the labels of people are plausible: joints in their boxes, left on the left, nobody twice."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.data.checks.finding import Finding, several
+from semipose.data.people import People
+
+BESIDE = 0.25  # of the box's longer side: a joint further outside is not this person's
+SMALL = 16  # px; boxes shorter than that on both sides show next to nothing
+CROSSED = 0.25  # of the box's diagonal: so much shorter the limbs of two sides would be with one pair's sides swapped
+OPPOSITE = 0.05  # of the box's diagonal: two pairs at least so wide that point in opposite directions
+
+
+def look(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
+    """What is odd about the labels, and who has something that a person should look at, [N] bool."""
+    name = [f"annotation {one} ({image})" for one, image in zip(people.ids, people.images, strict=True)]
+    count, seen = len(people), people.visibility > 0
+    odd = {
+        "people have a joint far outside their box": (seen & (beyond(people) > BESIDE)).any(1),
+        "people have a joint outside their image": _outside(people),
+        "people whose left and right look swapped": swapped(people),
+        "people are annotated twice: same image, same joints": _twice(people),
+        "people have an area larger than their box": people.areas > 1.01 * people.boxes[:, 2:].prod(1) + 1,
+    }
+    rest = {
+        f"people have a box below {SMALL} px": people.boxes[:, 2:].max(1) < SMALL,
+        "people have fewer than three joints": seen.sum(1) < 3,
+    }
+    found: list[Finding] = []
+    for grade, checks in (("look", odd), ("note", rest)):
+        for what, who in checks.items():
+            found += several(grade, part, what, [name[k] for k in np.flatnonzero(who)], count)  # type: ignore[arg-type]
+    never = [people.skeleton.joints[k] for k in np.flatnonzero(seen.sum(0) == 0)]
+    found += several("look", part, "joints are never annotated", never, len(people.skeleton.joints))
+    if not people.skeleton.pairs:
+        found.append(
+            Finding("look", part, "no joint has a partner on the other side; if that is wrong, name the pairs (data.custom.pairs)")
+        )
+    return found, np.any(list(odd.values()), axis=0)
+
+
+def beyond(people: People) -> NDArray[np.float64]:
+    """How far each joint lies outside its person's box, [N, K], over the box's longer side; 0 inside."""
+    low = people.boxes[:, None, :2].astype(np.float64)
+    high = low + people.boxes[:, None, 2:]
+    outside = np.maximum(np.maximum(low - people.points, people.points - high), 0).max(2)
+    return np.where(people.visibility > 0, outside / people.boxes[:, 2:].max(1, keepdims=True), 0.0)
+
+
+def swapped(people: People) -> NDArray[np.bool_]:
+    """Whose left and right joints look swapped, [N]: limbs cross that would be much shorter with one pair's sides exchanged, or two
+    neighbouring pairs (shoulders and hips, eyes and shoulders) point in opposite directions. Crossed arms are rarely that long; a twisted
+    body can be."""
+    skeleton, seen = people.skeleton, people.visibility > 0
+    points = people.points.astype(np.float64)
+    diagonal = np.hypot(people.boxes[:, 2], people.boxes[:, 3]).astype(np.float64)
+    limbs = {frozenset(limb) for limb in skeleton.limbs}
+    wrong = np.zeros(len(people), dtype=bool)
+
+    def apart(a: int, b: int) -> NDArray[np.float64]:
+        return np.hypot(*(points[:, a] - points[:, b]).T)
+
+    for left, right in skeleton.pairs:
+        for other_left, other_right in skeleton.pairs:
+            if left == other_left or not {frozenset((left, other_left)), frozenset((right, other_right))} <= limbs:
+                continue
+            all_seen = seen[:, [left, right, other_left, other_right]].all(1)
+            now = apart(left, other_left) + apart(right, other_right)
+            exchanged = apart(left, other_right) + apart(right, other_left)
+            wrong |= all_seen & (now - exchanged > CROSSED * diagonal)
+    for (left, right), (other_left, other_right) in _neighbours(people):
+        across, other = points[:, left] - points[:, right], points[:, other_left] - points[:, other_right]
+        wide = np.minimum(np.hypot(*across.T), np.hypot(*other.T)) > OPPOSITE * diagonal
+        cosine = (across * other).sum(1) / np.maximum(np.hypot(*across.T) * np.hypot(*other.T), 1e-9)
+        wrong |= seen[:, [left, right, other_left, other_right]].all(1) & wide & (cosine < -0.8)
+    return wrong
+
+
+def _neighbours(people: People) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Pairs that turn together: shoulders with hips, and with what a face has."""
+    named = {people.skeleton.joints[left].lower().replace("left", "").strip("_ "): (left, right) for left, right in people.skeleton.pairs}
+    wanted = (("shoulder", "hip"), ("eye", "shoulder"), ("ear", "shoulder"))
+    return [(named[one], named[other]) for one, other in wanted if one in named and other in named]
+
+
+def _outside(people: People) -> NDArray[np.bool_]:
+    known = people.sizes.min(1) > 0
+    far = ((people.points < -1) | (people.points > people.sizes[:, None])).any(2) & (people.visibility > 0)
+    return known & far.any(1)
+
+
+def _twice(people: People) -> NDArray[np.bool_]:
+    """Each but the first of the people who have the same joints in the same image."""
+    keys = [(image, points.tobytes()) for image, points in zip(people.images, people.points, strict=True)]
+    first: dict[tuple[str, bytes], int] = {}
+    return np.array([first.setdefault(key, k) != k for k, key in enumerate(keys)], dtype=bool)

@@ -1,0 +1,91 @@
+"""Which data set lies in a folder, told by its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semipose.config.data import Custom
+from semipose.data.sources.mpii import CONVERSIONS, RELEASES
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
+
+DEPTH = 3  # folders below the root, in which annotations and images of a set of the user's own are looked for
+LISTS = ("images", "annotations", "categories")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """source: as `data.source` of params.yaml. parts: those that are there, "train" and "val". custom: for a set of the user's own."""
+
+    source: str
+    parts: tuple[str, ...]
+    custom: Custom | None = None
+
+    def annotations(self, part: str) -> str | None:
+        """The COCO-format file of a part, relative to the root; None for other formats."""
+        if self.custom is not None:
+            return (self.custom.train if part == "train" else self.custom.val).annotations
+        return f"annotations/person_keypoints_{part}2017.json" if self.source == "coco" else None
+
+
+def recognise(root: Path) -> Layout:
+    """Raises InputError where the folder holds nothing that is known."""
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    if (root / "joints.mat").is_file():
+        return Layout("lsp", ("train", "val"))
+    official = {part: f"annotations/person_keypoints_{part}2017.json" for part in ("train", "val")}
+    if there := tuple(part for part, name in official.items() if (root / name).is_file()):
+        return Layout("coco", there)
+    converted = tuple(part for part in ("train", "val") if any((root / name).is_file() for name, _ in CONVERSIONS[part]))
+    if converted or any((root / name).is_file() for name in RELEASES):
+        return Layout("mpii", converted or ("train", "val"))
+    if any(root.glob("ai_challenger_keypoint_train_*")):
+        return Layout("aic", ("train", "val"))
+    return _own(root)
+
+
+def _own(root: Path) -> Layout:
+    """A COCO-format set of the user's own: the files with joints, "train" and "val" by their names, each with its folder of images."""
+    found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path))}
+    if not found:
+        raise InputError(
+            f"{root}: neither joints.mat (LSP), annotations/person_keypoints_train2017.json (COCO), annot/train.json (MPII), "
+            "ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category has `keypoints`"
+        )
+    val = [path for path in found if any(word in path.stem.lower() for word in ("val", "test"))]
+    train = [path for path in found if path not in val]
+    for part, paths in {"training": train, "validation": val}.items():
+        if len(paths) > 1:
+            names = ", ".join(path.relative_to(root).as_posix() for path in paths)
+            raise InputError(
+                f"{root}: {len(paths)} files could be the {part} annotations: {names}; name them in params.yaml, and use --params"
+            )
+    named = [*train, *val] if train else [val[0]]
+    parts = [{"annotations": path.relative_to(root).as_posix(), "images": _images(root, found[path])} for path in named]
+    told = {"category": None, "pairs": None, "sigmas": None, "torso": None}
+    custom = Custom.model_validate({"train": parts[0], "val": parts[-1], **told})
+    return Layout("custom", ("train", "val") if train and val else ("train",), custom)
+
+
+def _keypoints(path: Path) -> dict[str, Any] | None:
+    """The content of a COCO-format file whose categories name joints, else None."""
+    try:
+        content = read_json(path)
+    except InputError:
+        return None
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
+        return None
+    return content if any(isinstance(one, dict) and one.get("keypoints") for one in content["categories"]) else None
+
+
+def _images(root: Path, content: dict[str, Any]) -> str:
+    """The folder that most of the first images of a file are in, relative to the root; `.` where none is found."""
+    names = [str(one["file_name"]) for one in content["images"][:20] if isinstance(one, dict) and "file_name" in one]
+    folders = [root, *(path for path in _below(root, "*") if path.is_dir())]
+    best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
+    return best.relative_to(root).as_posix()
+
+
+def _below(root: Path, pattern: str) -> list[Path]:
+    return sorted(path for depth in range(DEPTH) for path in root.glob("*/" * depth + pattern))

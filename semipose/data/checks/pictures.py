@@ -1,0 +1,82 @@
+"""The image files of a data set: whether each can be decoded, and which show the same."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semipose.data.packing.cutting import BrokenImage, decode
+from semipose.utils.errors import InputError
+
+THUMB = 32  # px
+BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer than so many bits agree in one band
+NEAR = 4.0  # mean difference of the thumbnails' grey levels, 0-255, below which two images show the same
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """size: width, height in px. thumb: grey, uint8 [32, 32]. digest: of the file."""
+
+    size: tuple[int, int]
+    thumb: NDArray[np.uint8]
+    digest: bytes
+
+
+def look(root: Path, names: Sequence[str], threads: int) -> Iterator[tuple[str, Picture | str]]:
+    """Every image decoded as `prepare` does it: its Picture, or why it cannot be read."""
+
+    def one(name: str) -> tuple[str, Picture | str]:
+        path = root / name
+        if not path.is_file():
+            return name, "missing"
+        try:
+            image = decode(path)
+        except (BrokenImage, InputError) as error:
+            return name, str(error)
+        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
+        return name, Picture(image.size, thumb, hashlib.sha256(path.read_bytes()).digest())
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(one, names)
+
+
+def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
+    """Pairs of images that show the same: the same file, or one saved or scaled anew. Flat images are told apart by their files alone."""
+    names, every = list(pictures), list(pictures.values())
+    found: dict[tuple[int, int], None] = {}
+    files: dict[bytes, list[int]] = defaultdict(list)
+    for k, one in enumerate(every):
+        files[one.digest].append(k)
+    for alike in files.values():
+        found |= dict.fromkeys(combinations(alike, 2))
+    shown = [k for k, one in enumerate(every) if one.thumb.std() > 2 * NEAR]
+    hashes = np.array([_hash(every[k].thumb) for k in shown], np.uint64)
+    bands = hashes[:, None] >> (16 * np.arange(BANDS, dtype=np.uint64)) & np.uint64(0xFFFF)
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for place, row in enumerate(bands.tolist()):
+        for band, bits in enumerate(row):
+            groups[band, bits].append(place)
+    for group in groups.values():
+        members = np.array(group)
+        for first, place in enumerate(group[:-1]):
+            others = members[first + 1 :]
+            near = others[np.bitwise_count(hashes[others] ^ hashes[place]) < BANDS]
+            found |= dict.fromkeys((shown[place], shown[other]) for other in near if _near(every[shown[place]], every[shown[other]]))
+    return [(names[one], names[other]) for one, other in sorted(found)]
+
+
+def _near(one: Picture, other: Picture) -> bool:
+    return float(np.abs(one.thumb.astype(np.int16) - other.thumb).mean()) < NEAR
+
+
+def _hash(thumb: NDArray[np.uint8]) -> int:
+    """64 bits: whether each of 8 x 8 patches is brighter than the one to its right (difference hash)."""
+    patches = np.asarray(Image.fromarray(thumb).resize((9, 8), Image.Resampling.BOX)).astype(np.int16)
+    return int.from_bytes(np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes())

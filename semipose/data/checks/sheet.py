@@ -1,0 +1,35 @@
+"""The contact sheet: people of a set with their labels drawn on them, as training sees them."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semipose.data.loading.pack import crop_matrices
+from semipose.data.packing.cutting import BrokenImage, decode, resample
+from semipose.data.people import People
+from semipose.pose.drawing import draw_pose, sheet
+from semipose.utils.errors import InputError
+
+SIDE = 200  # px of a tile
+COLUMNS = 6
+
+
+def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], rows: int = 2) -> Image.Image:
+    """`rows` rows of people evenly spaced in the file, then as many of those to look at (`odd`, [N]); below each its annotation's id."""
+    even = np.linspace(0, len(people) - 1, min(len(people), rows * COLUMNS)).astype(int)
+    strange = np.flatnonzero(odd)
+    strange = strange[np.linspace(0, len(strange) - 1, min(len(strange), rows * COLUMNS)).astype(int)]
+    chosen = [*even.tolist(), *strange.tolist()]
+    matrices = crop_matrices(people.boxes[chosen], SIDE, 1.25, 1.0, 1.0).numpy()
+    tiles, captions = [], []
+    for place, (k, matrix) in enumerate(zip(chosen, matrices, strict=True)):
+        try:
+            crop = np.asarray(resample(decode(root / people.images[k]), matrix, SIDE))
+        except (BrokenImage, InputError):
+            continue  # the image itself is a finding
+        points = people.points[k] @ matrix[:, :2].T + matrix[:, 2]
+        tiles.append(draw_pose(crop, points, people.visibility[k], people.skeleton))
+        captions.append(f"{'look: ' if place >= len(even) else ''}{people.ids[k]}")
+    return sheet(tiles, captions, COLUMNS, (SIDE, SIDE))

@@ -1,0 +1,1 @@
+"""Archives from the network to image folders."""

@@ -1,0 +1,174 @@
+"""Bringing the real data sets: where they come from, and whether a folder has their layout."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from semipose.data.download.archives import unpack, unpacked
+from semipose.data.download.fetch import checksums, fetch
+from semipose.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from semipose.config.data import Custom
+
+__all__ = ["BY_HAND", "DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
+
+
+@dataclass(frozen=True)
+class RemoteArchive:
+    """One archive of a data set. md5: where it is published. folder: where to unpack, relative to the data root."""
+
+    url: str
+    md5: str | None = None
+    folder: str = "."
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(urlsplit(self.url).path).name
+
+
+COCO_HOST = "http://images.cocodataset.org"
+MPII_HOST = "https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr"
+DATASETS: dict[str, tuple[RemoteArchive, ...]] = {
+    "coco": (
+        RemoteArchive(f"{COCO_HOST}/annotations/annotations_trainval2017.zip", "f4bbac642086de4f52a3fdda2de5fa2c"),
+        RemoteArchive(f"{COCO_HOST}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80"),
+        RemoteArchive(f"{COCO_HOST}/zips/train2017.zip", "cced6f7f71b7629ddf16f17bbcfab6b2"),
+    ),
+    "unlabeled2017": (
+        RemoteArchive(f"{COCO_HOST}/annotations/image_info_unlabeled2017.zip"),
+        RemoteArchive(f"{COCO_HOST}/zips/unlabeled2017.zip"),
+    ),
+    # No checksum is published of the others.
+    "lsp": (RemoteArchive("http://sam.johnson.io/research/lspet_dataset.zip"),),
+    "mpii": (RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1_u12_2.zip"), RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1.tar.gz")),
+}
+BY_HAND = {
+    "aic": "AI Challenger, Human Skeletal System Keypoints Detection (2017), lies behind share links: get its archives "
+    "ai_challenger_keypoint_train_*.zip and ai_challenger_keypoint_validation_*.zip",
+}
+"""Sets that no program can bring, and what the user has to get."""
+
+COCO_LAYOUT = (
+    "annotations/person_keypoints_train2017.json",
+    "annotations/person_keypoints_val2017.json",
+    "train2017/",
+    "val2017/",
+)
+LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "demo": (COCO_LAYOUT,),
+    "coco": (COCO_LAYOUT,),
+    "unlabeled2017": (("annotations/image_info_unlabeled2017.json", "unlabeled2017/"),),
+    "lsp": (("joints.mat", "images/"),),
+    "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are named where they are
+        ("annot/train.json", "annot/valid.json", "annot/gt_valid.mat", "images/"),
+        ("annot/train.json", "annot/validation.json", "annot/gt_validation.mat", "images/"),
+        ("annotations/mpii_train.json", "annotations/mpii_val.json", "annotations/mpii_gt_val.mat", "images/"),
+        ("annot/train.json", "annot/valid.json", "images/"),
+        ("annot/train.json", "annot/validation.json", "images/"),
+        ("annotations/mpii_train.json", "annotations/mpii_val.json", "images/"),
+        ("mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", "images/"),
+        ("mpii_human_pose_v1_u12_1.mat", "images/"),
+    ),
+    "aic": (
+        (
+            "ai_challenger_keypoint_train_*/keypoint_train_annotations_*.json",
+            "ai_challenger_keypoint_train_*/keypoint_train_images_*/",
+            "ai_challenger_keypoint_validation_*/keypoint_validation_annotations_*.json",
+            "ai_challenger_keypoint_validation_*/keypoint_validation_images_*/",
+        ),
+    ),
+}
+"""What a data root holds, relative to it: all of one of these, the first that is whole; a slash at the end: a folder with images; a
+star: anything, such as a date."""
+
+
+def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """Bring and unpack a data set into `root`; return one record {"url", "bytes", "sha256"} per archive.
+
+    known: records of an earlier download by their url; every archive has to be the same file again. Archives gather in
+    `root`/archives and are removed once they are unpacked; what was unpacked before is not brought again. At the end
+    the layout is checked. Of a source in BY_HAND there are no records: what the user has put into `root` is checked.
+    Raises InputError as `fetch`, `unpack` and `check_layout` do, or where `source` has no address.
+    """
+    if source in BY_HAND:
+        check_layout(source, root)
+        return []
+    if source not in DATASETS:
+        raise InputError(f"data.source: {source!r} has no address to download from; choose one of {', '.join(DATASETS)}")
+    records = []
+    for remote in DATASETS[source]:
+        folder, expected = Path(root) / remote.folder, (known or {}).get(remote.url, {})
+        sha256 = expected.get("sha256")
+        record = unpacked(remote.name, folder)
+        if record is None or sha256 not in (None, record["sha256"]):
+            archive = Path(root) / "archives" / remote.name
+            record = fetch(remote.url, archive, sha256, remote.md5, expected.get("bytes"))
+            unpack(archive, folder, record["sha256"])
+            archive.unlink()
+        records.append({"url": remote.url, "bytes": record["bytes"], "sha256": record["sha256"]})
+    check_layout(source, root)
+    return records
+
+
+def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...], ...]:
+    """What a data root of this source may hold. Raises InputError for an unknown source."""
+    if custom is not None:
+        return ((custom.train.annotations, custom.val.annotations, f"{custom.train.images}/", f"{custom.val.images}/"),)
+    if source not in LAYOUTS:
+        raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[source]
+
+
+def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
+    """Raise one InputError that names all that the data root lacks, and what brings it."""
+    root = Path(root)
+    lacking = [[entry for entry in layout if not _there(root, entry)] for layout in layouts(source, custom)]
+    if all(lacking):
+        found = "lacks" if root.is_dir() else "is not there; it lacks"
+        nearest = min(lacking, key=len)
+        remedy = "run `dvc repro download` with data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
+        if custom is not None:
+            remedy = "data.custom in params.yaml says where they are, relative to data.root"
+        if source in BY_HAND:
+            remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
+        raise InputError(f"data.root: {root} {found} {', '.join(nearest)} of source {source}; {remedy}")
+
+
+def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[dict[str, Any]]:
+    """What a data root of the user's own holds: {"path", "bytes", "sha256"} of each file of the layout, {"path", "files"} of each
+    folder, with a digest of their names, sizes and times of change. Annotations that change, and images that come, go or change, so give
+    another record. Raises InputError as `check_layout` does."""
+    check_layout(source, root, custom)
+    root = Path(root)
+    layout = next(layout for layout in layouts(source, custom) if all(_there(root, entry) for entry in layout))
+    records: list[dict[str, Any]] = []
+    for entry in layout:
+        if entry.endswith("/"):
+            records.append({"path": entry} | _stock(root, entry))
+        else:
+            records += [
+                {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
+                for path in sorted(root.glob(entry))
+            ]
+    return records
+
+
+def describe_file(path: Path, needed_by: str) -> dict[str, Any]:
+    """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
+    if not path.is_file():
+        raise InputError(f"{needed_by}: {path} is not there; it is a JSON in the layout of COCO's detection results")
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
+
+
+def _stock(root: Path, folder: str) -> dict[str, Any]:
+    """Number of files in a folder, and a digest by which a change of one is noticed without reading it."""
+    files = [path for path in sorted(root.glob(f"{folder}*")) if path.is_file()]
+    lines = (f"{path.relative_to(root).as_posix()} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
+    return {"files": len(files), "stock": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:32]}
+
+
+def _there(root: Path, entry: str) -> bool:
+    return any(path.is_file() for path in root.glob(f"{entry}*" if entry.endswith("/") else entry))

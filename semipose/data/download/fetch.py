@@ -1,0 +1,202 @@
+"""One file over HTTP: resumed where it stopped, checked, and only then at its name."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from semipose.utils.errors import InputError
+from semipose.utils.progress import Progress
+
+WAITS = (1.0, 2.0, 5.0, 10.0)
+"""Seconds before each new attempt; after the last one the download gives up."""
+PROGRESS = 2**24
+"""An attempt that brought so many bytes sets the count of failures back: a long download may be cut many times."""
+TIMEOUT = (15, 60)
+"""Seconds to connect, and between two pieces of data."""
+CHUNK = 2**17
+
+
+def fetch(
+    url: str,
+    target: Path,
+    sha256: str | None = None,
+    md5: str | None = None,
+    size: int | None = None,
+) -> dict[str, Any]:
+    """Bring `url` to `target`, and return {"url", "bytes", "sha256"} of the file.
+
+    The bytes gather in `<target>.part`, with the server's ETag or Last-Modified in `<target>.part.json`, so that the
+    next run goes on where this one was cut, and begins anew where the remote file has changed. A file that is already
+    at `target` and has the size and checksum given is not asked for again.
+    Raises InputError where the address does not answer or answers other bytes than sha256, md5 or size (bytes) say (the
+    wrong file is removed), where the connection is cut again and again, and where the disk is full.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part, state = _part(target), _state(target)
+    if target.exists():
+        found = checksums(target)
+        if _difference(found, sha256, md5, size) is None:
+            return {"url": url, "bytes": found["bytes"], "sha256": found["sha256"]}
+        target.unlink()
+    _receive(url, target, size)
+    found = checksums(part)
+    difference = _difference(found, sha256, md5, size)
+    state.unlink(missing_ok=True)
+    if difference is not None:
+        part.unlink()
+        raise InputError(
+            f"{url}: {difference}; the file was removed: run the same command again, and if the same comes again, the "
+            f"file at this address is another one than the one wanted"
+        )
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    return {"url": url, "bytes": found["bytes"], "sha256": found["sha256"]}
+
+
+def checksums(path: Path) -> dict[str, Any]:
+    """{"bytes", "sha256", "md5"} of a file, read once."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while block := file.read(2**20):
+            sha256.update(block)
+            md5.update(block)
+    return {"bytes": Path(path).stat().st_size, "sha256": sha256.hexdigest(), "md5": md5.hexdigest()}
+
+
+def _difference(found: dict[str, Any], sha256: str | None, md5: str | None, size: int | None) -> str | None:
+    for name, expected in (("bytes", size), ("sha256", sha256), ("md5", md5)):
+        if expected is not None and found[name] != expected:
+            return f"expected {name} {expected}, got {found[name]}"
+    return None
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def _state(target: Path) -> Path:
+    return target.with_name(target.name + ".part.json")
+
+
+def _received(target: Path) -> int:
+    return _part(target).stat().st_size if _part(target).exists() else 0
+
+
+def _receive(url: str, target: Path, size: int | None) -> None:
+    """Ask until all bytes lie in the .part file."""
+    failures = 0
+    while True:
+        before = _received(target)
+        try:
+            return _ask(url, target, size)
+        except (
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.MissingSchema,
+            requests.URLRequired,
+        ) as error:
+            raise InputError(f"{url}: not an http address ({error}); correct it") from error
+        except requests.RequestException as error:  # a kind of OSError, so it comes before the disk's errors
+            failures = 1 if _received(target) - before >= PROGRESS else failures + 1
+            if failures > len(WAITS):
+                raise InputError(
+                    f"{url}: given up after {failures} attempts ({error}); {_received(target)} bytes are kept in "
+                    f"{_part(target)}: run the same command again to go on from there"
+                ) from error
+            time.sleep(WAITS[failures - 1])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise _disk_full(url, target) from error
+
+
+def _ask(url: str, target: Path, size: int | None) -> None:
+    """One request: go on with the .part file, or begin it. Returns when the file is whole; raises RequestException
+    where another attempt may help."""
+    validator = _validator(target, url)
+    offset = _received(target) if validator else 0
+    headers = {"Accept-Encoding": "identity"}
+    if validator and offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        content_range = response.headers.get("Content-Range", "")
+        if response.status_code == 416 and content_range == f"bytes */{offset}":
+            return  # all of it was here already
+        goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in (None, validator)
+        if response.status_code == 416 or (response.status_code == 206 and not goes_on):
+            _part(target).unlink(missing_ok=True)
+            raise requests.ConnectionError(f"the server did not go on from byte {offset}; beginning anew")
+        _check_status(response)
+        if response.status_code == 200:
+            offset = 0  # it begins anew: no ranges there, or the file has changed
+        length = response.headers.get("Content-Length")
+        total = offset + int(length) if length else size
+        _check_total(url, target, total, offset, size)
+        if offset == 0:
+            _begin(target, url, response)
+        _write(response, target, total)
+    if total is not None and _received(target) < total:
+        raise requests.ConnectionError(f"cut after {_received(target)} of {total} bytes")
+
+
+def _validator(target: Path, url: str) -> str | None:
+    """What says that the remote file is still the one that the .part file is a part of."""
+    try:
+        state = json.loads(_state(target).read_text())
+        return state["validator"] if state["url"] == url else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remote_version(response: requests.Response) -> str | None:
+    etag = response.headers.get("ETag", "")
+    weak = not etag or etag.startswith("W/")  # only a strong ETag promises equal bytes
+    return response.headers.get("Last-Modified") if weak else etag
+
+
+def _begin(target: Path, url: str, response: requests.Response) -> None:
+    _part(target).write_bytes(b"")  # before the new validator: a kill in between must not join two files
+    _state(target).write_text(json.dumps({"url": url, "validator": _remote_version(response)}))
+
+
+def _write(response: requests.Response, target: Path, total: int | None) -> None:
+    with Progress(total, "bytes", target.name, done=_received(target)) as progress, _part(target).open("ab") as file:
+        for block in response.iter_content(CHUNK):
+            file.write(block)
+            progress.advance(len(block))
+
+
+def _check_status(response: requests.Response) -> None:
+    if response.status_code in (200, 206):
+        return
+    message = f"the server answered {response.status_code} {response.reason}"
+    if response.status_code >= 500 or response.status_code in (408, 429):
+        raise requests.HTTPError(message)
+    raise InputError(f"{response.url}: {message}; look whether the file has moved, and set the new address")
+
+
+def _check_total(url: str, target: Path, total: int | None, offset: int, size: int | None) -> None:
+    if total is None:
+        return
+    if size is not None and total != size:
+        _part(target).unlink(missing_ok=True)
+        raise InputError(
+            f"{url}: expected {size} bytes, the server has {total}; the file at this address is another one than the one wanted"
+        )
+    if total - offset > shutil.disk_usage(target.parent).free:
+        raise _disk_full(url, target)
+
+
+def _disk_full(url: str, target: Path) -> InputError:
+    return InputError(
+        f"{url}: no space left for it in {target.parent}; free some or set data.root to another disk, then run the "
+        f"same command again: it goes on from {_received(target)} bytes"
+    )

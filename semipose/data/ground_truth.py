@@ -1,0 +1,45 @@
+"""The truth that predictions are held against, in COCO's layout, as pycocotools reads it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semipose.data.people import People
+from semipose.data.schema import annotations_of
+from semipose.data.sources.coco import find_category
+
+if TYPE_CHECKING:
+    from semipose.config.data import Custom
+
+
+def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
+    """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
+    those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
+    if custom is not None:
+        return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, custom.category)
+    if source not in ("coco", "demo"):
+        return annotations_of(people)
+    whole = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text(encoding="utf-8"))
+    annotations = [{key: value for key, value in one.items() if key != "segmentation"} for one in whole["annotations"]]
+    return {"images": whole["images"], "annotations": annotations, "categories": whole["categories"]}
+
+
+def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
+    """Where the `file_name`s of `ground_truth` lie, relative to the data root; empty where they say it themselves."""
+    if custom is not None:
+        return (custom.train if part == "train" else custom.val).images
+    return f"{part}2017" if source in ("coco", "demo") else ""
+
+
+def custom_ground_truth(path: Path, category: str | None = None) -> dict[str, Any]:
+    """The same of a file that `sources.coco.read_custom` has read: its one category, numbered 1 as in results."""
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    chosen = find_category(whole["categories"], category, path)
+    nothing = [0] * 3 * len(chosen["keypoints"])
+    annotations = [
+        {key: value for key, value in one.items() if key != "segmentation"}
+        | {"category_id": 1, "keypoints": one.get("keypoints") or nothing}
+        for one in whole["annotations"]
+        if one["category_id"] == chosen["id"]
+    ]
+    return {"images": whole["images"], "annotations": annotations, "categories": [chosen | {"id": 1}]}

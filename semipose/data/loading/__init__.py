@@ -1,0 +1,1 @@
+"""From a crop pack to batches on the device."""

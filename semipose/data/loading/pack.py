@@ -1,0 +1,225 @@
+"""The crop pack: every person of a table cut out once, so that training decodes no photograph.
+
+A pack is a folder (packing.py writes it): people.npz (the N people), matrices.npy [N, 2, 3] (float32, image px -> crop px), pack.json
+(how it was made, and a digest of all the rest), digests.npy [N, 16] (``cutting.digest`` of each crop as it is stored), and the crops, read
+where they lie on the disk, in one of two formats: `raw`, crops.npy [N, S, S, 3] (uint8, RGB); or `jpeg`, one JPEG after the other in
+crops.jpg, with index.npy [N, 2] (int64: where in that file each begins, and its bytes).
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+
+from semipose.data.people import People
+from semipose.pose.geometry import from_box, identity, transform
+from semipose.utils.errors import InputError
+from semipose.utils.files import DIGEST, digest
+
+TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
+WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
+
+
+def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
+    """Image px -> crop px [N, 2, 3] of square crops around boxes [N, 4] (xywh px): each shows `extent` times the longer side of the box,
+    grown by `padding` to `aspect`."""
+    box = torch.from_numpy(np.asarray(boxes, np.float32))
+    grown = padding * torch.maximum(box[:, 2], box[:, 3] * aspect)  # the width; the height is grown / aspect
+    side = (extent * grown * max(1.0, 1 / aspect))[:, None]
+    corner = box[:, :2] + (box[:, 2:] - side) / 2
+    return from_box(torch.cat([corner, side, side], dim=1), (size, size), padding=1.0)
+
+
+def pack_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
+    """``crop_matrices``, but that nothing is magnified: there a crop keeps the image's own pixels, and shows more around the box. The box
+    is then up to half a pixel beside its middle."""
+    matrices = crop_matrices(boxes, size, padding, extent, aspect)
+    box = torch.from_numpy(np.asarray(boxes, np.float32))
+    kept = identity(len(box))
+    kept[:, :, 2] = ((size - 1) / 2 - (box[:, :2] + (box[:, 2:] - 1) / 2)).round()
+    return torch.where(matrices[:, :1, :1] < 1, matrices, kept)
+
+
+def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Crop px -> view px [1, 2, 3] of every crop of ``crop_size`` px that shows ``extent`` times the longer side of the padded box about
+    its middle: the padded box fills a view of ``size`` (h, w), which has its aspect."""
+    height, width = size
+    scale = max(size) * extent / crop_size
+    middle = (crop_size - 1) / 2
+    rows = [[scale, 0.0, (width - 1) / 2 - scale * middle], [0.0, scale, (height - 1) / 2 - scale * middle]]
+    return torch.tensor([rows], device=device)
+
+
+class Crops(NamedTuple):
+    """B people cut out: pixels uint8 RGB [B, 3, S, S]; base [B, 2, 3] maps crop px to px of the network's input, which the padded box
+    fills."""
+
+    pixels: Tensor
+    base: Tensor
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Crops":
+        """With both tensors changed."""
+        return Crops(change(self.pixels), change(self.base))
+
+    def to(self, device: torch.device) -> "Crops":
+        return self.each(lambda tensor: tensor.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class RawCrops:
+    """The crops of a pack as they are; `crops[positions]` [B] gives uint8 [B, S, S, 3]. Each is held against its digest the first time that
+    this process asks for it: afterwards it comes from where the system keeps it, twenty times as fast as a JPEG.
+
+    Raises InputError for a crop whose bytes are not those that were written.
+    """
+
+    path: Path
+    pixels: NDArray[np.uint8]  # [N, S, S, 3], a memory map
+    digests: NDArray[np.uint8]  # [N, 16]
+    known: NDArray[np.bool_]  # [N]: held against its digest
+
+    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        found = self.pixels[positions]
+        for k in np.flatnonzero(~self.known[positions]):
+            _hold(found[k].data, self.digests, int(positions[k]), self.path)
+        self.known[positions] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class JpegCrops:
+    """The crops of a pack as JPEGs, decoded when they are asked for and held against their digests each time; else as RawCrops."""
+
+    path: Path
+    content: NDArray[np.uint8]  # a memory map
+    index: NDArray[np.int64]  # [N, 2]
+    digests: NDArray[np.uint8]  # [N, 16]
+    size: int  # px
+
+    def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        found = np.empty((len(positions), self.size, self.size, 3), np.uint8)
+        for crop, row in zip(found, positions, strict=True):
+            content = self.stored(int(row))
+            _hold(content, self.digests, int(row), self.path)
+            crop[:] = np.asarray(Image.open(io.BytesIO(content)))
+        return found
+
+    def stored(self, row: int) -> bytes:
+        """The JPEG of one crop."""
+        start, length = self.index[row]
+        return self.content[start : start + length].tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class CropPack:
+    """A pack on disk, opened: its crops are read when they are asked for."""
+
+    folder: Path
+    people: People
+    crops: RawCrops | JpegCrops
+    matrices: NDArray[np.float32]  # [N, 2, 3] image px -> crop px
+    size: int  # px
+    padding: float
+    extent: float
+    aspect: float  # width / height of the network's input that it was made for
+    digest: str
+    broken: list[str]  # images left out
+    quality: int | None = None  # of the JPEGs; None: raw
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @classmethod
+    def open(cls, folder: Path) -> "CropPack":
+        """Raises InputError where there is no pack, or one whose files do not belong together or have changed. (Of a changed crop one
+        hears when it is read.)"""
+        folder = Path(folder)
+        try:
+            record = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+            people = People.load(folder / "people.npz")
+            matrices = np.load(folder / "matrices.npy")
+            made = dict(record)
+            count, size = int(made.pop("count")), int(made["size"])
+            crops = (_open_jpegs if made["quality"] else _open_raw)(folder, count, size)
+            pack = cls(folder=folder, people=people, crops=crops, matrices=matrices, **made)
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename}: missing from the crop pack; {WRITE_AGAIN}") from None
+        except InputError:
+            raise
+        except Exception as error:  # numpy raises a dozen kinds for a damaged file
+            raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
+        if (matrices.shape, len(people)) != ((count, 2, 3), count):
+            raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")
+        if digest_of(folder, record) != pack.digest:
+            raise InputError(f"{folder}: the files of this crop pack have changed since; {WRITE_AGAIN}")
+        return pack
+
+    def images(self, positions: ArrayLike) -> Tensor:
+        """The crops at these positions, uint8 RGB [B, 3, S, S], the caller's own; in memory they lie as in the pack, channels last."""
+        return torch.from_numpy(self.crops[np.asarray(positions)]).permute(0, 3, 1, 2)
+
+    def bases(self, positions: ArrayLike, size: tuple[int, int]) -> Tensor:
+        """Crop px -> px of a view of `size` (h, w), of the aspect that the pack was made for, which the padded box fills: [B, 2, 3]."""
+        chosen = np.asarray(positions)
+        to_crop, boxes = self.matrices[chosen], self.people.boxes[chosen]
+        kept = boxes + np.pad(to_crop[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops of the image's own pixels
+        own, same = from_box(torch.from_numpy(kept), size, self.padding), base_matrix(self.size, self.extent, size)
+        return torch.where(torch.from_numpy(to_crop[:, :1, :1] == 1), own, same)
+
+    def read(self, positions: ArrayLike, size: tuple[int, int]) -> Crops:
+        """The crops at these positions for a network's input of `size` (h, w)."""
+        return Crops(self.images(positions), self.bases(positions, size))
+
+    def points(self, positions: ArrayLike) -> tuple[Tensor, Tensor]:
+        """Keypoints [B, K, 2] in crop px, and visible [B, K] float: 1 if annotated, 0 if the point says nothing."""
+        chosen = np.asarray(positions)
+        points = torch.from_numpy(self.people.points[chosen])
+        visible = torch.from_numpy((self.people.visibility[chosen] > 0).astype(np.float32))
+        return transform(torch.from_numpy(self.matrices[chosen]), points), visible
+
+
+def digest_of(folder: Path, record: dict[str, Any]) -> str:
+    """SHA-256 over what pack.json says besides, and the tables of a pack, one after the other; through digests.npy it stands for the crops
+    too."""
+    whole = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
+    for name in TABLES:
+        if (folder / name).exists():
+            with (folder / name).open("rb") as file:
+                while block := file.read(1 << 22):
+                    whole.update(block)
+    return whole.hexdigest()
+
+
+def _open_raw(folder: Path, count: int, size: int) -> RawCrops:
+    path = folder / "crops.npy"
+    pixels, digests = (np.load(one, mmap_mode="r") for one in (path, folder / "digests.npy"))
+    if (pixels.shape, pixels.dtype, digests.shape) != ((count, size, size, 3), np.uint8, (count, DIGEST)):
+        raise ValueError("crops.npy and digests.npy do not belong together")
+    return RawCrops(path, pixels, digests, np.zeros(count, bool))
+
+
+def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
+    path = folder / "crops.jpg"
+    digests, index = (np.load(folder / name, mmap_mode="r") for name in ("digests.npy", "index.npy"))
+    content = np.memmap(path, mode="r", dtype=np.uint8)
+    if (digests.shape, index.shape) != ((count, DIGEST), (count, 2)) or index.sum(1).max() > len(content):
+        raise ValueError("crops.jpg, digests.npy and index.npy do not belong together")
+    crops = JpegCrops(path, content, index, digests, size)
+    if Image.open(io.BytesIO(crops.stored(0))).size != (size, size):
+        raise ValueError(f"its crops are not of {size} px")
+    return crops
+
+
+def _hold(content: bytes | memoryview, digests: NDArray[np.uint8], row: int, path: Path) -> None:
+    """A stored crop against its digest."""
+    if digest(content) != digests[row].tobytes():
+        raise InputError(f"{path}: crop {row} has changed since it was written; {WRITE_AGAIN}")

@@ -1,0 +1,162 @@
+"""Cutting crops out of image files. Without torch, so that the processes of a crop pack start at once."""
+
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from semipose.utils.errors import InputError
+from semipose.utils.files import digest
+from semipose.utils.workers import in_processes
+
+MEAN_COLOUR = (124, 116, 104)
+"""RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
+
+
+class BrokenImage(Exception):
+    """An image file whose pixels cannot be read, or end early; the message is the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One image file, and the rows of the pack that are cut out of it."""
+
+    path: Path
+    size: tuple[int, int]  # (width, height) in px as annotated; 0 where not known
+    rows: NDArray[np.int64]  # [n]
+    matrices: NDArray[np.float32]  # [n, 2, 3] image px -> crop px
+
+
+@dataclass
+class Cutout:
+    """What came of some images: the rows that were cut, the digest and the number of the bytes that each is stored as, and those bytes
+    where they are JPEG; the images that are broken, and why."""
+
+    rows: list[int] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    content: list[bytes] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+def cut_parallel(chunks: Iterable[Sequence[Cut]], target: Path, size: int, quality: int | None, processes: int) -> Iterator[Cutout]:
+    """``cut_images`` of each chunk in that many processes; yields what comes of them in order."""
+    yield from in_processes(partial(cut_images, target=target, size=size, quality=quality), chunks, processes)
+
+
+def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None) -> Cutout:
+    """Decode each image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
+    ``quality`` (1-100), into JPEGs.
+
+    Rows of a broken image are left as they were. Raises InputError where a file cannot be opened, or is of another size than annotated.
+    """
+    begin = 0 if quality else np.load(target, mmap_mode="r").offset
+    made = Cutout()
+    with target.open("r+b") as file:
+        for cut in cuts:
+            try:
+                image = decode(cut.path)
+            except BrokenImage as error:
+                made.broken[str(cut.path)] = str(error)
+                continue
+            if all(cut.size) and image.size != cut.size:
+                raise InputError(
+                    f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
+                    f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
+                )
+            for row, matrix in zip(cut.rows.tolist(), cut.matrices, strict=True):
+                crop = cut_out(image, matrix, size)
+                content = encode(crop, quality) if quality else crop.data
+                if quality:
+                    made.content.append(bytes(content))
+                else:
+                    os.pwrite(file.fileno(), content, begin + row * crop.nbytes)  # through a memory map it takes twice as long
+                made.rows.append(row)
+                made.lengths.append(memoryview(content).nbytes)
+                made.digests.append(digest(content).hex())
+    return made
+
+
+def decode(path: Path) -> Image.Image:
+    """The RGB pixels of an image file, as they are stored: EXIF orientation is ignored, as annotations do.
+
+    PIL, because it refuses a truncated file of any format and resamples a box by itself. Raises BrokenImage where the
+    content is no whole image, InputError where the file cannot be opened.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check data.root and its permissions") from error
+    try:
+        image = Image.open(io.BytesIO(content))
+        if image.mode != "RGB":
+            return image.convert("RGB")
+        image.load()  # `convert` would copy it
+        return image
+    except UnidentifiedImageError:
+        raise BrokenImage("not an image file" if content else "empty file") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # the decoders raise a dozen kinds for damaged content
+        raise BrokenImage(str(error) or type(error).__name__) from error
+
+
+def cut_out(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """``resample`` [S, S, 3]; where the matrix moves whole pixels alone, the pixels themselves."""
+    if matrix[0, 0] != 1 or (matrix[:, 2] % 1).any():
+        return np.asarray(resample(image, matrix, size))
+    crop, (x, y) = _blank(size).copy(), (int(shift) for shift in matrix[:, 2])
+    box = max(0, -x), max(0, -y), min(image.width, size - x), min(image.height, size - y)
+    if box[0] < box[2] and box[1] < box[3]:
+        shown = image if box == (0, 0, *image.size) else image.crop(box)
+        crop[y + box[1] : y + box[3], x + box[0] : x + box[2]] = np.asarray(shown)
+    return crop
+
+
+@lru_cache
+def _blank(size: int) -> NDArray[np.uint8]:
+    """A crop that shows nothing of an image."""
+    return np.full((size, size, 3), MEAN_COLOUR, np.uint8)
+
+
+def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Image.Image:
+    """The crop of size x size px that ``matrix`` [2, 3] (image px -> crop px; scale and shift only) shows of the image.
+
+    Bilinear where it magnifies; where it shrinks, the triangle filter is as wide as a crop pixel, so nothing aliases.
+    """
+    # Pillow counts from the edge of the first pixel, half a pixel before its centre.
+    step = 1 / float(matrix[0, 0])  # image px per crop px
+    left, top = ((-0.5 - float(shift)) * step + 0.5 for shift in matrix[:, 2])
+    reach = math.ceil(max(1.0, step)) + 1  # px; pixels further away than this do not count
+    x0, x1 = _seen(left, step, reach, image.width, size)
+    y0, y1 = _seen(top, step, reach, image.height, size)
+    crop = Image.new("RGB", (size, size), MEAN_COLOUR)
+    if x0 < x1 and y0 < y1:
+        box = (left + x0 * step, top + y0 * step, left + x1 * step, top + y1 * step)
+        x, y = math.floor(box[0]) - reach, math.floor(box[1]) - reach
+        right, bottom = math.ceil(box[2]) + reach, math.ceil(box[3]) + reach
+        if min(x, y) < 0 or right > image.width or bottom > image.height:
+            whole, image = image, Image.new("RGB", (right - x, bottom - y), MEAN_COLOUR)
+            image.paste(whole, (-x, -y))
+            box = (box[0] - x, box[1] - y, box[2] - x, box[3] - y)
+        crop.paste(image.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box), (x0, y0))
+    return crop
+
+
+def _seen(start: float, step: float, reach: int, length: int, size: int) -> tuple[int, int]:
+    """The first of the crop's `size` pixels in one direction that something of the image, `length` px long, counts in, and the end."""
+    return max(0, math.floor((-reach - start) / step)), min(size, math.ceil((length + reach - start) / step))
+
+
+def encode(crop: NDArray[np.uint8], quality: int) -> bytes:
+    """A crop [S, S, 3] as a JPEG, colours at half the resolution; the same bytes every time."""
+    content = io.BytesIO()
+    Image.fromarray(crop).save(content, "JPEG", quality=quality)
+    return content.getvalue()

@@ -1,0 +1,193 @@
+"""Writing a crop pack (crops.py), in parallel; a writer that was killed goes on where it was."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from semipose.data.loading import pack
+from semipose.data.loading.pack import digest_of, pack_matrices
+from semipose.data.packing import cutting
+from semipose.data.packing.cutting import Cut, cut_parallel
+from semipose.data.packing.journal import Unfinished
+from semipose.data.people import ARRAYS, OPTIONAL, People
+from semipose.pose import geometry
+from semipose.utils.errors import InputError
+from semipose.utils.progress import Progress
+
+CHUNK = 64  # images that a process takes at a time
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How people are cut out: a crop is a square of `size` px about the box's centre that shows `extent` times the longer side of the box
+    grown by `padding` to `aspect` (width / height of the network's input), mean colour outside the image. It is shrunk to that, never
+    magnified: of a smaller person it keeps the image's own pixels and shows more around. It is stored as a JPEG of `quality` (1-100), or
+    raw where that is None."""
+
+    size: int
+    padding: float
+    extent: float
+    aspect: float = 3 / 4
+    quality: int | None = None
+
+
+def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
+    """Cut every person out of the images under ``root`` and write the pack; its bytes do not depend on ``processes``.
+
+    Images that cannot be decoded, or end early, are left out with their people, up to ``max_broken`` of them. The folder is replaced
+    when all is done; until then it stays as it was. Returns the content of pack.json and `people`, `images` (counts), `dropped` (people
+    left out, by reason), `bytes` (of the crops).
+
+    Raises InputError: an image is missing, unreadable or of another size than annotated, a box does not lie on its image, too many
+    images are broken, the disk is full.
+    """
+    summary = cut_pack(people, root, folder, recipe, max_broken, processes)
+    place_pack(folder)
+    return summary
+
+
+def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
+    """``write_pack`` but for its last act, ``place_pack``: the finished pack waits beside the folder. Called again after it was killed, or
+    had failed, for the same people, images and recipe, it goes on with the crops that it had written; and has nothing to do if it had
+    finished."""
+    root, folder = Path(root), Path(folder)
+    if not len(people):
+        raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
+    images = _check_images(people, root)
+    _check_boxes(people)
+    partial = _beside(folder, "partial")
+    try:
+        key = _key(people, root, recipe, images)
+        with Unfinished(partial, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality)) as unfinished:
+            return unfinished.summary or _write(people, root, unfinished, recipe, max_broken, processes)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        room = "room" if recipe.quality else f"room for {len(people) * recipe.size**2 * 3:,} bytes"
+        remedy = f"make {room}" if full else "check the folder and its permissions"
+        raise InputError(f"{folder}: the crop pack cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def place_pack(folder: Path) -> None:
+    """Put the finished pack that waits beside the folder in its place."""
+    former, partial = _beside(folder, "former"), _beside(folder, "partial")
+    (partial / Unfinished.JOURNAL).unlink()
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.exists():
+        folder.rename(former)
+    partial.rename(folder)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    return folder.with_name(f".{folder.name}.{kind}")  # always the same, so that the next run finds what a killed one left
+
+
+def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
+    """A digest of all that decides about the pack, the code that cuts included."""
+    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack)]
+    decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), CHUNK, PIL.__version__, code]
+    digest = hashlib.sha256(json.dumps(decides).encode())
+    for name in (*ARRAYS, *OPTIONAL):
+        digest.update(name.encode() + (b"" if getattr(people, name) is None else getattr(people, name).tobytes()))
+    return digest.hexdigest()
+
+
+def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
+    """Each image with its bytes and the time of its last change (ns)."""
+    found, missing = [], []
+    for name in dict.fromkeys(people.images):
+        path = root / name
+        if path.is_file():
+            about = path.stat()
+            found.append((name, about.st_size, about.st_mtime_ns))
+        else:
+            missing.append(name)
+    if missing:
+        more = f" (and {len(missing) - 1:,} more images)" if len(missing) > 1 else ""
+        raise InputError(
+            f"{root / missing[0]}: missing, but annotation {people.ids[people.images.index(missing[0])]} needs it{more}; "
+            "check data.root, or run `dvc repro --force download`"
+        )
+    return found
+
+
+def _check_boxes(people: People) -> None:
+    near, extent = people.boxes[:, :2], people.boxes[:, 2:]
+    on_image = ((near < people.sizes) & (near + extent > 0)).all(1)
+    sensible = (extent > 0).all(1) & (extent.max(1) <= 10 * people.sizes.max(1))  # more would fill the memory
+    unknown = people.sizes.min(axis=1) == 0  # the source could not read the header of this image
+    sound = np.isfinite(people.boxes).all(1) & ((on_image & sensible) | unknown)
+    for i in np.flatnonzero(~sound)[:1]:
+        box, (width, height) = [round(value, 2) for value in people.boxes[i].tolist()], people.sizes[i]
+        raise InputError(
+            f"annotation {people.ids[i]}: the box {box} (x, y, width, height) does not lie on its image "
+            f"{people.images[i]} of {width} x {height} px; correct it, or leave the annotation out"
+        )
+
+
+def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
+    """All files of the pack, flushed to disk; returns what ``write_pack`` does."""
+    folder, how = unfinished.folder, asdict(recipe)
+    matrices = pack_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
+    broken = _cut(people, root, unfinished, matrices, recipe, max_broken, processes)
+    kept = np.flatnonzero(unfinished.cut)
+    if broken:
+        dropped = people.dropped | {"broken image": len(people) - len(kept)}
+        people, matrices = replace(people.subset(kept), dropped=dropped), matrices[kept]
+    unfinished.keep(kept)
+    np.save(folder / "matrices.npy", matrices)
+    people.save(folder / "people.npz")
+    record = how | {"count": len(people), "broken": list(broken)}
+    record["digest"] = digest_of(folder, record)
+    (folder / "pack.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    counts = {"people": len(people), "images": len(set(people.images)), "bytes": unfinished.crops.stat().st_size}
+    return unfinished.finish(record | counts | {"dropped": people.dropped})
+
+
+def _cut(
+    people: People, root: Path, unfinished: Unfinished, matrices: NDArray[np.float32], recipe: Recipe, max_broken: int, processes: int
+) -> dict[str, str]:
+    """Cut every image that was not cut before; returns the broken ones and why, in the order of the table."""
+    rows, first, names = _by_image(people)
+
+    def cuts(start: int) -> list[Cut]:
+        chosen = range(start, min(start + CHUNK, len(names)))
+        found = [(root / names[k], rows[first[k] : first[k + 1]]) for k in chosen]
+        return [Cut(path, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of]) for path, of in found]
+
+    starts = range(0, len(names), CHUNK)
+    rest = (cuts(start) for start in starts[len(unfinished.records) :])  # made when a process takes them: millions would fill the memory
+    done = cut_parallel(rest, unfinished.crops, recipe.size, recipe.quality, min(processes, len(starts)))
+    broken: dict[str, str] = {}
+    with Progress(len(names), "images") as progress:
+        for start, made in zip(starts, chain(unfinished.records, map(unfinished.add, done)), strict=True):
+            progress.advance(min(CHUNK, len(names) - start))
+            broken |= {Path(path).relative_to(root).as_posix(): reason for path, reason in made.items()}
+            if len(broken) > max_broken or len(broken) == len(names):
+                some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
+                raise InputError(
+                    f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
+                    f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
+                )
+    return broken
+
+
+def _by_image(people: People) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """The rows of the table, image by image; where those of each image begin, and the end; the images in the order of the table."""
+    number = {name: k for k, name in enumerate(dict.fromkeys(people.images))}
+    image = np.fromiter((number[name] for name in people.images), np.int64, len(people))
+    rows = np.argsort(image, kind="stable")
+    return rows, np.searchsorted(image[rows], np.arange(len(number) + 1)), list(number)

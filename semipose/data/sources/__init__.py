@@ -1,0 +1,39 @@
+"""Where people come from: data sets as users have them, and people that the project draws itself."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semipose.data.people import People
+from semipose.data.sources.aic import read_aic
+from semipose.data.sources.coco import read_coco, read_custom
+from semipose.data.sources.lsp import read_lsp
+from semipose.data.sources.mpii import read_mpii
+from semipose.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from semipose.config.data import Custom
+
+SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "custom")
+
+
+def read_people(source: str, root: Path, part: str, validation: int = 0, custom: "Custom | None" = None) -> People:
+    """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
+
+    validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
+    "val"; else not used. custom: for "custom", where and what the set of the user's own is.
+    Raises InputError where source or part is unknown, or where the files are missing or wrong.
+    """
+    if source not in SOURCES:
+        raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(SOURCES)}")
+    if part not in ("train", "val"):
+        raise InputError(f"part: {part!r} is unknown; choose train or val")
+    if source == "lsp":
+        return read_lsp(root, part, validation)
+    if source == "mpii":
+        return read_mpii(root, part, validation)
+    if source == "aic":
+        return read_aic(root, part)
+    if custom is not None:
+        where = custom.train if part == "train" else custom.val
+        return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso)
+    return read_coco(root, part)  # the demo's people are drawn into COCO's layout

@@ -1,0 +1,104 @@
+"""Which people are labelled and which are unlabelled: drawn once, recorded by id, verified when read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.data.people import People
+from semipose.utils.errors import InputError
+
+SELECTIONS = ("first", "random")
+UNLABELLED = ("all", "rest")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions in the people table (int64, ascending): labelled [L] and unlabelled [U]."""
+
+    labelled: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+
+
+def make_splits(people: People, budgets: Mapping[str, int | str], selection: str, seed: int, unlabelled: str) -> dict[str, dict[str, Any]]:
+    """One JSON-able record per budget, by its name; a budget is a number of people, or "all".
+
+    selection: "first" takes the first n people of the table (the peers' rule; counted in people, not images), "random"
+    the first n of one permutation drawn from `seed`, so a smaller budget is part of every larger one either way.
+    unlabelled: "all" is everybody, labelled people included (the peers' rule); "rest" is everybody else.
+    Raises InputError naming the parameter, its value and its limit.
+    """
+    if selection not in SELECTIONS:
+        raise InputError(f"split.selection: {selection!r} is unknown; choose one of {', '.join(SELECTIONS)}")
+    if unlabelled not in UNLABELLED:
+        raise InputError(f"split.unlabelled: {unlabelled!r} is unknown; choose one of {', '.join(UNLABELLED)}")
+    pool = len(people)
+    order = np.arange(pool) if selection == "first" else np.random.default_rng(seed).permutation(pool)
+    records = {}
+    for name, number in budgets.items():
+        budget = pool if number == "all" else int(number)
+        if not 1 <= budget <= pool:
+            raise InputError(f"split.budgets.{name}: {budget} of {pool} training people; choose 1 to {pool}")
+        split = _split(np.sort(order[:budget]), pool, unlabelled)
+        if not len(split.unlabelled):
+            raise InputError(
+                f"split.budgets.{name}: with {budget} of {pool} people labelled, split.unlabelled: rest leaves nobody; "
+                f"choose fewer than {pool}, or split.unlabelled: all"
+            )
+        records[name] = {
+            "budget": name,
+            "selection": selection,
+            "seed": seed,
+            "unlabelled": unlabelled,
+            "counts": {"pool": pool, "labelled": len(split.labelled), "unlabelled": len(split.unlabelled)},
+            "first_image": people.images[split.labelled[0]],
+            "last_image": people.images[split.labelled[-1]],
+            "pool_digest": _digest(people.ids),
+            "digest": _digest(people.ids[split.labelled], people.ids[split.unlabelled]),
+            "labelled": people.ids[split.labelled].tolist(),
+        }
+    return records
+
+
+def read_split(path: Path | str, people: People) -> Split:
+    """The positions in `people` of a record of `make_splits` that was written as JSON.
+
+    Raises InputError where the file is absent or damaged, or was made from another people table.
+    """
+    remedy = "run `dvc repro split` to make it again"
+    try:
+        record = json.loads(Path(path).read_bytes())
+        ids = np.array(record["labelled"], dtype=np.int64).reshape(len(record["labelled"]))
+        rule, digest, pool_digest = record["unlabelled"], record["digest"], record["pool_digest"]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no split here; {remedy}") from error
+    except KeyError as error:
+        raise InputError(f"{path}: the field {error} is missing; {remedy}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: not a split ({error}); {remedy}") from error
+    if pool_digest != _digest(people.ids):
+        raise InputError(f"{path}: `pool_digest` is that of another people table than this one; {remedy}")
+    labelled = np.flatnonzero(np.isin(people.ids, ids))
+    split = _split(labelled, len(people), rule)
+    if rule not in UNLABELLED or digest != _digest(ids, people.ids[split.unlabelled]):
+        raise InputError(f"{path}: `labelled` or `unlabelled` was changed, they do not fit its `digest`; {remedy}")
+    return split
+
+
+def _split(labelled: NDArray[np.int64], pool: int, unlabelled: str) -> Split:
+    everybody = np.arange(pool)
+    return Split(labelled, everybody if unlabelled == "all" else np.setdiff1d(everybody, labelled))
+
+
+def _digest(*ids: NDArray[np.int64]) -> str:
+    """SHA-256 over lists of ids: their lengths and values, each as a little-endian 64-bit integer."""
+    digest = hashlib.sha256()
+    for part in ids:
+        digest.update(np.array([len(part)], dtype="<i8").tobytes())
+        digest.update(part.astype("<i8").tobytes())
+    return digest.hexdigest()

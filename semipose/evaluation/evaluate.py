@@ -1,0 +1,158 @@
+"""How good a network is on the validation people, under one protocol: ground-truth boxes, OKS AP or PCK, 95 % intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from semipose.data.loading.pack import CropPack
+from semipose.data.people import People
+from semipose.data.schema import annotations_of
+from semipose.evaluation.metrics.nms import oks_nms
+from semipose.evaluation.metrics.oks import evaluate_oks, joint_hits, match, person_oks
+from semipose.evaluation.metrics.pck import Hits, box_sizes, pck, torso_sizes
+from semipose.evaluation.metrics.pckh import pckh
+from semipose.evaluation.metrics.statistics import Measure, interval, intervals, resampled
+from semipose.inference.predict import Predictions, pose_scores, predict_pack, shared_out, to_results
+from semipose.utils.memory import enough_memory
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from semipose.augment.task import Task
+    from semipose.config.tree import Evaluate
+
+Metrics = dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """measures: name -> value, low, high in 0-1 (-1 where undefined). drawn: name -> the metric in each of B resamples, 0-1, NaN where
+    undefined; the resamples are the same for every network, so that networks can be compared on them. scores [N]: OKS or PCK of each
+    person, 0-1, NaN where none of the joints counts. results: COCO keypoint results of the N people, in the pack's order."""
+
+    measures: dict[str, Measure]
+    drawn: dict[str, NDArray[np.float64]]
+    scores: NDArray[np.float64]
+    results: list[dict[str, Any]]
+    predictions: Predictions
+
+    @property
+    def metrics(self) -> Metrics:
+        """name -> value, low, high in 0-100 (None where undefined)."""
+        return {name: _percent(measure) for name, measure in self.measures.items()}
+
+
+def headline(p: "Evaluate") -> str:
+    """The name of the metric that tables show."""
+    return {"oks": "AP", "pck": f"PCK@{p.pck_threshold:g} {p.pck_reference}", "pckh": "PCKh@0.5"}[p.metric]
+
+
+def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
+    """A figure (0-100) for the curve of a network in training, on some of the validation people: {"val/AP": 31.2}, or PCK@0.2 of the
+    torso where the skeleton has no OKS sigmas. Always the peers' protocol, so that `evaluate` can change without training again."""
+    people = pack.people.subset(positions)
+    device = next(net.parameters()).device
+    found = predict_pack(net, pack, positions, task.size, False, "quarter", batch_size, device)
+    if people.skeleton.sigmas:
+        return {"val/AP": 100 * evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)["AP"]}
+    values = _hits(people, found, "pck", 0.2, "torso").values()
+    return {"val/PCK@0.2 torso": 100 * values["PCK@0.2 torso"]}
+
+
+def evaluate(
+    net: nn.Module,
+    task: "Task",
+    pack: CropPack,
+    annotations: dict[str, Any],
+    p: "Evaluate",
+    detected: CropPack | None = None,
+    fabric: "Fabric | None" = None,
+) -> Evaluation:
+    """All figures of a network on a validation pack. `annotations`: the data set's own, in COCO's layout, crowds and people without
+    keypoints among them, because pycocotools ignores results on those instead of counting them as wrong. `detected`: a pack of a
+    detector's boxes; AP and AR are then of the poses in those, while joints and single people stay measured in annotated boxes.
+    `fabric`: its processes share the people out, and each has all figures."""
+    people = pack.people
+    found = _predict(net, task, pack, p, fabric)
+    results = to_results(found, people.image_ids) if detected is None else detected_results(net, task, detected, p, fabric)
+    generator = np.random.default_rng(0)
+    if p.metric == "oks":
+        matches = match(annotations, results, people.skeleton.sigmas)
+        drawn = resampled(matches.metrics, matches.images, p.bootstrap, generator)
+        measures = intervals(matches.metrics, matches.images, drawn)
+        hits = joint_hits(found.points, people.points, people.visibility, people.areas, people.skeleton)
+        scores = person_oks(found.points, people.points, people.visibility, people.areas, people.skeleton.sigmas)
+    else:
+        hits = _hits(people, found, p.metric, p.pck_threshold, p.pck_reference)
+        drawn, measures, scores = {}, {}, hits.per_person()
+    drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
+    measures |= intervals(hits.metrics, len(people), drawn_hits)
+    return Evaluation(measures, drawn | drawn_hits, scores, results, found)
+
+
+def detected_results(
+    net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate", fabric: "Fabric | None" = None
+) -> list[dict[str, Any]]:
+    """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
+    non-maximum suppression leaves (methods.md 1.11). Its area is that of the padded box."""
+    people = detected.people
+    width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
+    return suppressed(_predict(net, task, detected, p, fabric), people, width**2 / detected.aspect, p.nms_oks)
+
+
+def suppressed(found: Predictions, people: People, areas: NDArray[np.floating], threshold: float) -> list[dict[str, Any]]:
+    """COCO keypoint results of the poses found in boxes that have `scores`, of those alone that OKS non-maximum suppression leaves; areas
+    [N] px^2."""
+    scores = pose_scores(found.confidence, people.scores)
+    kept = np.sort(oks_nms(found.points, scores, areas, people.image_ids, people.skeleton.sigmas, threshold))
+    chosen = Predictions(found.points[kept], found.confidence[kept])
+    return to_results(chosen, people.image_ids[kept], None if people.scores is None else people.scores[kept])
+
+
+def mean(found: Sequence[Evaluation]) -> Evaluation:
+    """What one of several networks is worth: the mean of each of their metrics, in each resample too. Poses are the first one's."""
+    first = found[0]
+    drawn = {name: np.mean([one.drawn[name] for one in found], axis=0) for name in first.drawn}
+    measures = {}
+    for name, measure in first.measures.items():
+        undefined = measure.value < 0
+        value = float(np.mean([one.measures[name].value for one in found]))
+        measures[name] = measure if undefined else Measure(*interval(value, drawn[name]))
+    return replace(first, measures=measures, drawn=drawn)
+
+
+def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric: "Fabric | None") -> Predictions:
+    """Poses of everybody in the pack."""
+    device, size = next(net.parameters()).device, task.size
+
+    def share(positions: NDArray[np.int64]) -> Predictions:
+        def predict(people: NDArray[np.int64], at_once: int) -> Predictions:
+            return predict_pack(net, pack, people, size, p.flip_test, p.decode, at_once, device, task.sigma)
+
+        def advice(people: int) -> str:
+            return f"set evaluate.batch_size to {people}"
+
+        with enough_memory(p.batch_size, lambda people: predict(positions[:people], people), advice):
+            return predict(positions, p.batch_size)
+
+    everybody = np.arange(len(pack))
+    return share(everybody) if fabric is None else shared_out(share, everybody, fabric)
+
+
+def _hits(people: People, found: Predictions, metric: str, threshold: float, reference: str) -> Hits:
+    skeleton = people.skeleton
+    if metric == "pckh":
+        return pckh(found.points, people.points, people.visibility, people.head_sizes, skeleton.joints)
+    if reference == "torso":
+        sizes = torso_sizes(people.points, people.visibility, skeleton.joints, skeleton.torso)
+    else:
+        sizes = box_sizes(people.boxes)
+    return pck(found.points, people.points, people.visibility, sizes, skeleton.joints, threshold, reference)
+
+
+def _percent(measure: Measure) -> dict[str, float | None]:
+    return {key: None if measure.value < 0 else 100 * value for key, value in measure._asdict().items()}

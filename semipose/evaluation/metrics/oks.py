@@ -1,0 +1,241 @@
+"""OKS, and the average precision and recall of COCO's keypoint evaluation built on it.
+
+    OKS = mean over annotated joints of exp(-d^2 / (2 s^2 k^2)),  s^2 = area,  k = 2 sigma
+
+Sources: pycocotools (the reported numbers are its own); cocodataset.org, keypoint evaluation; Ronchi and Perona, ICCV
+2017.
+"""
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from semipose.data.schema import read_annotations, read_predictions
+from semipose.evaluation.metrics.pck import Hits
+from semipose.pose.skeleton import COCO17, Skeleton
+from semipose.utils.errors import InputError
+
+Backend = Literal["pycocotools", "faster-coco-eval"]
+
+KEYS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
+CHUNK = 500_000  # numbers held at once in each array of resampled results: 4 MB, which stays in the processor's cache
+
+
+def evaluate_oks(
+    annotations: Path | dict[str, Any],
+    predictions: Path | list[dict[str, Any]],
+    sigmas: Sequence[float] | None = None,
+    backend: Backend = "pycocotools",
+) -> dict[str, float]:
+    """pycocotools' ten keypoint metrics under KEYS, in 0-1, -1 where undefined (no person of that size is annotated).
+
+    Annotations and predictions are in COCO's layout, files or their content; no prediction at all gives AP 0. `sigmas`:
+    K numbers, needed where the joints are not COCO's 17. A result without `bbox`, as this project writes them, has the
+    area of the smallest box around its keypoints: that area decides in AP_M and AP_L whether an unmatched result
+    counts. With a `bbox` pycocotools takes the area of that box (trap T18), so the same poses can score differently in
+    AP_M and AP_L. `backend`: faster-coco-eval counts the same in C++ and adds up in another order, which moves the last of 16 digits.
+
+    Raises:
+        InputError: names the file, the index and the field; or says how to get a backend that is not installed.
+    """
+    evaluation = _evaluate(annotations, predictions, sigmas, backend)
+    with redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {key: float(value) for key, value in zip(KEYS, evaluation.stats, strict=True)}
+
+
+def match(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None) -> "Matches":
+    """COCOeval's matching of results to people, kept by image, so that images can be resampled. Arguments as
+    `evaluate_oks`."""
+    evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
+    images = len(evaluation.params.imgIds)
+    ranges = len(evaluation.params.areaRng)
+    everyone, medium, large = (_table(evaluation.evalImgs[a * images : (a + 1) * images]) for a in range(ranges))
+    image_ids = tuple(int(image_id) for image_id in evaluation.params.imgIds)
+    return Matches(images, image_ids, everyone, medium, large, evaluation.params.recThrs)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The matches of one range of areas: D results, best score first, at T OKS thresholds, in I images."""
+
+    image: NDArray[np.int64]  # [D]: the image of each result, 0..I-1
+    found: NDArray[np.bool_]  # [T, D]: matched with a person
+    false: NDArray[np.bool_]  # [T, D]: matched with nobody; neither where the result is to be ignored
+    people: NDArray[np.int64]  # [I]: people to be found
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What AP and AR are counted from, by image. Two of them can be compared if their image_ids are the same."""
+
+    images: int
+    image_ids: tuple[int, ...]
+    everyone: Table
+    medium: Table
+    large: Table
+    recalls: NDArray[np.float64]  # [R]: where precision is read
+
+    def metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """The ten metrics under each of B resamples of the images, weights [B, I]; a statistic for `bootstrap`.
+
+        Equal to COCOeval on a data set that holds image i as often as the weights say, but for the order of results
+        with one score (COCOeval's order there is that of the files). Weights of one: `evaluate_oks`, with NaN for -1.
+        """
+        step = max(1, CHUNK // max(1, len(self.everyone.image)))
+        parts = [self._metrics(weights[start : start + step]) for start in range(0, max(1, len(weights)), step)]
+        return {key: np.concatenate([part[key] for part in parts]) for key in KEYS}
+
+    def _metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        tables = (self.everyone, self.medium, self.large)
+        everyone, medium, large = (_precision_recall(table, weights, self.recalls) for table in tables)  # [B, T] each
+        found: dict[str, NDArray[np.float64]] = {}
+        for which, name in enumerate(("AP", "AR")):
+            at = everyone[which]  # OKS thresholds 0.50, 0.55 .. 0.95: columns 0 and 5 are 0.50 and 0.75
+            found |= {name: at.mean(1), f"{name}50": at[:, 0], f"{name}75": at[:, 5]}
+            found |= {f"{name}_M": medium[which].mean(1), f"{name}_L": large[which].mean(1)}
+        return found
+
+
+def oks_terms(
+    points: NDArray[np.floating], truth: NDArray[np.floating], areas: NDArray[np.floating], sigmas: Sequence[float]
+) -> NDArray[np.float64]:
+    """exp(-d^2 / (2 s^2 k^2)) of every joint, [N, K]: points, truth [N, K, 2] px, areas [N] px^2, sigmas [K]."""
+    if len(sigmas) != points.shape[1]:
+        raise InputError(f"OKS needs a sigma for each of {points.shape[1]} joints, has {len(sigmas)}; measure PCK instead")
+    squared = ((points.astype(np.float64) - truth) ** 2).sum(2)
+    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
+    return np.exp(-squared / variances / (areas.astype(np.float64)[:, None] + np.spacing(1)) / 2)
+
+
+def person_oks(
+    points: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    areas: NDArray[np.floating],
+    sigmas: Sequence[float],
+) -> NDArray[np.float64]:
+    """OKS [N] of each person against its own truth, as COCOeval computes it; NaN where no joint is annotated.
+
+    Points and truth [N, K, 2] px, visibility [N, K] (0: not annotated), areas [N] px^2, sigmas [K].
+    """
+    visible = visibility > 0
+    count = visible.sum(1)
+    total = (oks_terms(points, truth, areas, sigmas) * visible).sum(1)
+    return np.divide(total, count, out=np.full(len(points), np.nan), where=count > 0)
+
+
+def joint_hits(
+    points: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    areas: NDArray[np.floating],
+    skeleton: Skeleton,
+) -> Hits:
+    """Which joints are near enough to their truth for an OKS term of at least 0.5, exp(-d^2 / (2 s^2 k^2)) >= 0.5.
+
+    Its metrics are `joint/<name>`: the share of a joint's annotated instances that are. It is PCK with the tolerance
+    that OKS grants the joint (1.18 k s, wide for hips, narrow for eyes), each person against its own truth; it is not
+    AP by joint.
+    """
+    counted = visibility > 0
+    hit = counted & (oks_terms(points, truth, areas, skeleton.sigmas) >= 0.5)
+    return Hits(hit, counted, skeleton.joints, None)
+
+
+def _evaluate(
+    annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None, backend: Backend
+) -> Any:
+    """A COCOeval that has matched results and people."""
+    truth = read_annotations(annotations)
+    results = read_predictions(predictions, truth)
+    sigmas = COCO17.sigmas if sigmas is None else sigmas
+    if len(sigmas) != len(truth.joints):
+        raise InputError(
+            f"{truth.label}: {len(truth.joints)} joints, but OKS has sigmas for {len(sigmas)}; "
+            "give the sigmas of these joints, or measure PCK (--metric pck)"
+        )
+    coco, cocoeval = _classes(backend)
+    with redirect_stdout(io.StringIO()):
+        known, found = coco(), coco()
+        known.dataset, found.dataset = truth.dataset, truth.dataset | {"annotations": [_sized(k, one) for k, one in enumerate(results, 1)]}
+        known.createIndex()
+        found.createIndex()
+        evaluation = cocoeval(known, found, "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, np.float64)
+        evaluation.evaluate()
+    return evaluation
+
+
+def _classes(backend: Backend) -> tuple[Any, Any]:
+    """COCO and COCOeval, of the one package or of the other."""
+    if backend == "pycocotools":
+        return COCO, COCOeval
+    try:
+        from faster_coco_eval import COCO as COCOFaster
+        from faster_coco_eval import COCOeval_faster
+    except ImportError:
+        raise InputError("faster-coco-eval is not installed: pip install faster-coco-eval, or count with pycocotools") from None
+    return COCOFaster, COCOeval_faster
+
+
+def _sized(number: int, result: dict[str, Any]) -> dict[str, Any]:
+    """A result with what COCO.loadRes adds to it (which cannot load no results at all, and takes a fifth of the evaluation's time)."""
+    if "bbox" in result:
+        area = result["bbox"][2] * result["bbox"][3]
+    else:
+        x, y = result["keypoints"][0::3], result["keypoints"][1::3]
+        area = (max(x) - min(x)) * (max(y) - min(y))
+    return result | {"id": number, "area": area, "iscrowd": 0}
+
+
+def _table(images: list[dict[str, Any] | None]) -> Table:
+    present = [(number, image) for number, image in enumerate(images) if image is not None]
+    people = np.zeros(len(images), np.int64)
+    for number, image in present:
+        people[number] = np.count_nonzero(np.asarray(image["gtIgnore"]) == 0)
+    owner = np.array([number for number, image in present for _ in image["dtScores"]], np.int64)
+    scores = np.concatenate([np.zeros(0), *(image["dtScores"] for _, image in present)])
+    order = np.argsort(-scores, kind="mergesort")  # stable, as COCOeval sorts
+    thresholds = len(present[0][1]["dtMatches"]) if present else 10
+    nothing = np.zeros((thresholds, 0))
+    matched = np.concatenate([nothing, *(image["dtMatches"] for _, image in present)], axis=1)[:, order] > 0
+    ignored = np.concatenate([nothing, *(image["dtIgnore"] for _, image in present)], axis=1)[:, order] > 0
+    return Table(owner[order], matched & ~ignored, ~matched & ~ignored, people)
+
+
+def _precision_recall(
+    table: Table, weights: NDArray[np.int64], recalls: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolated precision, averaged over the recall levels, and final recall: [B, T] each, NaN where nobody is to be
+    found.
+
+    COCOeval.accumulate with every result and person counted as often as its image was drawn. A result that is drawn n
+    times adds n to its running sum at once; the steps between are never the best precision at their recall, so nothing
+    is lost.
+    """
+    resamples, thresholds = len(weights), len(table.found)
+    to_find = (weights @ table.people).astype(np.float64)[:, None]  # [B, 1]
+    precision, recall = np.full((2, resamples, thresholds), np.nan)
+    each = weights[:, table.image].astype(np.float64)  # [B, D]
+    for t in range(thresholds):
+        found = np.cumsum(each * table.found[t], axis=1)
+        false = np.cumsum(each * table.false[t], axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            reached = found / to_find
+        envelope = np.maximum.accumulate((found / (false + found + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+        # Beyond the last result precision is 0.
+        padded = np.concatenate([envelope, np.zeros((resamples, 1))], axis=1)
+        for b in np.flatnonzero(to_find[:, 0]):
+            precision[b, t] = padded[b, np.searchsorted(reached[b], recalls, side="left")].mean()
+            recall[b, t] = reached[b, -1] if reached.shape[1] else 0.0
+    return precision, recall

@@ -1,0 +1,138 @@
+"""PCK: the share of visible joints whose error is at most a fraction of the person's size.
+
+Source: Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, TPAMI 2013 (box); the torso
+reference is that of the Leeds Sports Pose literature: the distance from the left shoulder to the right hip.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from semipose.data.schema import Annotations, read_annotations, read_predictions
+from semipose.pose.skeleton import COCO17
+from semipose.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Which joints were found. Pooled values weigh every visible joint alike, so a person with more of them counts
+    more."""
+
+    hit: NDArray[np.bool_]  # [N, K]; False wherever counted is False
+    counted: NDArray[np.bool_]  # [N, K]: visible, and the person's size is known
+    joints: tuple[str, ...]  # K names
+    pooled: str | None  # name of the share over all visible joints; None: not reported
+    left_out: int = 0  # people without a size, none of whose joints counts
+
+    def metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Shares 0-1 under each of B resamples (weights [B, N]): the pooled one and `joint/<name>`; NaN where none
+        counts."""
+        weighted = weights.astype(np.float64)
+        found, total = weighted @ self.hit, weighted @ self.counted  # [B, K]
+        shares = {} if self.pooled is None else {self.pooled: _share(found.sum(1), total.sum(1))}
+        return shares | {f"joint/{name}": _share(found[:, j], total[:, j]) for j, name in enumerate(self.joints)}
+
+    def values(self) -> dict[str, float]:
+        """The metrics themselves, 0-1, -1 where no joint counts."""
+        values = self.metrics(np.ones((1, len(self.hit)), np.int64))
+        return {name: -1.0 if np.isnan(value[0]) else float(value[0]) for name, value in values.items()}
+
+    def per_person(self) -> NDArray[np.float64]:
+        """The share of each person's own counted joints that were found, [N], NaN where none counts."""
+        return _share(self.hit.sum(1), self.counted.sum(1))
+
+
+def torso_sizes(
+    truth: NDArray[np.floating], visibility: NDArray[np.integer], joints: tuple[str, ...], torso: tuple[str, str]
+) -> NDArray[np.float64]:
+    """Distance [N] in px between the two torso joints of truth [N, K, 2]; NaN where either is not visible or the two
+    coincide.
+
+    Raises:
+        InputError: a torso joint is not among the joints.
+    """
+    for name in torso:
+        if name not in joints:
+            raise InputError(f"joint {name!r}, an end of the torso, is not among the joints {', '.join(joints)}")
+    a, b = (joints.index(name) for name in torso)
+    sizes = np.linalg.norm(truth[:, a].astype(np.float64) - truth[:, b], axis=1)
+    known = (visibility[:, a] > 0) & (visibility[:, b] > 0) & (sizes > 0)
+    return np.where(known, sizes, np.nan)
+
+
+def box_sizes(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The longer side [N] in px of boxes [N, 4] xywh; NaN for an empty box."""
+    sizes = boxes[:, 2:].max(axis=1).astype(np.float64)
+    return np.where(sizes > 0, sizes, np.nan)
+
+
+def pck(
+    points: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    sizes: NDArray[np.floating],
+    joints: tuple[str, ...],
+    threshold: float,
+    reference: str,
+) -> Hits:
+    """PCK of points [N, K, 2] px against truth [N, K, 2] px: a joint is found if its error <= threshold * size.
+
+    Visibility [N, K]: joints with 0 do not count. Sizes [N] px from `torso_sizes` or `box_sizes`: people with NaN are
+    left out, and `left_out` says how many. A point that is NaN is a joint that was not predicted: missed. The pooled
+    value is named with its reference ("torso", "box"), as in "PCK@0.2 torso".
+    """
+    errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
+    counted = (visibility > 0) & np.isfinite(sizes)[:, None]
+    hit = counted & (errors <= threshold * sizes[:, None])
+    return Hits(hit, counted, tuple(joints), f"PCK@{threshold:g} {reference}", int((~np.isfinite(sizes)).sum()))
+
+
+def evaluate_pck(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], threshold: float = 0.2) -> Hits:
+    """PCK of the torso of keypoint results against annotations, both in COCO's layout, files or their content.
+
+    Results name no person. So within an image every annotated person gets at most one result and every result at most
+    one person, such that the sum of the mean joint errors is least; a person that gets none has missed joints only, and
+    results that are left over cost nothing. Crowds and people without annotated joints are left out. Scores are not
+    used.
+
+    Raises:
+        InputError: names the file, the index and the field; or the ends of the torso are not among the joints.
+    """
+    known = read_annotations(annotations)
+    _, truth, visible, points = assigned(known, predictions)
+    sizes = torso_sizes(truth, visible, known.joints, COCO17.torso)
+    return pck(points, truth, visible, sizes, known.joints, threshold, "torso")
+
+
+def assigned(
+    known: Annotations, predictions: Path | list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
+    """The N annotations of people with keypoints, their joints [N, K, 2] px, which of them are annotated [N, K] (0 or 1), and the joints
+    of the result that each person gets, as `evaluate_pck` says, [N, K, 2] px, NaN for none."""
+    shape = (-1, len(known.joints), 3)
+    people = [person for person in known.dataset["annotations"] if not person["iscrowd"] and person["num_keypoints"] > 0]
+    keypoints = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)
+    truth, visible = keypoints[..., :2], (keypoints[..., 2] > 0).astype(np.uint8)
+    results = read_predictions(predictions, known)
+    found = np.array([result["keypoints"] for result in results], np.float64).reshape(shape)[..., :2]
+    points = np.full_like(truth, np.nan)
+    in_image: dict[int, list[int]] = defaultdict(list)
+    for number, result in enumerate(results):
+        in_image[result["image_id"]].append(number)
+    image_ids = np.array([person["image_id"] for person in people])
+    for image_id, candidates in in_image.items():
+        there = np.flatnonzero(image_ids == image_id)
+        errors = np.linalg.norm(found[candidates][None] - truth[there][:, None], axis=3)  # [people, results, K]
+        costs = np.where(visible[there][:, None] > 0, errors, 0).sum(2) / visible[there].sum(1).clip(1)[:, None]
+        rows, columns = linear_sum_assignment(costs.clip(max=1e300))  # further away than numbers go
+        points[there[rows]] = found[np.array(candidates)[columns]]
+    return people, truth, visible, points
+
+
+def _share(found: NDArray[np.floating], total: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.divide(found, total, out=np.full(len(found), np.nan), where=total > 0)

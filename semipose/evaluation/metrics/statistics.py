@@ -1,0 +1,68 @@
+"""Percentile bootstrap: how far would a metric move, had other people been drawn for the validation set?
+
+A *statistic* maps weights [B, n] (how often each of n units, people or images, is in each of B resamples) to named
+values [B], NaN where a value is undefined. Weights of one give the metric itself. `Matches.metrics` and `Hits.metrics`
+are statistics. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Statistic = Callable[[NDArray[np.int64]], dict[str, NDArray[np.float64]]]
+
+
+class Measure(NamedTuple):
+    """A metric and its interval, in the unit of the metric."""
+
+    value: float
+    low: float
+    high: float
+
+
+def draw_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `units` of the units with replacement, `resamples` times: how often each was drawn, [resamples, units]."""
+    if units == 0:
+        return np.zeros((resamples, 0), np.int64)
+    return generator.multinomial(units, np.full(units, 1.0 / units), size=resamples)
+
+
+def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+    """Every value of the statistic in each resample, [resamples]. Equal generators draw equal resamples of as many units."""
+    return statistic(draw_weights(units, resamples, generator))
+
+
+def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
+    """Every value of the statistic with its interval at `level`, from its `resampled` values; -1, -1, -1 where the value is undefined,
+    as COCO has it."""
+    values = statistic(np.ones((1, units), np.int64))
+    undefined = Measure(-1.0, -1.0, -1.0)
+    return {name: undefined if np.isnan(value[0]) else interval(value[0], drawn[name], level) for name, value in values.items()}
+
+
+def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Measure:
+    """A value with the interval at `level` of what it was in the resamples, `drawn` [B].
+
+    For the difference of two sets of predictions, `drawn` is the difference of their values in the same resamples (the paired
+    bootstrap): an easy or a hard resample moves both alike, so this interval is narrower than two separate ones would suggest.
+    """
+    # A resample can miss every person that a value needs (all the small ones, say): it tells nothing about that value.
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
+        return Measure(float(value), float(value), float(value))
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Measure(float(value), float(low), float(high))
+
+
+def rank_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Of two arrays [N], with mean ranks for ties; NaN where either is constant, unknown (NaN) or empty."""
+
+    def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+    if not len(first) or not (np.ptp(first) > 0 and np.ptp(second) > 0):
+        return float("nan")
+    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])

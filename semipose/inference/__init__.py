@@ -1,0 +1,1 @@
+"""Poses of images and videos from a trained network."""

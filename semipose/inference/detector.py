@@ -1,0 +1,51 @@
+"""Boxes of people in images, by torchvision's detectors trained on COCO."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.models import detection
+from torchvision.transforms.functional import pil_to_tensor
+
+from semipose.inference.photos import Boxes
+from semipose.utils.errors import InputError
+
+PERSON = 1  # the detectors' label
+CLASSES = 91
+MODELS = {
+    "small": (detection.fasterrcnn_mobilenet_v3_large_fpn, detection.FasterRCNN_MobileNet_V3_Large_FPN_Weights.DEFAULT),
+    "large": (detection.fasterrcnn_resnet50_fpn_v2, detection.FasterRCNN_ResNet50_FPN_V2_Weights.DEFAULT),
+}
+
+
+class Detector:
+    """small: a MobileNet, a fraction of a second an image on a CPU; large: a ResNet-50, better and ten times slower."""
+
+    def __init__(self, name: Literal["small", "large"], weights: Path | None, score: float, device: torch.device) -> None:
+        """weights: a file of torchvision's; None downloads it, once. score: people below that are left out. Raises InputError."""
+        make, known = MODELS[name]
+        self.net = make(weights=None, weights_backbone=None, num_classes=CLASSES)
+        self.score, self.device = score, device
+        try:
+            state = torch.load(weights, map_location="cpu", weights_only=True) if weights else known.get_state_dict(progress=False)
+            self.net.load_state_dict(state)
+        except FileNotFoundError:
+            raise InputError(f"--detector-weights {weights}: no such file") from None
+        except Exception as error:  # network, zip, pickle and shape errors have no common base
+            where = f"--detector-weights {weights} is not this detector's file" if weights else f"{known.url} cannot be downloaded"
+            remedy = "give another" if weights else "bring that file and name it with --detector-weights, or give boxes with --boxes"
+            raise InputError(f"{where} ({str(error).splitlines()[0]}); {remedy}") from None
+        self.net.to(device).eval()
+
+    @torch.inference_mode()
+    def __call__(self, image: Image.Image) -> Boxes:
+        """The people of an RGB image, best first."""
+        (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
+        chosen = (found["labels"] == PERSON) & (found["scores"] >= self.score)
+        corners, scores = found["boxes"][chosen].cpu().numpy(), found["scores"][chosen].cpu().numpy()
+        # Its corners lie on the edges of pixels, ours name the first pixel that a box covers.
+        return Boxes(
+            np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).astype(np.float32), scores.astype(np.float64)
+        )

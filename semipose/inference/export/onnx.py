@@ -1,0 +1,107 @@
+"""A trained network for use elsewhere: ONNX with any batch size, and safetensors, with a model card and an example beside them.
+
+The ONNX network takes crops as they are, RGB uint8 [B, 3, H, W], and gives heatmaps [B, K, H/4, W/4]: the normalisation is inside.
+"""
+
+import json
+import logging
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from semipose.data.loading.normalise import MEAN, STD
+from semipose.inference.export.card import model_card
+from semipose.models.network import PoseNet, load_network, save_network
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json, replacing
+
+PARITY = 1e-4  # largest difference of a heatmap's value between ONNX and PyTorch
+
+
+class FromPixels(nn.Module):
+    """A network with its normalisation."""
+
+    def __init__(self, net: PoseNet) -> None:
+        super().__init__()
+        self.net = net
+        self.mean: Tensor
+        self.std: Tensor
+        for name, value in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, 255 * torch.tensor(value)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net((images.float() - self.mean) / self.std)
+
+
+def export(weights: Path, out: Path, licence: str) -> float:
+    """Write model.onnx, model.safetensors, card.json, README.md (the model card) and example.py into `out`; returns the largest
+    difference between ONNX and PyTorch.
+
+    Raises InputError: no weight file of ours, a package is missing, ONNX and PyTorch differ by more than PARITY (then no ONNX is left).
+    """
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"semipose export needs {', '.join(missing)}: pip install 'semipose[export]'")
+    net, card = load_network(weights)
+    run = _run(weights)
+    model = card["model"]
+    difference = export_onnx(net, (model["height"], model["width"]), out / "model.onnx")
+    save_network(net, out / "model.safetensors", card)
+    facts = {key: model[key] for key in ("height", "width")} | {"padding": card["padding"], "joints": card["skeleton"]["joints"]}
+    _write(out / "card.json", json.dumps(facts, indent=1) + "\n")
+    _write(out / "README.md", model_card(card, run, licence, sum(weight.numel() for weight in net.parameters())))
+    with replacing(out / "example.py") as temporary:
+        shutil.copyfile(Path(__file__).with_name("example.py"), temporary)
+    return difference
+
+
+def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
+    """Write the network for inputs of `size` (H, W); returns the largest difference from PyTorch, over batches of 1 and 3 of noise.
+
+    Raises InputError where it is above PARITY, and leaves no file then.
+    """
+    import onnxruntime
+
+    whole = FromPixels(net).eval()
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randint(0, 256, (count, 3, *size), generator=generator, dtype=torch.uint8) for count in (1, 3)]
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every pass
+    program = torch.onnx.export(
+        whole,
+        (batches[1],),
+        input_names=["images"],
+        output_names=["heatmaps"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        verbose=False,
+    )
+    assert program is not None  # it is None only where a file name was given
+    with replacing(path) as temporary:
+        program.save(temporary, external_data=False)
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        difference = 0.0
+        for images in batches:
+            with torch.inference_mode():
+                expected = whole(images).numpy()
+            (found,) = session.run(None, {"images": images.numpy()})
+            difference = max(difference, float(np.abs(found - expected).max()))
+        if not difference <= PARITY:
+            raise InputError(f"{path}: ONNX differs from PyTorch by {difference:.2g}, allowed is {PARITY:g}; nothing was written")
+    return difference
+
+
+def _run(weights: Path) -> dict[str, Any] | None:
+    """The record of the run that made the weights, where they lie in their repository: runs/<cell>/ and reports/runs/<cell>.json."""
+    cell = weights.resolve().parent
+    record = cell.parent.parent / "reports" / "runs" / f"{cell.name}.json"
+    return read_json(record) if record.exists() else None
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,130 @@
+"""A person's own images, and boxes of people in them, for `semipose predict`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
+from semipose.utils.json_checks import is_object, number, numbers
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+PERSON = 1  # COCO's category id
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image file and the id that it has in the results."""
+
+    path: Path
+    image_id: int
+
+    def read(self) -> Image.Image:
+        """RGB, upright as its EXIF orientation says: points and boxes are in px of the image as viewers show it."""
+        try:
+            with Image.open(self.path) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise InputError(f"{self.path} cannot be read as an image: {error}") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of one image: xywh [N, 4] px, scores [N]."""
+
+    xywh: NDArray[np.float32]
+    scores: NDArray[np.float64]
+
+
+def find_photos(paths: Sequence[Path]) -> list[Photo]:
+    """The image files named, and those in the folders named (not in folders within), sorted by name in each folder.
+
+    image_id is the number that the file is named by, as in COCO, if every file has such a name; else 1, 2, 3 ...
+    Raises InputError: no such file, no image in a folder, not an image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
+        found += inside
+    for path in found:
+        _check(path)
+    stems = [path.stem for path in found]
+    named = all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(stem) for stem in stems}) == len(stems)
+    return [Photo(path, int(path.stem) if named else number) for number, path in enumerate(found, start=1)]
+
+
+def overlay_names(photos: Sequence[Photo], out: Path) -> list[str]:
+    """File names of the overlays: those of the photos, .png for what is no JPEG. Raises InputError where two would be
+    one file, or where the folder holds photos, which must not be overwritten."""
+    owners: dict[str, Path] = {}
+    for photo in photos:
+        if photo.path.parent.resolve() == out.resolve():
+            raise InputError(f"--out {out} holds {photo.path.name}, which an overlay would replace; name another folder")
+        jpeg = photo.path.suffix.lower() in (".jpg", ".jpeg")
+        name = photo.path.name if jpeg else photo.path.stem + ".png"
+        if name in owners:
+            raise InputError(f"{owners[name]} and {photo.path} both make the overlay {name}; predict them apart")
+        owners[name] = photo.path
+    return list(owners)
+
+
+def read_boxes(path: Path, photos: Sequence[Photo]) -> dict[Path, Boxes]:
+    """The boxes of each photo, from a JSON list of {image_id or file_name, bbox [x, y, width, height] px, score
+    (default 1)}.
+
+    `category_id`, if given, must be 1 (person). Raises InputError naming the file, the entry and the field; also for a
+    box that belongs to none of the photos.
+    """
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise InputError(f"{path}: must be a list of boxes, each with image_id or file_name, bbox and score")
+    by_name, by_id = ({photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in photos})
+    rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
+    for index, entry in enumerate(content):
+        place = f"{path}: box [{index}]"
+        is_object(entry, place)
+        photo = _owner(entry, by_name, by_id, place)
+        if entry.get("category_id", PERSON) != PERSON:
+            raise InputError(f"{place}: category_id {entry['category_id']!r} is no person ({PERSON}); leave this box out")
+        score = number({"score": 1.0} | entry, "score", place)
+        box = numbers(entry, "bbox", 4, place)
+        if box[2] <= 0 or box[3] <= 0:
+            raise InputError(f"{place}: bbox {box}, must be x, y, width, height with width and height above 0")
+        rows[photo.path].append([*box, score])
+    tables = {name: np.array(row, np.float64).reshape(-1, 5) for name, row in rows.items()}
+    return {name: Boxes(table[:, :4].astype(np.float32), table[:, 4]) for name, table in tables.items()}
+
+
+def _check(path: Path) -> None:
+    try:
+        with Image.open(path):
+            pass
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is not an image: {error}") from None
+
+
+def _owner(entry: dict[str, Any], by_name: dict[str, Photo], by_id: dict[int, Photo], place: str) -> Photo:
+    if "file_name" in entry:
+        name = entry["file_name"]
+        photo = by_name.get(Path(name).name) if isinstance(name, str) else None
+        what = f"file_name {name!r}"
+    elif "image_id" in entry:
+        key = entry["image_id"]
+        photo = by_id.get(key) if isinstance(key, int) else None
+        what = f"image_id {key!r}"
+    else:
+        raise InputError(f"{place}: has neither file_name nor image_id")
+    if photo is None:
+        some = ", ".join(f"{known.path.name} (image_id {known.image_id})" for known in list(by_name.values())[:3])
+        rest = " ..." if len(by_name) > 3 else ""
+        raise InputError(f"{place}: {what} is none of the {len(by_name)} images given: {some}{rest}")
+    return photo

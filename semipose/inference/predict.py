@@ -1,0 +1,157 @@
+"""Poses from crops, in image px, and the COCO results made of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from semipose.data.loading.normalise import normalise
+from semipose.data.loading.pack import CropPack, Crops
+from semipose.data.loading.prefetch import ToGPU
+from semipose.models.network import evaluating
+from semipose.pose.geometry import invert, transform, warp
+from semipose.pose.heatmap import decode as decode_heatmaps
+from semipose.pose.heatmap import flip_average
+from semipose.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+SURE = 0.2
+"""Joints of a lower confidence do not count in a person's score (methods.md 1.11) and are not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """N poses: points [N, K, 2] in image px, confidence [N, K], the peak values of their heatmaps."""
+
+    points: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def predict_views(net: nn.Module, views: Tensor, permutation: Sequence[int] | None, decode: str, sigma: float) -> tuple[Tensor, Tensor]:
+    """Points [B, K, 2] in view px and confidence [B, K] from normalised views [B, 3, h, w].
+
+    `permutation`: the skeleton's `flip` for the flip test (the mean of the heatmaps of a view and of its mirrored
+    self), or None for none. `decode`: "quarter" or "dark"; `sigma`: cells, for "dark". The network is run in eval mode
+    and left as it was.
+    """
+    with evaluating(net), torch.inference_mode():
+        heatmaps = net(views)
+        if permutation is not None:
+            heatmaps = flip_average(heatmaps, net(views.flip(-1)), permutation)
+        return decode_heatmaps(heatmaps, views.shape[-1] // heatmaps.shape[-1], decode, sigma)
+
+
+def predict_crops(
+    net: nn.Module,
+    crops: Crops,
+    size: tuple[int, int],
+    permutation: Sequence[int] | None,
+    decode: str,
+    sigma: float = 2.0,
+) -> tuple[Tensor, Tensor]:
+    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device, whose input is `size` (h, w). The rest as
+    `predict_views`."""
+    points, confidence = predict_views(net, warp(crops.pixels, crops.base, size, normalise), permutation, decode, sigma)
+    return transform(invert(crops.base), points), confidence
+
+
+def predict_pack(
+    net: nn.Module,
+    pack: CropPack,
+    positions: ArrayLike,
+    size: tuple[int, int],
+    flip_test: bool,
+    decode: str,
+    batch_size: int,
+    device: torch.device | str,
+    sigma: float = 2.0,
+) -> Predictions:
+    """Poses, in image px, of the people of a pack at these positions, in their order. `size` is the network's input (h,
+    w)."""
+    chosen = np.asarray(positions, np.int64)
+    skeleton = pack.people.skeleton
+    found = _collector(len(skeleton.joints))
+    batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+    with Progress(len(chosen), "people") as progress, _reading(pack, batches, size, torch.device(device)) as read:
+        for number, batch in enumerate(batches):
+            points, confidence = predict_crops(net, read(number, 0), size, skeleton.flip if flip_test else None, decode, sigma)
+            to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
+            found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
+            progress.advance(len(batch))
+    return _predictions(found)
+
+
+def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: NDArray[np.int64], fabric: "Fabric") -> Predictions:
+    """`predict(positions)`, of which every process does its share; each ends with the whole."""
+    found = predict(np.array_split(positions, fabric.world_size)[fabric.global_rank])
+    if fabric.world_size == 1:
+        return found
+    shares: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(shares, (found.points, found.confidence))
+    points, confidence = (np.concatenate(parts) for parts in zip(*shares, strict=True))
+    return Predictions(points, confidence)
+
+
+def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The score [N] of each pose: mean confidence of its joints above SURE (0 if none is) times its box score (default
+    1)."""
+    sure = confidence > SURE
+    total = np.where(sure, confidence, 0).sum(1, dtype=np.float64)
+    return total / sure.sum(1).clip(1) * (1.0 if box_scores is None else np.asarray(box_scores, np.float64))
+
+
+def to_results(
+    predictions: Predictions,
+    image_ids: Sequence[int] | NDArray[np.int64],
+    box_scores: ArrayLike | None = None,
+    category_id: int = 1,
+) -> list[dict[str, Any]]:
+    """COCO keypoint results: image_id, category_id, keypoints (x, y, confidence of each joint), score. Without bbox
+    (trap T18)."""
+    keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
+    rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
+    scores = pose_scores(predictions.confidence, box_scores)
+    return [
+        {
+            "image_id": int(image_id),
+            "category_id": category_id,
+            "keypoints": pose,
+            "score": score,
+        }
+        for image_id, pose, score in zip(image_ids, rows.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+@contextmanager
+def _reading(
+    pack: CropPack, batches: Sequence[NDArray[np.int64]], size: tuple[int, int], device: torch.device
+) -> Iterator[Callable[[int, int], Crops]]:
+    """The crops of each batch, by its number, on the device; for a GPU they are read and sent ahead."""
+    if device.type != "cuda":
+        yield lambda number, _: pack.read(batches[number], size).to(device)
+        return
+    ahead = ToGPU(lambda number, _: pack.read(batches[number], size), device, end=len(batches))
+    try:
+        yield ahead
+    finally:
+        ahead.close()
+
+
+def _collector(joints: int) -> list[tuple[Tensor, Tensor]]:
+    # Begun with nobody, so that nobody at all gives arrays of the right shape.
+    return [(torch.zeros(0, joints, 2), torch.zeros(0, joints))]
+
+
+def _predictions(found: list[tuple[Tensor, Tensor]]) -> Predictions:
+    points, confidence = (torch.cat(parts).float().numpy() for parts in zip(*found, strict=True))
+    return Predictions(points, confidence)

@@ -1,0 +1,179 @@
+"""The pose network: a trunk and a head of deconvolutions (Simple Baselines, arXiv 1804.06208), as many as bring it to stride 4."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from semipose.models.backbones import trunk_of
+from semipose.pose.heatmap import STRIDE
+from semipose.utils.errors import InputError
+from semipose.utils.files import replacing
+
+if TYPE_CHECKING:
+    from semipose.config.network import Model
+    from semipose.pose.skeleton import Skeleton
+
+
+class ExactConv2d(nn.Conv2d):
+    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/findings.md)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if features.is_meta:  # operations are counted there, and torch knows no autocast for it
+            return super().forward(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return super().forward(features.float())
+
+
+class PoseNet(nn.Module):
+    """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
+
+    Deconvolutions 4x4 of stride 2 without bias, batch norm, ReLU; a 1x1 convolution last. Weights of deconvolutions and head
+    ~ N(0, 0.001^2), bias 0 (methods.md 1.9).
+    """
+
+    def __init__(self, model: "Model", keypoints: int) -> None:
+        super().__init__()
+        self.model = model
+        trunk = trunk_of(model)
+        self.trunk = nn.ModuleDict(trunk.layers)
+        hint = " (see model.options.output_stride)" if trunk.stride == trunk.coarsest else ""
+        if trunk.stride != STRIDE * 2 ** len(model.head_channels):
+            raise InputError(
+                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {trunk.stride} needs "
+                f"{trunk.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE}{hint}"
+            )
+        for side, size in (("height", model.height), ("width", model.width)):
+            if size % trunk.coarsest:
+                raise InputError(f"model.{side} = {size} is not a multiple of the trunk's stride {trunk.coarsest}{hint}")
+        layers: list[nn.Module] = []
+        channels = trunk.channels
+        for width in model.head_channels:
+            layers += [
+                nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = width
+        layers.append(ExactConv2d(channels, keypoints, 1))
+        self.head = nn.Sequential(*layers)
+        for layer in self.head:
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.001)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`); where a trunk
+        has several resolutions there, to each of them."""
+        features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
+        for name, layer in self.trunk.items():
+            features = layer(features)
+            if change and place == name:
+                features = [change(one) for one in features] if isinstance(features, list) else change(features)
+        return self.head(features)
+
+
+class Ensemble(nn.Module):
+    """Several networks as one: the mean of their heatmaps."""
+
+    def __init__(self, nets: list[PoseNet]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([net(images) for net in self.nets]).mean(dim=0)
+
+
+def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
+    """A network whose random weights are those of the seed. torch's own initialisation draws from the global generator, so its
+    state is put aside and brought back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PoseNet(model, keypoints).to(memory_format=torch.channels_last)  # about a tenth faster on a CPU, more on a GPU
+
+
+def forward_gflop(net: PoseNet, height: int, width: int) -> float:
+    """Floating-point operations (10^9, a multiply-add is 2) of one forward pass of one person."""
+    parameter = next(net.parameters())
+    mode = net.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype))
+    net.train(mode)
+    return counter.get_total_flops() / 1e9
+
+
+def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
+    """What one must know to use a network's weights: skeleton, input, how boxes become crops, decoding (the peers')."""
+    return {
+        "skeleton": {
+            "name": skeleton.name,
+            "joints": skeleton.joints,
+            "limbs": skeleton.limbs,
+            "pairs": skeleton.pairs,
+            "sigmas": skeleton.sigmas,
+        },
+        "model": model.model_dump(mode="json"),
+        "padding": padding,
+        "stride": STRIDE,
+        "decode": "quarter",
+        **more,
+    }
+
+
+def save_network(net: nn.Module, path: Path, card: Mapping[str, Any]) -> None:
+    """Weights and batch-norm statistics as safetensors; the card (what one must know to use them) is its metadata.
+
+    The card is one JSON text under the key "semipose": safetensors writes several keys in any order, and equal networks are to
+    give equal files.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    data = safetensors.torch.save(tensors, {"semipose": json.dumps(card)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and card of a file that save_network wrote. Raises InputError; never runs code from the file."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {}).get("semipose", "null"))
+            if not isinstance(card, dict):
+                raise InputError(f"{path} carries no card of semipose: use a weights.safetensors that `train` wrote")
+            return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118 (a file is no mapping)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such weight file") from None
+    except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise InputError(f"{path} is not a semipose weight file (safetensors with a card): {error}") from None
+
+
+def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
+    """The network of a weight file, in eval mode, and its card. Raises InputError."""
+    from semipose.config.network import Model
+
+    tensors, card = load_weights(path)
+    try:
+        model = Model.model_validate({**card["model"], "pretrained": False})
+        net = build(model, len(card["skeleton"]["joints"]), seed=0)
+        net.load_state_dict(tensors)
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise InputError(f"{path}: its card does not describe its weights: {error}. Use a weights.safetensors that `train` wrote") from None
+    return net.eval(), card
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module has the mode that it had, also where they differed."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

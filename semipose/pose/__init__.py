@@ -1,0 +1,1 @@
+"""What a pose is: skeletons, pixel coordinates, heatmaps, drawings."""

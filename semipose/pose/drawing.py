@@ -1,0 +1,146 @@
+"""Pictures of poses and heatmaps on images, and sheets of them. Pillow only."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from semipose.pose.skeleton import Skeleton
+
+Picture = Image.Image | NDArray[np.uint8]
+
+COLOURS = {"left": (41, 151, 255), "right": (255, 122, 26), "centre": (120, 220, 90)}
+"""Of the person's own sides: blue is left, orange is right, green joins the two or has no side."""
+OUTLINE = (20, 20, 20)
+SMOOTH_BELOW = 1200  # px; smaller pictures are drawn threefold and reduced, because Pillow draws no smooth lines
+HEAT = ((0, 0, 0), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))  # 0 .. 1, dark to bright
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """An RGB Pillow image of a Pillow image or of an array, uint8 RGB [H, W, 3]; always a new one."""
+    return picture.convert("RGB").copy() if isinstance(picture, Image.Image) else Image.fromarray(picture)
+
+
+def draw_pose(
+    picture: Picture,
+    points: NDArray[np.floating],
+    seen: NDArray[np.floating] | NDArray[np.integer],
+    skeleton: Skeleton,
+    threshold: float = 0.0,
+) -> Image.Image:
+    """The picture with poses on it: points [N, K, 2] px (or one pose [K, 2]); lines are as wide as the person is large.
+
+    `seen` [N, K] is visibility or confidence: joints at or below the threshold, and limbs that end in one, are not
+    drawn.
+    """
+    image = as_image(picture)
+    joints = len(skeleton.joints)
+    factor = 3 if max(image.size) < SMOOTH_BELOW else 1
+    layer = Image.new("RGBA", (image.width * factor, image.height * factor))
+    pencil = ImageDraw.Draw(layer)
+    for pose, visible in zip(points.reshape(-1, joints, 2), seen.reshape(-1, joints) > threshold, strict=True):
+        # An integer is the centre of a pixel, also of the larger layer, where Pillow would truncate what is not whole.
+        place = np.rint((np.nan_to_num(pose.astype(np.float64)) + 0.5) * factor - 0.5)
+        _draw_person(pencil, place, visible & np.isfinite(pose).all(1), skeleton, max(layer.size))
+    layer = layer.resize(image.size, Image.Resampling.BOX)
+    image.paste(layer, (0, 0), layer)
+    return image
+
+
+def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: float = 0.75) -> Image.Image:
+    """The picture under a heatmap [h, w], or under the maximum of several [K, h, w]: dark purple is low, yellow is 1.
+
+    Values are clipped to 0-1 and cover the picture in proportion, up to `strength`. Any size of map: it is stretched
+    over the picture, which is how cells lie on pixels (geometry.py).
+    """
+    image = as_image(picture)
+    flat = heatmaps.max(axis=0) if heatmaps.ndim == 3 else heatmaps
+    stretched = Image.fromarray(np.clip(flat, 0, 1).astype(np.float32)).resize(image.size, Image.Resampling.BILINEAR)
+    value = np.asarray(stretched)
+    steps = np.linspace(0, 1, len(HEAT))
+    heat = np.stack([np.interp(value, steps, [colour[channel] for colour in HEAT]) for channel in range(3)], axis=2)
+    cover = (strength * np.sqrt(value))[..., None]
+    return Image.fromarray((np.asarray(image) * (1 - cover) + heat * cover).round().astype(np.uint8))
+
+
+def sheet(
+    tiles: Sequence[Picture],
+    captions: Sequence[str],
+    columns: int,
+    tile: tuple[int, int] | None = None,
+    text_px: int = 14,
+) -> Image.Image:
+    """Tiles in rows of `columns`, each with its caption below (wrapped to the tile's width), on white.
+
+    Every tile is fitted into `tile` (width, height) px with its proportions kept; default: the largest tile, at least
+    160 px.
+    """
+    images = [as_image(picture) for picture in tiles]
+    width, height = tile or (max([160, *(i.width for i in images)]), max([*(i.height for i in images), 1]))
+    font = _font(text_px)
+    texts = [_wrap(caption, font, width) for caption in captions]
+    line, gap = round(1.35 * text_px), 8
+    rows = -(-len(images) // columns)
+    below = [max(len(text) for text in texts[r * columns : (r + 1) * columns]) * line for r in range(rows)]
+    across = min(columns, max(len(images), 1))
+    canvas = Image.new("RGB", (across * (width + gap) + gap, sum(below) + rows * (height + 2 * gap) + gap), "white")
+    pencil = ImageDraw.Draw(canvas)
+    for number, (image, text) in enumerate(zip(images, texts, strict=True)):
+        row, column = divmod(number, columns)
+        x, y = gap + column * (width + gap), gap + sum(below[:row]) + row * (height + 2 * gap)
+        fitted = ImageOps.contain(image, (width, height))
+        canvas.paste(fitted, (x + (width - fitted.width) // 2, y + (height - fitted.height) // 2))
+        for k, words in enumerate(text):
+            pencil.text((x, y + height + gap // 2 + k * line), words, fill=OUTLINE, font=font)
+    return canvas
+
+
+def _draw_person(
+    pencil: ImageDraw.ImageDraw,
+    place: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    skeleton: Skeleton,
+    picture_px: int,
+) -> None:
+    if not visible.any():
+        return
+    extent = np.ptp(place[visible], axis=0).max()
+    width = max(extent, picture_px / 20) / 45
+    limbs = [(a, b) for a, b in skeleton.limbs if visible[a] and visible[b]]
+    # A dark edge under the colour keeps both readable on any background.
+    for edge in (True, False):
+        thick = max(1, round(1.6 * width if edge else width))
+        for a, b in limbs:
+            pencil.line([*place[a], *place[b]], OUTLINE if edge else COLOURS[side(skeleton, a, b)], thick)
+    for j in np.flatnonzero(visible):
+        x, y = place[j]
+        for size, colour in ((1.25, OUTLINE), (0.95, COLOURS[side(skeleton, int(j))])):
+            radius = max(1, round(size * width))
+            pencil.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+
+
+def side(skeleton: Skeleton, *joints: int) -> str:
+    """The side of a joint or limb: "left" or "right" if its joints know that one side only, else "centre"."""
+    sides = {name for j in joints for name in ("left", "right") if skeleton.joints[j].startswith(name + "_")}
+    return sides.pop() if len(sides) == 1 else "centre"
+
+
+@lru_cache
+def _font(text_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=text_px)
+
+
+def _wrap(caption: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    lines: list[str] = []
+    for paragraph in caption.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".strip()
+            if line and font.getlength(longer) > width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return lines

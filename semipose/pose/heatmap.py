@@ -1,0 +1,150 @@
+"""Heatmaps: drawing them from points, reading points from them, mirroring them, and their loss.
+
+A heatmap [B, K, h, w] has one map per joint; its cell u lies at input pixel stride u + (stride - 1) / 2 (geometry.py).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semipose.pose.geometry import cells_to_pixels, pixels_to_cells
+
+STRIDE = 4  # input pixels per heatmap cell
+
+if TYPE_CHECKING:
+    pass
+
+REACH = 3.0  # a point further than so many sigmas from every cell trains nothing
+FAR = 1e6  # cells; where points that are not visible are put, so that their map is 0
+
+
+def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Gaussian targets of peak 1 at the exact, unrounded positions (unbiased encoding of DARK, Zhang et al. 2020).
+
+    ``points`` [B, K, 2] in input px, ``visible`` [B, K] (0: not labelled; the point may be anything), ``size`` the
+    (h, w) of the heatmap in cells, ``sigma`` in cells. Returns heatmaps [B, K, h, w], truncated nowhere, and the weight
+    [B, K] of each map in the loss: ``visible``, but 0 where no cell lies within 3 sigma of the point on either axis.
+    """
+    height, width = size
+    weight = visible.to(torch.float32)
+    cells = pixels_to_cells(points.float(), stride).masked_fill((weight <= 0)[..., None], -FAR)
+    maps, inside = [], torch.ones_like(weight, dtype=torch.bool)
+    for axis, extent in enumerate((width, height)):
+        centre = cells[..., axis, None]
+        grid = torch.arange(extent, device=points.device, dtype=torch.float32)
+        maps.append(torch.exp(-(grid - centre).square() / (2 * sigma**2)))  # the Gaussian is separable
+        inside &= (cells[..., axis] >= -REACH * sigma) & (cells[..., axis] <= extent - 1 + REACH * sigma)
+    return maps[1][..., :, None] * maps[0][..., None, :], weight * inside
+
+
+def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """The cell (x, y) [B, K, 2] (float) of each map's maximum, the first one row by row, and its value [B, K]."""
+    values, y = heatmaps.amax(dim=-1).max(dim=-1)  # a search for the place along a whole map would take five times as long
+    row = heatmaps.gather(-2, y[..., None, None].expand(*y.shape, 1, heatmaps.shape[-1]))
+    return torch.stack([row.argmax(dim=-1)[..., 0], y], dim=-1).float(), values
+
+
+def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Points [B, K, 2] in input px and their confidence [B, K], the value of the maximum.
+
+    ``how`` is "quarter" (a quarter cell towards the larger neighbour, Simple Baselines) or "dark" (Zhang et al. 2020),
+    which smooths with a Gaussian of ``sigma`` cells first. Where a maximum is 0 or less, the confidence says so and the
+    point is still the argmax (the peers put it at (0, 0) in evaluation but not in training). Raises ValueError for
+    another ``how``.
+    """
+    if how not in ("quarter", "dark"):
+        raise ValueError(f"decode: how = {how!r}, must be 'quarter' or 'dark'")
+    heatmaps = heatmaps.float()
+    cells, confidence = peak(heatmaps)
+    offset = quarter_offset(heatmaps, cells) if how == "quarter" else dark_offset(heatmaps, cells, sigma)
+    return cells_to_pixels(cells + offset, stride), confidence
+
+
+def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
+    """A quarter cell towards the larger neighbour, per axis [B, K, 2]; none for peaks at the border.
+
+    Border: the rule of the peers' evaluation, 1 < x < w - 1 and 1 < y < h - 1.
+    """
+    at = _neighbours(heatmaps, cells)
+    difference = torch.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], dim=-1)
+    return 0.25 * torch.sign(difference) * _inside(heatmaps, cells, low=1, high=1)[..., None]
+
+
+def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
+    """The Newton step [B, K, 2] (cells) from the argmax on the log of the smoothed map (DARK, eqs. 6-9).
+
+    Zero for peaks within two cells of the border, where the stencil does not fit, and where the log map is not concave;
+    a step is at most two cells, the reach of the stencil.
+    """
+    smooth = _blur(heatmaps, sigma)
+    top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
+    smooth = smooth * (before.clamp(min=0) / top.clamp(min=1e-10))
+    at = _neighbours(smooth.clamp(min=1e-10).log(), cells)
+    dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+    dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
+    dyy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
+    dxy = (at(1, 1) - at(-1, 1) - at(1, -1) + at(-1, -1)) / 4
+    determinant = dxx * dyy - dxy.square()
+    use = (determinant > 1e-12) & (dxx < 0) & _inside(heatmaps, cells, low=1, high=2)
+    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1)
+    step = step / torch.where(use, determinant, 1.0)[..., None]
+    return torch.where(use[..., None], step, 0.0).clamp(-2, 2)
+
+
+def flip_back(heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
+    """Heatmaps of a mirrored input, brought back: mirrored, joints swapped. No shift: the maps are in register."""
+    index = torch.as_tensor(permutation, device=heatmaps.device)
+    return heatmaps.flip(-1)[:, index]
+
+
+def flip_average(heatmaps: Tensor, mirrored_heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
+    """The mean of the heatmaps of an input and of its mirrored self (flip test)."""
+    return (heatmaps + flip_back(mirrored_heatmaps, permutation)) / 2
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """(1/K) sum_j 1/2 mean_{b, cells} (w_bj (P_bj - T_bj))^2; maps [B, K, h, w], ``weight`` [B, K]; a scalar.
+
+    The loss of the peers, divided by the K joints that there are (they divide by 24 whatever the data set).
+    """
+    return 0.5 * (weight[..., None, None] * (predicted.float() - target.float())).square().mean()
+
+
+def _neighbours(maps: Tensor, cells: Tensor) -> Callable[[int, int], Tensor]:
+    """A function (dx, dy) -> the values [B, K] beside the cells (beyond the edge: the edge)."""
+    height, width = maps.shape[-2:]
+    people, joints = (torch.arange(count, device=maps.device) for count in maps.shape[:2])
+    x, y = cells.long().unbind(-1)
+
+    def at(dx: int, dy: int) -> Tensor:
+        return maps[people[:, None], joints, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
+
+    return at
+
+
+def _inside(maps: Tensor, cells: Tensor, low: int, high: int) -> Tensor:
+    """[B, K]: is low < x < w - high, and y likewise?"""
+    height, width = maps.shape[-2:]
+    x, y = cells.unbind(-1)
+    return (x > low) & (x < width - high) & (y > low) & (y < height - high)
+
+
+def _blur(maps: Tensor, sigma: float) -> Tensor:
+    """Gaussian smoothing, zeros outside. The odd kernel size that belongs to sigma: 11 for 2, 17 for 3, as in DARK.
+
+    Shifted sums rather than a convolution, which autocast and TF32 would round.
+    """
+    radius = max(1, round((sigma - 0.8) / 0.3 + 1))
+    taps = [math.exp(-(i**2) / (2 * sigma**2)) for i in range(-radius, radius + 1)]
+    taps = [tap / sum(taps) for tap in taps]
+    for dim in (-1, -2):
+        extent = maps.shape[dim]
+        padded = F.pad(maps, (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius))
+        maps = torch.zeros_like(maps)
+        for i, tap in enumerate(taps):
+            maps += tap * padded.narrow(dim, i, extent)
+    return maps

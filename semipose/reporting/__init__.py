@@ -1,0 +1,1 @@
+"""Records of runs to tables, figures and the report page."""

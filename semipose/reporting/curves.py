@@ -1,0 +1,120 @@
+"""Figures over the course of training: metric and losses of each method, and adaptive against shuffled masks."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
+
+from semipose.reporting.results import Grid, Key
+from semipose.reporting.style import Look, Looks, Picture, legend_of, panels_of, styled
+
+Columns = Mapping[str, Sequence[float]]
+Choice = Callable[[Columns], Sequence[float] | None]
+
+
+@styled
+def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: str, look: Looks) -> Picture | None:
+    """Validation metric and each loss over the steps of one budget; mean and standard deviation over seeds."""
+    mine = {key: columns for key, columns in histories.items() if key[1] == labels and key[0] in grid.methods}
+    if not mine:
+        return None
+    losses = list(dict.fromkeys(name for columns in mine.values() for name in columns if name.startswith("loss/")))
+    wide = 2 if len(losses) == 3 else min(3, 1 + len(losses))
+    figure, panels = panels_of(math.ceil((1 + len(losses)) / wide), wide, (3.4 * wide, 2.9))
+    for axes, name in zip(panels, ["", *losses], strict=False):
+        for method in grid.methods:
+            seeds = [columns for key, columns in mine.items() if key[0] == method]
+            _band(axes, seeds, "step", _loss(name) if name else _validation, look[method], method)
+        axes.set_title(f"loss: {name.removeprefix('loss/')}" if name else f"{metric} on validation people")
+        axes.set(xlabel="step", ylabel="loss" if name else f"{metric} (0–100)")
+        _tidy(axes, bool(name))
+    for axes in panels[1 + len(losses) :]:
+        axes.remove()
+    legend_of(figure, panels)
+    caption = f"Training with {labels}: validation {metric} and losses; mean and standard deviation over seeds."
+    alt = f"{_ends(panels[0], metric)} Further panels: {', '.join(losses)}."
+    return Picture(f"curves-{labels}", figure, caption, alt)
+
+
+@styled
+def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: Looks) -> Picture | None:
+    """Validation metric and training loss over epochs for adaptive and for shuffled masks; a row per budget."""
+    if len({key[0] for key in histories}) < 2:
+        return None
+    budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in histories)]
+    figure, panels = panels_of(len(budgets_run), 2, (8.4, 3.1))
+    for row, labels in enumerate(budgets_run):
+        left, right = panels[2 * row : 2 * row + 2]
+        for method in grid.methods:
+            seeds = [columns for key, columns in histories.items() if key[:2] == (method, labels)]
+            _band(left, seeds, "epoch", _validation, look[method], method)
+            _band(right, seeds, "epoch", _total_loss, look[method], method)
+        left.set(xlabel="epoch", ylabel=f"{metric} (0–100)", title=f"{labels}: {metric} on validation people")
+        right.set(xlabel="epoch", ylabel="loss", title=f"{labels}: training loss, all terms")
+        _tidy(left, False)
+        _tidy(right, True)
+    legend_of(figure, panels)
+    caption = "Adaptive mask counts against the same counts shuffled; mean and standard deviation over seeds."
+    return Picture("shuffled", figure, caption, _ends(panels[0], metric))
+
+
+def mean_band(seeds: Sequence[Columns], x: str, y_of: Choice) -> np.ndarray:
+    """Rows [x, mean, standard deviation (n - 1; 0 for one seed)] at the places where every seed has a value."""
+    tables = []
+    for columns in seeds:
+        y = y_of(columns)
+        if y is not None:
+            tables.append({at: value for at, value in zip(columns[x], y, strict=True) if math.isfinite(value)})
+    if not tables:
+        return np.empty((0, 3))
+    places = sorted(set.intersection(*map(set, tables)))
+    values = np.array([[table[at] for table in tables] for at in places]).reshape(len(places), len(tables))
+    deviation = values.std(axis=1, ddof=1) if len(tables) > 1 else np.zeros(len(places))
+    return np.stack([np.array(places), values.mean(axis=1), deviation], axis=1)
+
+
+def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, look: Look, name: str) -> None:
+    at, mean, deviation = mean_band(seeds, x, y_of).T
+    if not at.size:
+        return
+    marker = look.marker if at.size == 1 else None  # a line of one point would not be seen
+    axes.plot(at, mean, color=look.colour, linestyle=look.line, marker=marker, label=name)
+    if deviation.any():
+        axes.fill_between(at, mean - deviation, mean + deviation, color=look.colour, alpha=0.18, linewidth=0)
+
+
+def _validation(columns: Columns) -> Sequence[float] | None:
+    return next((values for name, values in columns.items() if name.startswith("val/")), None)
+
+
+def _loss(name: str) -> Choice:
+    return lambda columns: columns.get(name)
+
+
+def _total_loss(columns: Columns) -> Sequence[float] | None:
+    if "loss/total" in columns:
+        return columns["loss/total"]
+    terms = [values for name, values in columns.items() if name.startswith("loss/")]
+    return [math.fsum(row) for row in zip(*terms, strict=True)] or None
+
+
+def _tidy(axes: Axes, loss: bool) -> None:
+    """Few ticks; a logarithmic axis for a loss that falls by more than a factor of ten."""
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.ones(1)])
+    low, high = values.min(), values.max()
+    if loss and 0 < 10 * low < high:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.3, high * 1.3)  # a band may reach zero, which no logarithm shows
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _ends(axes: Axes, metric: str) -> str:
+    """The last value of each line in words."""
+    ends = (f"{line.get_label()} {float(np.asarray(line.get_ydata())[-1]):.1f}" for line in axes.lines)
+    return f"Line chart of validation {metric} during training; at the end: {', '.join(ends)}."

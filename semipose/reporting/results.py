@@ -1,0 +1,159 @@
+"""Results of runs: one JSON file per cell is read, one long table is written."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from semipose.utils.errors import InputError
+from semipose.utils.files import replacing
+
+Key = tuple[str, str, int]  # method or variant, budget, seed
+LONG = ("data", "stage", "method", "labels", "seed", "metric", "value", "low", "high", "fingerprint", "commit")
+PROTOCOL = ("metric", "headline", "boxes", "flip_test", "decode", "epoch", "people", "input", "trunk", "bootstrap")
+TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "masks")
+
+
+class Score(NamedTuple):
+    """A metric with its bootstrap 95% interval; None where undefined or not measured."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells that `sweep` (stage train) or `ablation` (stage ablate) asks for."""
+
+    stage: str
+    methods: tuple[str, ...]
+    labels: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def cells(self) -> list[Key]:
+        return list(product(self.methods, self.labels, self.seeds))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained and evaluated cell, as `reports/runs/<cell>.json` holds it."""
+
+    cell: str
+    data: str
+    stage: str
+    method: str
+    labels: str
+    seed: int
+    labelled: int
+    unlabelled: int
+    fingerprint: str
+    commit: str
+    protocol: Mapping[str, Any]
+    training: Mapping[str, Any]
+    parameters: Mapping[str, Any]  # the entry of `method` with which it trained
+    metrics: Mapping[str, Score]
+    drawn: Sequence[float]  # the headline metric in each resample of the validation set, the same resamples in every cell
+
+    @property
+    def score(self) -> Score:
+        """The headline metric."""
+        return self.metrics[self.protocol["headline"]]
+
+
+def cell_name(data: str, key: Key) -> str:
+    method, labels, seed = key
+    return f"{data}-{method}-{labels}-s{seed}"
+
+
+def read_runs(folder: Path, data: str, grid: Grid) -> dict[Key, Run]:
+    """The runs of a grid that are there, in the grid's order; whatever else lies in the folder is not looked at.
+
+    Raises InputError for a file that is broken, lacks a field, or says it is another cell.
+    """
+    paths = {key: folder / f"{cell_name(data, key)}.json" for key in grid.cells()}
+    return {key: read_run(path, data, grid.stage, key) for key, path in paths.items() if path.exists()}
+
+
+def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
+    again = "run the stage `evaluate` of this cell again"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
+        needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
+        absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
+        absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
+        if absent:
+            raise KeyError(", ".join(absent))
+        fields["labels"] = str(record["labels"])
+        fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
+        drawn = path.with_suffix("") / "bootstrap.csv"
+        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]]
+        run = Run(**fields)
+    except KeyError as error:
+        raise InputError(f"{path}: field {error} is missing; {again}") from None
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing; {again}") from None
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
+    asked = {
+        "data": data,
+        "stage": stage,
+        "method": key[0],
+        "labels": key[1],
+        "seed": key[2],
+        "cell": cell_name(data, key),
+    }
+    for name, value in asked.items():
+        if fields[name] != value:
+            raise InputError(f"{path}: {name} is {fields[name]!r}, but the name of the file asks for {value!r}; {again}")
+    return run
+
+
+def headline(runs: Iterable[Run]) -> str:
+    """The metric that all runs report. Raises InputError where they differ: one table holds one metric."""
+    names = {run.protocol["headline"]: run.cell for run in runs}
+    if len(names) > 1:
+        (metric, cell), (other, another) = list(names.items())[:2]
+        raise InputError(
+            f"reports/runs/{cell}.json: protocol.headline is {metric!r}, but {another} reports {other!r}; "
+            "run the stage `evaluate` of all cells with one `evaluate.metric`"
+        )
+    return next(iter(names), "score")
+
+
+def write_results(path: Path, runs: Iterable[Run]) -> None:
+    """The long table, one row per cell and metric, with the columns LONG. Undefined values stay empty."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(LONG)
+        for run in runs:
+            for metric, score in run.metrics.items():
+                cell = (run.data, run.stage, run.method, run.labels, run.seed)
+                writer.writerow((*cell, metric, *score, run.fingerprint, run.commit))
+
+
+def read_columns(path: Path) -> dict[str, list[float]]:
+    """Columns of numbers by their heading (history.csv, masks.csv); an empty field is NaN. Raises InputError."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.reader(file)
+        names = next(reader, [])
+        columns: dict[str, list[float]] = {name: [] for name in names}
+        for number, row in enumerate(reader, start=2):
+            try:
+                for name, text in zip(names, row, strict=True):
+                    columns[name].append(float(text) if text else math.nan)
+            except ValueError as error:
+                raise InputError(f"{path} line {number}: {error}; train this cell again") from None
+    return columns
+
+
+def _score(metric: Mapping[str, Any]) -> Score:
+    def number(value: Any) -> float | None:
+        return float(value) if value is not None and math.isfinite(value) else None
+
+    return Score(number(metric["value"]), number(metric.get("low")), number(metric.get("high")))

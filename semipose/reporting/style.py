@@ -1,0 +1,116 @@
+"""How every figure of the report looks: colours of methods, fonts and grid, panels, legend, and the file it becomes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from semipose.utils.files import replacing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Look(NamedTuple):
+    """Colour, marker and line of a method or variant."""
+
+    colour: str
+    marker: str
+    line: str
+
+    @property
+    def points(self) -> dict[str, Any]:
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
+
+Looks = Mapping[str, Look]
+# Okabe and Ito's colours, which the common colour blindnesses keep apart: each method has its own in every figure.
+METHODS = {
+    "supervised": Look("#555555", "s", "-"),
+    "pseudopose": Look("#E69F00", "<", "-"),
+    "datadistill": Look("#000000", ">", "-"),
+    "posecons": Look("#56B4E9", "^", "-"),
+    "posedual": Look("#0072B2", "v", "-"),
+    "sspcm": Look("#009E73", "D", "-"),
+    "multiaugs": Look("#CC79A7", "P", "-"),
+    "akm": Look("#D55E00", "o", "-"),
+}
+# Variants: darker colours of Tol's muted set, told from the methods by their dashes too.
+MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#CC6677")
+VARIANTS = [Look(colour, marker, line) for line in ("--", ":") for colour, marker in zip(MUTED, "Xp*hdP", strict=True)]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, its file name, its caption, and a text for those who do not see it."""
+
+    name: str
+    figure: Figure
+    caption: str
+    alt: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """The look of each name; those without one of their own take the free ones in order."""
+    free = cycle(VARIANTS)
+    return {name: METHODS[name] if name in METHODS else next(free) for name in dict.fromkeys(names)}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draws in the report's style and leaves matplotlib's own settings as they were."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with rc_context(
+            {
+                "font.size": 10,
+                "axes.titlesize": 10.5,
+                "axes.labelsize": 10,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "axes.grid": True,
+                "axes.axisbelow": True,
+                "grid.color": "#dddddd",
+                "grid.linewidth": 0.7,
+                "lines.linewidth": 1.8,
+                "legend.fontsize": 9.5,
+                "legend.frameon": False,
+            }
+        ):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def panels_of(rows: int, columns: int, size: tuple[float, float], share: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of rows x columns panels, row by row; `size`: width of the whole and height of a row, in inches."""
+    figure = Figure(figsize=(size[0], size[1] * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, sharey=share, squeeze=False).flat)
+
+
+def legend_of(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend for all panels, on their right."""
+    entries = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(entries.values()), list(entries), loc="outside right upper")
+
+
+def small_print(figure: Figure, text: str) -> None:
+    """The protocol below the panels, because a picture is passed on without its page."""
+    figure.supxlabel(text, fontsize=7, color="#555555")
+
+
+@styled
+def save(picture: Picture, folder: Path) -> Path:
+    """PNG at 150 dpi without time or version in it, so that equal numbers give equal bytes."""
+    target = folder / f"{picture.name}.png"
+    FigureCanvasAgg(picture.figure)
+    with replacing(target) as temporary:
+        picture.figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+    return target

@@ -1,0 +1,248 @@
+"""Tables of the report: method x budget with the gain over supervised, and the ablation."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.evaluation.metrics.statistics import interval
+from semipose.reporting.protocol import protocol_lines, unequal
+from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
+
+NOT_RUN = "not run"
+NOTHING = "–"
+ABOVE = "over row above"
+Changes = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    group: str = ""  # the budget, above several columns
+    text: bool = False  # left-aligned
+    signed: bool = False  # differences: zero means none
+
+
+class Cell(NamedTuple):
+    """What a reader sees, and the number behind it: with its interval, or from a standard deviation below to one above it."""
+
+    text: str
+    number: Score = Score(None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a reader sees as text; `records` holds the same numbers unrounded, one for each cell of the pipeline."""
+
+    name: str
+    caption: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    notes: list[str]
+    records: list[dict[str, Any]]
+
+
+def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:
+    """Rows: methods. Columns: for each budget the headline metric, the gain over `reference` and, where there are more than two
+    methods, the difference to the row above; then costs."""
+    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, reference), {})
+
+
+def ablation_tables(
+    runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topics: Mapping[str, Sequence[str]]
+) -> list[Table]:
+    """A table for each topic, of the variants that it names; then one of those that no topic names."""
+    named = {name for variants in topics.values() for name in variants}
+    parts = {**topics, "": [name for name in ablation.methods if name not in named]}
+    return [
+        ablation_table(runs, replace(ablation, methods=tuple(variants)), bases, changes, topic)
+        for topic, variants in parts.items()
+        if variants
+    ]
+
+
+def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topic: str = "") -> Table:
+    """Rows: a base, from `train`, with the ablation's budgets and seeds; then each of its variants (`bases`: what a variant is one of) with
+    what it changes; then the next base."""
+    families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
+    reference = {name: base for base, variants in families.items() for name in (base, *variants)}
+    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in ablation.methods}
+    name, caption = "ablation", f"Ablation of {', '.join(families)}"
+    if topic:
+        name, caption = f"ablation-{topic}", f"{caption}: {topic.replace('_', ' ')}"
+    grid = replace(ablation, methods=tuple(reference))
+    return _build(name, caption, "difference", runs, grid, reference, dict.fromkeys(families, NOTHING) | words)
+
+
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation (n - 1; None for a single value)."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def differences(
+    runs: Mapping[Key, Run | None], method: str, reference: str, labels: str, seeds: Iterable[int]
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """The headline metric, method minus reference, for each seed that both have run with: itself, and in each resample [B] of the
+    validation set (empty where a run brings no resamples)."""
+    found = []
+    for seed in seeds:
+        ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
+        if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
+            drawn = np.subtract(ours.drawn, theirs.drawn) if len(ours.drawn) == len(theirs.drawn) else np.empty(0)
+            found.append((ours.score.value - theirs.score.value, drawn))
+    return found
+
+
+def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:
+    """Mean over seeds, with the paired bootstrap's 95 % interval: how far other validation people would move it."""
+    value = statistics.fmean(difference for difference, _ in found)
+    if len({len(drawn) for _, drawn in found}) > 1 or not len(found[0][1]):
+        return Score(value)
+    return Score(*interval(value, np.mean([drawn for _, drawn in found], axis=0)))
+
+
+def _build(
+    name: str,
+    caption: str,
+    delta: str,
+    runs: Mapping[Key, Run],
+    grid: Grid,
+    reference: Mapping[str, str],
+    changes: Mapping[str, str],
+) -> Table:
+    """`reference`: of each row, the method that it is held against."""
+    wanted = {key: runs.get(key) for key in grid.cells()}
+    present = [run for run in wanted.values() if run]
+    metric = headline(present)
+    columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
+    stepwise = not changes and len(grid.methods) > 2
+    scores = [metric, delta, *([ABOVE] if stepwise else [])]
+    columns += [Column(text, labels, signed=text != metric) for labels in grid.labels for text in scores]
+    columns += [
+        Column("masks"),
+        *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
+        Column("reported", text=True),
+        Column("seeds"),
+    ]
+    rows = []
+    for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
+        row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
+        for labels in grid.labels:
+            found = differences(runs, method, reference[method], labels, grid.seeds)
+            row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
+            row.append(Cell(NOTHING) if method == reference[method] else _difference(found))
+            if stepwise:
+                row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
+        rows.append(row + _costs(wanted, method, grid))
+    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row to its own)" * (len(held) > 1)
+    legend = (
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}; in brackets its 95 % interval, "
+        "both on the same resamples (paired bootstrap, over seeds their mean). "
+        "Masks: measured mean number of masked keypoints of a person. "
+        "Reported: which network's number it is; mean: the mean of the networks' numbers. "
+        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
+        "Budgets are separated by a stroke where they differ."
+    )
+    if stepwise:
+        legend += f" {ABOVE.capitalize()}: the same difference, to the method of the row above."
+    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend]
+    return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
+
+
+def scored(scores: Sequence[Score]) -> Cell:
+    """Mean and standard deviation over seeds; for a single one its bootstrap interval."""
+    known = [score for score in scores if score.value is not None]
+    if not known:
+        return Cell("undefined" if scores else NOT_RUN)
+    mean, deviation = spread([score.value for score in known if score.value is not None])
+    if deviation is not None:
+        return Cell(f"{mean:.1f} ± {deviation:.1f}", Score(mean, mean - deviation, mean + deviation))
+    _, low, high = known[0]
+    return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
+
+
+def _difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
+    if not found:
+        return Cell(NOT_RUN)
+    mean, low, high = mean_difference(found)
+    _, deviation = spread([difference for difference, _ in found])
+    text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
+    return Cell(text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]", Score(mean, low, high))
+
+
+def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Cell]:
+    """Masks, networks, forward passes, training cost, seeds: one number, or one for each budget where they differ."""
+    budgets = [[run for seed in grid.seeds if (run := wanted[method, labels, seed])] for labels in grid.labels]
+
+    def mean(runs: Sequence[Run], field: str) -> float | None:
+        numbers = [run.training[field] for run in runs if run.training[field] is not None]
+        return statistics.fmean(numbers) if numbers else None
+
+    def together(texts: Sequence[str]) -> str:
+        ran = {text for text, runs in zip(texts, budgets, strict=True) if runs}
+        if len(ran) < 2:
+            return ran.pop() if ran else NOT_RUN
+        return " / ".join(text if runs else NOT_RUN for text, runs in zip(texts, budgets, strict=True))
+
+    def cost(field: str, form: Callable[[float], str]) -> Cell:
+        texts = [NOTHING if (number := mean(runs, field)) is None else form(number) for runs in budgets]
+        return Cell(together(texts), Score(mean([run for runs in budgets for run in runs], field)))
+
+    forms = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
+    reported = together(["/".join(dict.fromkeys(run.training["reported"] for run in runs)) for runs in budgets])
+    asked = len(grid.seeds)
+    seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
+    counted = Cell(" / ".join(seeds if len(set(seeds)) > 1 else seeds[:1]), Score(sum(map(len, budgets))))
+    return [*(cost(field, form) for field, form in forms.items()), Cell(reported), counted]
+
+
+def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
+    names = [f"{method}-{labels}-s{seed}" for (method, labels, seed), run in wanted.items() if run is None]
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return [f"not run: {', '.join(names[:shown])}{more}"] if names else []
+
+
+def _records(
+    wanted: Mapping[Key, Run | None], reference: Mapping[str, str], delta: str, changes: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    records = []
+    for (method, labels, seed), run in wanted.items():
+        record: dict[str, Any] = {"method": method, "labels": labels, "seed": seed}
+        if changes:
+            record["changes"] = "" if method == reference[method] else changes[method]
+        if run is None:
+            records.append(record | {"status": NOT_RUN})
+            continue
+        value, low, high = run.score
+        found = [] if method == reference[method] else differences(wanted, method, reference[method], labels, [seed])
+        gain = mean_difference(found) if found else Score(None)
+        record |= {
+            "status": "run",
+            "metric": run.protocol["headline"],
+            "value": value,
+            "low": low,
+            "high": high,
+            delta: gain.value,
+            f"{delta}_low": gain.low,
+            f"{delta}_high": gain.high,
+        }
+        record |= {name: run.training[name] for name in TRAINING}
+        record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
+        record |= {name: run.protocol[name] for name in ("input", "trunk", "boxes", "flip_test", "decode", "epoch", "people")}
+        records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+    return records
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " + ".join(map(_plain, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def _number(value: float) -> str:
+    """Three digits, thousands separated."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,}"

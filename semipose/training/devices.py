@@ -1,0 +1,62 @@
+"""Which GPU of a machine a training takes, where several trainings share the machine (the workers of `dvc queue`)."""
+
+import fcntl
+import os
+import resource
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from semipose.utils.workers import end_with
+
+if TYPE_CHECKING:
+    from semipose.config.tree import Machine
+
+_held: list[IO[str]] = []  # closed, and so given back, when the process ends, however it ends
+
+
+def take(count: int) -> int:
+    """The first of `count` GPUs that no other process of this user has taken, taken until this process ends; the first one of all where
+    each is taken."""
+    folder = Path(tempfile.gettempdir()) / f"semipose-gpus-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+    for number, name in enumerate(visible[:count]):
+        file = (folder / name.strip()).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        _held.append(file)
+        return number
+    return 0
+
+
+def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
+    """Lightning Fabric on the machine's devices, with `threads` CPU threads in this process. Several devices: a process for each, begun
+    here, by torchrun or by SLURM; batch-norm statistics are not those of the first process but the mean (groups.py). One device on a
+    machine with several GPUs: one that no other training has."""
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    devices: int | list[int] = machine.devices
+    several = machine.devices * machine.nodes > 1
+    if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:
+        devices = [take(torch.cuda.device_count())]
+    strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
+    fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, precision=precision)
+    fabric.launch()
+    if fabric.local_rank > 0:
+        end_with(os.getppid())
+    return fabric
+
+
+def peak_memory(device: torch.device) -> float:
+    """Largest memory so far (MiB): of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

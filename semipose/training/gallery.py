@@ -1,0 +1,116 @@
+"""Pictures of people in training: what a method is shown, and what it says of it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from semipose.augment import mixing, patches
+from semipose.augment.task import Task
+from semipose.data.loading.normalise import denormalise
+from semipose.data.loading.pack import CropPack
+from semipose.methods import AKM, Method
+from semipose.methods.base import Consistency
+from semipose.models.network import evaluating
+from semipose.pose.drawing import draw_heatmap, sheet
+from semipose.pose.heatmap import STRIDE, decode
+from semipose.training.probe import Probe
+from semipose.utils.seeding import draws
+
+TILE = 168  # px; width of a picture in a sheet
+MIXED = 0.6  # alpha in the picture of the mixed view: a drawn one is mostly near 0 or 1 and would show little
+
+
+def training_views(
+    method: Method, task: Task, pack: CropPack, unlabelled: NDArray[np.int64], probe: Probe | None
+) -> dict[str, Image.Image]:
+    """`strip` of five unlabelled people, and for AKM `masks` of a clear and a hard one."""
+    chosen = unlabelled[np.linspace(0, len(unlabelled) - 1, min(5, len(unlabelled))).astype(int)]
+    found = {"strip": strip(method, task, pack, chosen)}
+    if isinstance(method, AKM) and probe is not None:
+        found["masks"] = masks_of_clear_and_hard(method, task, pack, probe)
+    return found
+
+
+@torch.no_grad()
+def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
+    """One row per person: the weak view and what is taught on it, or where nobody teaches what the network says of it; each strong view,
+    the pseudo-label moved onto it and what the student says there; for AKM the mixed view last."""
+    device = next(method.parameters()).device
+    generator = draws(0, "strip", 0, device)
+    weak = task.weak_view(pack.read(positions, task.size).to(device), generator)
+    with evaluating(method):
+        taught = method.pseudo_labels(weak)
+        columns: dict[str, list[Any]] = {"weak view": _pictures(weak)}
+        if taught is None:
+            return _rows(columns | {"network": _maps(weak, method.net(weak))}, task)
+        columns["teacher"] = _maps(weak, taught)
+        if isinstance(method, Consistency):
+            for name, path in method.paths.items():
+                view = method.strong_view(weak, taught, task.strong(len(weak), generator), path, generator)
+                columns |= {
+                    name: _pictures(view.images),
+                    f"{name}: pseudo-label": _maps(view.images, view.targets),
+                    f"{name}: student": _maps(view.images, method.net(view.images)),
+                }
+        if isinstance(method, AKM):
+            view = method.branch(weak, taught, method.draw_counts(taught, generator), generator)
+            partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
+            columns |= {
+                "masked strong view": _pictures(view.images),
+                "its pseudo-label": _maps(view.images, view.targets),
+                "student on it": _maps(view.images, method.net(view.images)),
+                f"mixed view, alpha {MIXED}": _pictures(mixing.mix(view.images, partner, MIXED)),
+            }
+    return _rows(columns, task)
+
+
+def _rows(columns: dict[str, list[Any]], task: Task) -> Image.Image:
+    """A sheet with one row per person."""
+    people = len(next(iter(columns.values())))
+    tiles = [column[row] for row in range(people) for column in columns.values()]
+    return sheet(tiles, list(columns) * people, len(columns), (TILE, TILE * task.height // task.width))
+
+
+@torch.no_grad()
+def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Probe) -> Image.Image:
+    """The paper's figure 3: a clear and a hard person (smallest and largest error of the teacher) under fixed and adaptive masking."""
+    device = next(method.parameters()).device
+    order = np.argsort(probe.error)
+    chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are freaks
+    positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
+    with evaluating(method):
+        weak = task.look(*pack.read(positions, task.size).to(device))
+        taught = method.pseudo_labels(weak)
+        points, _ = decode(taught, STRIDE, "quarter")
+        adaptive = method.adaptive_counts(taught)
+        fixed = torch.full_like(adaptive, method.p.fixed_count)
+        masked = [
+            patches.mask_keypoints(
+                weak, patches.keypoint_masks(points, counts, None, task.size, method.p.patch, draws(0, "masks", 0, device))
+            )
+            for counts in (fixed, adaptive)
+        ]
+    tiles: list[Image.Image | NDArray[np.uint8]] = []
+    captions = []
+    for k, name in enumerate(("clear", "hard")):
+        error = probe.error[probe.ids == chosen[k]][0]
+        tiles += [_pictures(weak)[k], _maps(weak, taught)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
+        captions += [
+            f"{name}: teacher's error {100 * error:.0f} % of the box",
+            f"its heatmaps, largest response {float(taught[k].amax()):.2f}",
+            f"fixed: {int(fixed[k])} masks",
+            f"adaptive: {int(adaptive[k])} masks",
+        ]
+    return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
+
+
+def _pictures(images: Tensor) -> list[NDArray[np.uint8]]:
+    return list(denormalise(images).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _maps(images: Tensor, heatmaps: Tensor) -> list[Image.Image]:
+    return [draw_heatmap(picture, maps) for picture, maps in zip(_pictures(images), heatmaps.float().cpu().numpy(), strict=True)]

@@ -1,0 +1,60 @@
+"""What an epoch has lost so far: sums over its steps, read off the device now and then, so that no step waits for it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from semipose.methods.base import Losses
+from semipose.utils.errors import Everywhere
+
+Row = dict[str, float]
+Fault = tuple[int, str, float]  # a step, and the name and value of what is no number there
+
+EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
+UNREAD = 16
+"""Groups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
+
+
+class Tally:
+    """`sums`: each loss (as `loss/<name>`) and measure, and as `n` the number of steps that they are sums of."""
+
+    def __init__(
+        self, people: Callable[[int], tuple[list[int], list[int]]], earliest: Callable[[Fault | None], Fault | None] = lambda fault: fault
+    ) -> None:
+        """people: ids of a step's labelled and unlabelled people, for the message about a loss that is no number. earliest: of the faults
+        that the processes of a training have found by now, the first."""
+        self.people, self.earliest = people, earliest
+        self.sums: Row = {}
+        self.unread: list[tuple[int, float, dict[str, Tensor]]] = []
+
+    def add(self, step: int, losses: Losses, share: float) -> None:
+        """The losses of a group, which is this share of the step. Raises Everywhere as `read` does."""
+        named = {f"loss/{name}": value for name, value in losses.terms.items()} | losses.measures
+        self.unread.append((step, share, {name: value.detach().float() for name, value in named.items()}))
+        if len(self.unread) == UNREAD:
+            self.read()
+
+    def read(self) -> Row:
+        """The sums of all that was added. Raises Everywhere at a loss that is no number or beyond all measure, naming it, its step and
+        people; what was added after it counts no more. Several processes read together."""
+        unread, self.unread = self.unread, []
+        values = torch.stack([value for _, _, named in unread for value in named.values()]).tolist() if unread else []
+        numbers = iter(values)
+        found: Fault | None = None
+        for step, share, named in unread:
+            of_group = dict(zip(named, numbers, strict=False))
+            found = next(((step, name, number) for name, number in of_group.items() if not abs(number) < EXPLODED), None)
+            if found:
+                break
+            for name, number in of_group.items():
+                self.sums[name] = self.sums.get(name, 0.0) + share * number
+            self.sums["n"] = self.sums.get("n", 0) + share
+        if fault := self.earliest(found):
+            step, name, number = fault
+            labelled, unlabelled = (", ".join(map(str, ids)) for ids in self.people(step))
+            raise Everywhere(
+                f"step {step}: {name} is {number:.3g}. Lower the learning rate, or look at this step's people: "
+                f"labelled {labelled}; unlabelled {unlabelled}"
+            )
+        return self.sums

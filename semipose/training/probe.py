@@ -1,0 +1,75 @@
+"""What a teacher's pseudo-labels are worth: measured on unlabelled people whose labels are known but unused in training."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semipose.augment.task import Task
+from semipose.data.loading.pack import CropPack
+from semipose.evaluation.metrics.statistics import rank_correlation
+from semipose.methods import Method
+from semipose.pose.geometry import invert, transform
+from semipose.pose.heatmap import STRIDE, decode
+from semipose.utils.seeding import draws
+
+THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts as right
+
+
+@dataclass(frozen=True)
+class Probe:
+    """P people: ids [P], masks that they get [P] and share of simple keypoints [P] (NaN where a method has no such thing), the
+    teacher's mean keypoint error [P] (in units of the longer side of the box), and the share of keypoints within 0.1 of it (pck)."""
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    simple: NDArray[np.float64]
+    error: NDArray[np.float64]
+    pck: float
+
+    def row(self) -> dict[str, float]:
+        """For the history: accuracy in percent, and the rank correlation of mask count and error (below 0: fewer masks on harder
+        people), which is left out where every count is the same."""
+        correlation = rank_correlation(self.counts, self.error)
+        accuracy = {"pseudo/PCK@0.1 box": 100 * self.pck}
+        return accuracy | ({"pseudo/correlation": correlation} if np.isfinite(correlation) else {})
+
+
+@torch.no_grad()
+def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
+    """Ask the method for pseudo-labels on weak views (always the same draws) of these people and compare them with the truth.
+
+    Works on a copy, because a teacher in batch-norm train mode would move the running statistics. None where nobody teaches, or
+    nothing is known of these people (a detector's boxes, another skeleton).
+    """
+    if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
+        return None
+    teacher = copy.deepcopy(method)
+    counts, simple, errors, right = [], [], [], []
+    for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
+        chosen = positions[start : start + batch_size]
+        generator = draws(0, "probe", start, device)
+        crops = pack.read(chosen, task.size).to(device)
+        matrices, flipped = task.weak(crops, generator)
+        heatmaps = teacher.pseudo_labels(task.look(crops.pixels, matrices))
+        if heatmaps is None:
+            return None
+        found, _ = decode(heatmaps, STRIDE, "quarter")
+        found = torch.where(flipped[:, None, None], found[:, task.skeleton.flip], found)
+        points, visible = (tensor.to(device) for tensor in pack.points(chosen))
+        box_side = max(task.size) / (crops.base[:, :1, 0] * pack.padding)  # [B, 1], longer side of the box, crop px
+        error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
+        unknown = torch.full((batch_size,), torch.nan, device=device)
+        drawn, easy = teacher.draw_counts(heatmaps, generator), teacher.simple(heatmaps)
+        counts.append(unknown if drawn is None else drawn)
+        simple.append(unknown if easy is None else easy.float().mean(dim=1))
+        errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))
+        right.append(torch.stack([((error <= THRESHOLD) * visible).sum(), visible.sum()]))
+    if not counts:
+        return None
+    hits, total = torch.stack(right).sum(0).tolist()
+    measured = [torch.cat(parts).double().cpu().numpy() for parts in (counts, simple, errors)]
+    ids = pack.people.ids[positions[: len(counts) * batch_size]]
+    return Probe(ids, measured[0], measured[1], measured[2], hits / max(total, 1))

@@ -1,0 +1,65 @@
+"""The warm-up: a network trained on the labelled people alone, from which every method goes on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.config.budget import by_budget
+from semipose.config.methods import Supervised as Nothing
+from semipose.data.loading.batches import Batches
+from semipose.methods import Supervised
+from semipose.models.network import PoseNet, build
+from semipose.training.trainer import Row, fit
+from semipose.utils.seeding import stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from semipose.augment.task import Task
+    from semipose.config.network import Model, Warmup
+    from semipose.data.loading.pack import CropPack
+    from semipose.models.compile import Mode
+
+
+def warm_up(
+    name: str,
+    model: "Model",
+    p: "Warmup",
+    fabric: "Fabric",
+    *,
+    pack: "CropPack",
+    labelled: NDArray[np.int64],
+    task: "Task",
+    labels: str,
+    seed: int,
+    groups: int,
+    state: Path,
+    checkpoint_seconds: float,
+    compiled: "Mode" = "none",
+    report: Callable[[Row, int], None],
+    stop: Callable[[], str | None] = lambda: None,
+) -> PoseNet:
+    """The network `name`, trained. Its random weights and the order of its people are those of its name and the seed, so that networks
+    of different names differ. `report` gets each epoch's row (keys begin with `<name>/`) and step; `state` keeps the checkpoint, also of a
+    training that `stop` ended (engine.fit)."""
+    net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
+    fit(
+        Supervised([net], Nothing(base="supervised"), task).train(),
+        Batches(pack, task.size, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0), groups=groups),
+        fabric,
+        steps=by_budget(p.steps, labels),
+        lr=p.lr,
+        decay_at=[],
+        decay=1.0,
+        state=state / name,
+        checkpoint_seconds=checkpoint_seconds,
+        observe=lambda method, epoch, last: {},
+        report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
+        stop=stop,
+        compiled=compiled,
+        title=f"warm-up of {name}",
+    )
+    return net

@@ -1,0 +1,226 @@
+"""The benchmark: what it counts, that its floor does what the method does, and the known cost of a published network."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from semipose.bench import clock
+from semipose.bench.clock import Clock, in_turn
+from semipose.bench.components import reporting
+from semipose.bench.goals import goals
+from semipose.bench.packs import projected
+from semipose.bench.run import as_published, bench
+from semipose.bench.training import Subject, forget_peak
+from semipose.cli.app import app
+from semipose.config.tree import Params
+from semipose.data.loading.pack import CropPack
+from semipose.models.network import PoseNet, build, forward_gflop
+from semipose.training.devices import launch, peak_memory
+from semipose.utils.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+CPU = torch.device("cpu")
+
+
+def test_parts_within_parts_count_their_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0, 1, 2, 5, 6, 7, 9, 10])
+    monkeypatch.setattr(clock, "now", lambda device: float(next(seconds)))
+    watch = Clock(CPU)
+    with watch("outer"):  # 0 to 9
+        with watch("inner"), watch("innermost"):  # 1 to 6 and 2 to 5
+            pass
+        with watch("inner"):  # 7 to 9
+            pass
+    assert watch.seconds == {"innermost": 3, "inner": 2 + 2, "outer": 10 - 5 - 2}
+    assert sum(watch.shares().values()) == pytest.approx(1)
+
+
+def test_watching_counts_calls_from_inside_and_ends() -> None:
+    class Thing:
+        def outer(self) -> int:
+            return self.inner() + 1
+
+        def inner(self) -> int:
+            time.sleep(0.01)
+            return 1
+
+    thing, watch = Thing(), Clock(CPU)
+    with watch.watching("inner", thing, "inner"):
+        assert thing.outer() == 2
+    assert watch.seconds["inner"] >= 0.01
+    assert not vars(thing)
+
+
+def test_rounds_go_through_all_and_the_first_is_not_counted() -> None:
+    order: list[str] = []
+
+    def note(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    found = in_turn({"a": lambda: note("a"), "b": lambda: note("b")}, rounds=2)
+    assert order == ["a", "b"] * 3
+    assert found == {"a": [3, 5], "b": [4, 6]}
+
+
+def subject(name: str, p: Params, pack: CropPack, tmp_path: Path) -> Subject:
+    return Subject(name, p, pack, launch(p.machine, "32-true"), steps=2, folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["supervised", "akm", "posecons", "posedual", "sspcm"])
+def test_the_floor_makes_the_passes_of_the_method(name: str, demo: Params, tiny: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Counted at the networks themselves: with gradient and without, as often in the floor as in a step."""
+    p = tiny.model_copy(
+        update={
+            "method": demo.method | {"akm": tiny.method["akm"]},
+            "model": tiny.model.model_copy(update={"networks": ["net", "net2", "net3"]}),
+            "train": tiny.train.model_copy(update={"batch_size": 4}),
+        }
+    )
+    one = subject(name, p, pack, tmp_path)
+    calls: list[bool] = []
+    for net in (module for module in one.method.modules() if isinstance(module, PoseNet)):
+        net.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    if name == "sspcm":
+        one.method.after_epoch()  # from the second epoch on, the teachers of the one before are asked too
+    one.floor()
+    floor, calls[:] = sorted(calls), []
+    one.step()
+    assert sorted(calls) == floor
+    assert len(floor) == 2 * sum(sum(passes) for passes in one.method.passes.values())
+
+
+def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
+    tiny: Params, pack: CropPack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = subject("supervised", tiny.model_copy(update={"train": tiny.train.model_copy(update={"batch_size": 4})}), pack, tmp_path)
+    steps: list[int] = []
+    one.method.register_forward_pre_hook(lambda method, given: steps.append(given[0].step))
+    moments = iter([0.0, 4.0])
+    monkeypatch.setattr("semipose.bench.training.now", lambda device: (steps.append(-1), next(moments))[1])
+    assert one.end_to_end() == 2 * 4 / 4
+    assert steps == [0, -1, 1, 2, -1, 3]
+
+
+def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
+    p = tiny.model_copy(
+        update={
+            "train": tiny.train.model_copy(update={"batch_size": 4}),
+            "data": tiny.data.model_copy(update={"crop": tiny.data.crop.model_copy(update={"size": 48})}),
+            "machine": tiny.machine.model_copy(update={"workers": 1, "threads": 1}),
+        }
+    )
+    found = bench(p, ["supervised", "akm"], root=None, people=24, rounds=2, steps=1)
+    json.dumps(found)
+    for one in found["methods"].values():
+        assert min(one[name] for name in ("floor", "step", "end_to_end", "of_floor", "gflop", "floor_of_matrix")) > 0
+        assert sum(one["shares"].values()) == pytest.approx(1)
+        assert set(one["shares"]) == {"network", "views", "targets", "method", "optimiser", "data", "transfer"}
+    assert found["methods"]["akm"]["gflop"] == pytest.approx(10 / 3 * found["methods"]["supervised"]["gflop"])  # 3 x 3 + 1 against 3
+    assert min(found["cutting"], found["scoring"]["pycocotools"]) > 0
+    assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
+
+
+def test_the_table_of_a_projects_cells_is_timed(demo: Params, tmp_path: Path) -> None:
+    assert reporting(demo, tmp_path) is None
+    work = reporting(demo, ROOT / "reports" / "runs")
+    assert work
+    assert work() == len(demo.sweep.methods) * len(demo.sweep.labels) * len(demo.sweep.seeds)
+
+
+def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
+    p = as_published(demo, "resnet18", (256, 192))
+    assert forward_gflop(build(p.model, 24, seed=0), 256, 192) == pytest.approx(5.81, abs=0.01)  # the peers have 24 channels
+    assert (p.model.head_channels, p.model.sigma, p.data.crop.size) == ([256, 256, 256], 2.0, 320)
+
+
+def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
+    arguments = ["bench", "--params", str(ROOT / "pipeline/presets/smoke.yaml"), "--methods", "supervised", "--people", "16"]
+    files = ["--json", str(tmp_path / "bench.json"), "--page", str(tmp_path / "bench.md")]
+    result = CliRunner().invoke(
+        app, [*arguments, "--batch-size", "2", "--threads", "1", "--rounds", "1", "--steps", "1", "--precision", "bf16-mixed", *files]
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["precision"] == "bf16-mixed"
+    page = (tmp_path / "bench.md").read_text()
+    assert page.startswith("# Benchmark")
+    assert f"{found['methods']['supervised']['end_to_end']:.1f}" in page
+    assert np.isfinite(found["methods"]["supervised"]["of_floor"])
+
+
+@pytest.mark.parametrize(("device", "reached"), [("CPU", [0.95, 0.951, 0.946]), ("NVIDIA H100", [0.85, 0.9, 0.846])])
+def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> None:
+    names = ("even", "over", "under")
+    methods = {name: {"of_floor": share, "floor_of_matrix": 0.39, "end_to_end": 2272.0} for name, share in zip(names, reached, strict=True)}
+    scoring = {"pycocotools": 8000.0, "faster-coco-eval": 8300.0}
+    known = {"trunk": "resnet18", "input": "256x192", "image_px": 199, "device": device, "methods": methods, "scoring": scoring}
+    table = goals(known | {"data_road": 740.0, "cutting": 1800.0})
+    assert table
+    found = {row["what"]: row["reached"] for row in table.records}
+    kind, other = ("CPU", "GPU") if device == "CPU" else ("GPU", "CPU")
+    assert [found[f"{kind}: {name} end to end, share of its floor"] for name in names] == ["yes", "yes", "no"]
+    assert all(said == "not measured" for what, said in found.items() if what.startswith(other))
+    if kind == "GPU":
+        assert found["GPU: over's floor, share of the matrix rate"] == "no"
+        assert found["GPU: over end to end, pairs/s: what 16 of the peer's loaders bring"] == "yes"
+    assert list(found.values())[-4:] == ["yes", "no", "no", "yes"]
+    large = goals(known | {"data_road": 340.0, "cutting": 853.0, "image_px": 640})
+    assert large
+    assert [row["reached"] for row in large.records][-4:-2] == ["no", "yes"]
+    assert goals(known | {"input": "64x48"}) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--methods", "akn"], "--methods akn"),
+        (["--precision", "8-bit"], "--precision 8-bit"),
+        (["--trunk", "resnet18"], "belong together"),
+        (["--trunk", "resnet18", "--size", "256"], "--size 256"),
+        (["--trunk", "resnet18", "--size", "250x192"], "multiple"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(more: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "--params", str(ROOT / "pipeline/presets/demo.yaml"), *more])
+    assert result.exit_code == 1
+    assert words in result.output
+
+
+def test_real_data_needs_a_folder(demo: Params) -> None:
+    with pytest.raises(InputError, match="--root"):
+        bench(demo.model_copy(update={"data": demo.data.model_copy(update={"source": "lsp"})}), ["akm"], None, 8, 1, 1)
+
+
+def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Path) -> None:
+    arguments = ["bench-packs", "--params", str(ROOT / "pipeline/presets/lsp.yaml"), "--root", str(real_data / "lspet")]
+    sizes = ["--people", "128", "--entries", "1000", "--crop", "32", "--rounds", "1"]
+    result = CliRunner().invoke(app, [*arguments, *sizes, "--out", str(tmp_path / "out"), "--json", str(tmp_path / "packs.json")])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "out").iterdir())
+    found = json.loads((tmp_path / "packs.json").read_text())
+    raw, jpeg = found["format"]["raw"], found["format"]["jpeg"]
+    assert 3 * 32**2 < raw["disk"] < 3 * 32**2 + 500
+    assert jpeg["disk"] < raw["disk"]
+    assert min(one[rate] for one in (raw, jpeg) for rate in ("cutting", "in order", "in any order", "from disk")) > 0
+    assert [one["people"] for one in raw["writing"]] == [32, 128]
+    assert found["start"]["people"] == 1000
+    assert found["start"]["opening"] > 0
+    assert 0 < found["difference"] < 10
+    assert projected(found, "raw", 1280)["disk"] == pytest.approx(1280 * raw["disk"])
+    assert f"{jpeg['disk']:,.0f}" in result.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux counts a process's largest memory anew")
+def test_the_largest_memory_is_counted_anew() -> None:
+    here = torch.device("cpu")
+    filled = np.ones(300 << 17)  # 300 MiB
+    high = peak_memory(here)
+    del filled
+    forget_peak(here)
+    assert peak_memory(here) < high - 200

@@ -1,0 +1,306 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from pipeline import estimate, use
+from semipose.cli.app import app
+from semipose.config.network import Model
+from semipose.evaluation.metrics.oks import KEYS
+from semipose.models.network import build, network_card, save_network
+from semipose.pose.skeleton import COCO17
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A small network with random weights."""
+    model = Model(
+        trunk="resnet18", options={}, pretrained=False, height=64, width=64, head_channels=[8, 8, 8], sigma=2.0,
+        networks=["net"],
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    save_network(build(model, 17, seed=0), path, network_card(model, COCO17, 1.25))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, size in {"a.jpg": (120, 90), "b.png": (60, 100)}.items():
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def truth(tmp_path):
+    rng = np.random.default_rng(0)
+    annotations = []
+    for number in range(1, 9):
+        points = np.concatenate([rng.uniform(0, 100, (17, 2)), np.full((17, 1), 2)], 1)
+        if number == 8:
+            points[5] = 0  # no left shoulder, no torso
+        annotations.append(
+            {
+                "id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": 8000.0,
+                "bbox": [0, 0, 100, 100], "num_keypoints": 17, "keypoints": points.ravel().tolist(),
+            }
+        )  # fmt: skip
+    content = {
+        "images": [{"id": number} for number in range(1, 9)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+        "annotations": annotations,
+    }
+    (tmp_path / "GT.json").write_text(json.dumps(content))
+    results = [{"image_id": a["image_id"], "category_id": 1, "keypoints": a["keypoints"], "score": 0.5} for a in annotations]
+    (tmp_path / "DT.json").write_text(json.dumps(results))
+    return tmp_path
+
+
+def said(result):
+    """Everything that a command said, in one line; it must not have been a traceback."""
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return " ".join((result.stdout + result.stderr).split())
+
+
+def failed(result, *words):
+    text = said(result)
+    assert result.exit_code == 1
+    assert "Traceback" not in text
+    assert result.stderr.startswith("semipose: ")
+    assert [word for word in words if word not in text] == [], text
+    return True
+
+
+# evaluate
+
+
+def test_evaluate_writes_the_ten_keys(truth):
+    out = truth / "new" / "out.json"
+    result = run(app, ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions", f"{truth}/DT.json", "--json", str(out)])
+    assert result.exit_code == 0, said(result)
+    values = json.loads(out.read_text())
+    assert tuple(values) == KEYS
+    assert values["AP"] == pytest.approx(1)
+    assert values["AP_L"] == -1
+    assert "AP50" in result.stdout
+    assert "1.000" in result.stdout
+    assert "undefined" in result.stdout
+
+
+def test_evaluate_pck(truth):
+    out = truth / "out.json"
+    result = run(
+        app,
+        [
+            "evaluate",
+            "--annotations",
+            f"{truth}/GT.json",
+            "--predictions",
+            f"{truth}/DT.json",
+            "--metric",
+            "pck",
+            "--json",
+            str(out),
+        ],
+    )
+    assert result.exit_code == 0, said(result)
+    assert json.loads(out.read_text()) == {"PCK@0.2 torso": 1.0} | {f"joint/{name}": 1.0 for name in COCO17.joints}
+    assert "of 8 people; 1 left out" in said(result)
+
+
+def test_evaluate_says_what_is_wrong(truth):
+    truth.joinpath("bad.json").write_text('[{"image_id": 1, "category_id": 1, "keypoints": [1], "score": 1}]')
+    arguments = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions"]
+    assert failed(run(app, [*arguments, f"{truth}/bad.json"]), "bad.json: result [0]: keypoints has 1 numbers")
+    assert failed(run(app, [*arguments, f"{truth}/none.json"]), "none.json: no such file")
+    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", str(truth)]), "cannot be written")
+    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be written")
+    assert run(app, [*arguments, f"{truth}/DT.json", "--metric", "mae"]).exit_code == 2
+
+
+# predict
+
+
+def test_predict_writes_overlays_and_results(photos, weights, tmp_path):
+    out = tmp_path / "made" / "out"
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", str(out)])
+    assert result.exit_code == 0, said(result)
+    assert sorted(p.name for p in out.iterdir()) == ["a.jpg", "b.png", "predictions.json"]
+    for name, kind in (("a.jpg", "JPEG"), ("b.png", "PNG")):
+        with Image.open(out / name) as overlay, Image.open(photos / name) as photo:
+            assert overlay.size == photo.size
+            assert overlay.format == kind
+    results = json.loads((out / "predictions.json").read_text())
+    assert [(r["file_name"], r["image_id"], r["category_id"]) for r in results] == [("a.jpg", 1, 1), ("b.png", 2, 1)]
+    assert all(len(r["keypoints"]) == 51 and np.isfinite(r["keypoints"]).all() for r in results)
+
+
+def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
+    (photos / "a.jpg").rename(photos / "000000000139.jpg")
+    (photos / "b.png").rename(photos / "7.png")
+    boxes = tmp_path / "boxes.json"
+    content = [
+        {"image_id": 139, "category_id": 1, "bbox": [10, 10, 40, 60], "score": 0.5},
+        {"file_name": "val2017/000000000139.jpg", "bbox": [50, 20, 40, 60]},
+    ]
+    boxes.write_text(json.dumps(content))
+    out = tmp_path / "out"
+    arguments = ["predict", *map(str, sorted(photos.iterdir())), "--weights", str(weights), "--out", str(out)]
+    result = run(app, [*arguments, "--boxes", str(boxes)])
+    assert result.exit_code == 0, said(result)
+    results = json.loads((out / "predictions.json").read_text())
+    assert [r["image_id"] for r in results] == [139, 139]
+    assert (out / "7.png").exists()
+    assert "2 poses in 2 images" in said(result)
+
+
+def test_a_photo_is_turned_upright(weights, tmp_path):
+    photo = Image.new("RGB", (80, 40), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+    photo.save(tmp_path / "phone.jpg", exif=exif)
+    result = run(app, ["predict", f"{tmp_path}/phone.jpg", "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert result.exit_code == 0, said(result)
+    with Image.open(tmp_path / "out" / "phone.jpg") as overlay:
+        assert overlay.size == (40, 80)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"image_id": 99, "bbox": [1, 1, 9, 9]}, ["box [0]: image_id 99 is none of the 2 images", "a.jpg (image_id 1)"]),
+        ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["box [0]: file_name 'c.jpg' is none of the 2 images"]),
+        ({"bbox": [1, 1, 9, 9]}, ["box [0]: has neither file_name nor image_id"]),
+        ({"image_id": 1}, ["box [0]: bbox"]),
+        ({"image_id": 1, "bbox": [1, 1, 0, 9]}, ["box [0]: bbox", "width and height above 0"]),
+        ({"image_id": 1, "bbox": [500, 1, 9, 9]}, ["a.jpg", "outside the image of 120 x 90"]),
+        ({"image_id": 1, "bbox": [1, 1, 9, 9], "score": "high"}, ["box [0]: score is 'high'"]),
+        ({"image_id": 1, "bbox": [1, 1, 9, 9], "category_id": 3}, ["box [0]: category_id 3", "person"]),
+        (3, ["box [0]: must be an object"]),
+    ],
+)  # fmt: skip
+def test_bad_boxes_are_named(photos, weights, tmp_path, entry, words):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([entry]))
+    arguments = ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out", "--boxes", str(boxes)]
+    assert failed(run(app, arguments), *words)
+
+
+def test_predict_says_what_is_wrong(photos, weights, tmp_path):
+    def predict(*images, weights=weights, out=tmp_path / "out", more=()):
+        return run(app, ["predict", *map(str, images), "--weights", str(weights), "--out", str(out), *more])
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    text = tmp_path / "text.jpg"
+    text.write_text("no image")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((photos / "a.jpg").read_bytes()[:2000])
+    (tmp_path / "b").mkdir()
+    Image.open(photos / "a.jpg").save(tmp_path / "b" / "a.jpg")
+    (tmp_path / "dict.json").write_text("{}")
+    assert failed(predict(empty), "empty: no image in this folder")
+    assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
+    assert failed(predict(photos, text), "text.jpg is not an image")
+    assert failed(predict(photos, cut), "cut.jpg cannot be read as an image")
+    assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
+    assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
+    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: no folder can be made there")
+    assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
+    assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")
+    assert failed(predict(photos, weights=text), "text.jpg", "not a semipose weight file")
+    assert failed(predict(photos, more=["--boxes", str(tmp_path / "dict.json")]), "dict.json", "list of boxes")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(photos, weights, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "locked")])
+    assert failed(result, "locked", "nothing can be written")
+
+
+# all
+
+
+def test_help_comes_without_the_heavy_libraries():
+    code = "import sys, semipose.cli; print(sorted({'torch', 'numpy', 'pycocotools', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", [command.callback.__name__.replace("_", "-") for command in app.registered_commands])
+def test_help_of_every_command_has_an_example(name):
+    result = run(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+    assert f"semipose {name}" in result.stdout.split("Example")[1]
+
+
+@pytest.mark.parametrize("module", [use, estimate])
+def test_help_of_the_pipelines_commands_has_an_example(module):
+    made = typer.Typer()
+    made.command()(getattr(module, module.__name__.rpartition(".")[2]))
+    result = run(made, ["--help"])
+    assert result.exit_code == 0
+    assert f"Example: python -m {module.__name__}" in result.stdout
+    assert run(made, ["cocoa"]).exit_code == 1
+    assert run(made, ["--nothing"]).exit_code == 2
+
+
+def test_hours_follow_from_a_measurement(tmp_path, demo):
+    """An entry that was not measured is as fast, in operations, as its base."""
+    made, file = typer.Typer(), tmp_path / "bench.json"
+    made.command()(estimate.estimate)
+    known = {"trunk": demo.model.trunk, "input": f"{demo.model.height}x{demo.model.width}"}
+    known |= {"precision": demo.train.precision, "batch_size": demo.train.batch_size}
+    methods = {"supervised": {"gflop": 10.0, "end_to_end": 50.0}, "akm": {"gflop": 40.0, "end_to_end": 5.0}}  # 0.5 and 0.2 TFLOP/s
+    file.write_text(json.dumps(known | {"methods": methods}))
+    seconds = {cost: cost.pflop * 1000 / (0.5 if cost.method == "supervised" else 0.2) for cost in estimate.costs_of(demo)}
+    assert {cost.method for cost in seconds} > {"supervised", "akm"}, "variants, too"
+    told = run(made, ["demo", "--bench", str(file)])
+    assert told.exit_code == 0, told.output
+    hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
+    assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
+    for found, words in (
+        (known | {"methods": {"supervised": methods["supervised"]}}, "nothing was measured of akm, "),
+        (known | {"methods": methods, "batch_size": 4}, "4 people at once, but these parameters train"),
+        ([], "not what `semipose bench --json` writes"),
+    ):
+        file.write_text(json.dumps(found))
+        told = run(made, ["demo", "--bench", str(file)])
+        assert (told.exit_code, words in told.output) == (1, True), told.output
+    assert "no such file" in run(made, ["demo", "--bench", str(tmp_path / "none.json")]).output
+
+
+def test_exit_codes(photos, weights, tmp_path):
+    begun = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a job in the background ignores it
+    code = f"{begun}; from semipose.inference import photos; photos.find_photos = lambda paths: os.kill(os.getpid(), signal.SIGINT)"
+    arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
+    program = f"{code}\nfrom semipose.cli.app import app\napp({arguments!r})"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 130
+    assert run(app, ["predict", str(photos)]).exit_code == 2
+    assert run(app, ["predict", "none.jpg", *arguments[2:]]).exit_code == 1
+    assert run(app, []).exit_code == 2, "the commands are listed, nothing is done"
+
+
+def test_the_shell_completes_commands_and_options():
+    def completed(line):
+        words = {"_SEMIPOSE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        return run(app, [], prog_name="semipose", env=words).stdout.split()
+
+    assert completed("semipose pre") == ["predict"]
+    assert completed("semipose predict --detector") == ["--detector-weights", "--detector-score"]
+    shown = run(app, ["--show-completion", "bash"], prog_name="semipose")
+    if shown.exit_code:  # it looks which shell began it; a job of none, or of sh, has no completion
+        assert "not supported" in shown.output
+    else:
+        assert "complete -o default -F _semipose_completion semipose" in shown.stdout

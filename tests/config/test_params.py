@@ -1,0 +1,161 @@
+"""params.yaml: what is refused, with which message, and that every key is watched by some stage."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from semipose.config.budget import by_budget
+from semipose.config.load import changes, load, read_yaml
+from semipose.config.tree import Params
+from semipose.utils.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = ROOT / "pipeline" / "presets" / "demo.yaml"
+PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\n    tau: 0.7", "\n    tau: 1.5", "method.akm.tau = 1.5: Input should be less than or equal to 1"),
+        ("\n    tau: 0.7", "\n    tua: 0.5", "method.akm.tua is not a parameter"),
+        ("\n    tau: 0.7", "\n    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
+        ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
+        ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
+        ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
+        ("  ablations: {}", "  ablations:\n    masks:\n      - akm_fixed", "report.ablations.masks: akm_fixed is not among"),
+        ("  methods:\n    - supervised", "  methods:\n    - posefoo", "sweep.methods: posefoo is not among method"),
+        ("    base: supervised", "    base: sup", "method.supervised.base = 'sup': must be one of supervised, akm, posecons, "),
+        (
+            "    masking: shuffled",
+            "    strong: []",
+            "strong is not a parameter of akm, but of posecons, posedual, sspcm",
+        ),
+        ("    masking: shuffled", "    tua: 0.5", "method.akm_shuffled.tua is not a parameter of akm ("),
+        ("  seed: 0      ", "  seed: off    ", "data.demo.seed = 'off': Input should be a valid integer"),
+        ("  root: null", "  root: here", "data.root must be null for data.source: demo"),
+    ],
+)
+def test_a_mistake_is_named_with_key_value_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = DEMO.read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(old, new, 1))
+    assert old in text
+    with pytest.raises(InputError) as error:
+        load(path)
+    assert message in str(error.value)
+    line = text[: text.index(old)].count("\n") + 1
+    if not message.startswith(("sweep", "ablation", "report")):
+        assert any(f"line {k}" in str(error.value) for k in range(line - 12, line + 2))
+    assert str(error.value).count("\n") <= 1, "a mistake that variants inherit is said once"
+
+
+def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(DEMO.read_text().replace("  lr: 0.004                    # Adam's learning rate\n", "  lr: 1e-3\n"))
+    assert load(path).train.lr == 1e-3
+
+
+def test_a_variant_is_its_base_with_its_own_keys(demo: Params) -> None:
+    base, variant = demo.method["akm"].model_dump(), demo.method["akm_mixup_input"].model_dump()
+    assert variant["mixup"] == base["mixup"] | {"place": ["input"]}
+    assert {**variant, "mixup": base["mixup"]} == base
+    tree = read_yaml(DEMO)
+    assert changes(tree, "akm_mixup_input") == {"mixup.place": ["input"]}
+    assert changes(tree, "akm_shuffled") == {"masking": "shuffled"}
+
+
+def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, demo: Params) -> None:
+    entry = "  posedual:\n    base: posedual\n"
+    own = "    traps:\n      clamp: true\n    strengthen:\n      rand_augment:\n        cutout: false\n"
+    own += "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        trunk: resnet50\n    warmup:\n      steps: 7\n"
+    text = (
+        DEMO.read_text()
+        .replace("\n    - net\n", "\n    - net\n    - second\n")
+        .replace("\n    - akm\n", "\n    - akm\n    - posedual\n", 1)
+    )
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(entry, entry + own))
+    params = load(path)
+    second = params.network("posedual", "second")
+    assert (second.trunk, second.options) == ("resnet50", {}), "another trunk begins without the options of the first"
+    assert (second.height, second.sigma, second.head_channels) == (demo.model.height, demo.model.sigma, demo.model.head_channels)
+    assert params.network("posedual", "net") == params.network("akm", "net") == params.model
+    assert params.method["posedual"].warmup == demo.warmup.model_copy(update={"steps": 7})
+    assert params.method["akm"].warmup is None
+    assert params.method["posedual"].strong_view == demo.augment.strong.model_copy(update={"scale": 0.1})
+    augment = params.method["posedual"].augmented(params.augment)
+    assert augment.traps == demo.augment.traps.model_copy(update={"clamp": True})
+    assert augment.strengthen.rand_augment == demo.augment.strengthen.rand_augment.model_copy(update={"cutout": False})
+    assert augment.strengthen.cutmix == demo.augment.strengthen.cutmix
+    assert augment.strong == params.method["posedual"].strong_view
+    assert augment.weak == demo.augment.weak
+    assert params.method["akm"].augmented(params.augment) == params.augment
+    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "options:\n          stem_width: 16")))
+    assert load(path).network("posedual", "second").options == {"stem_width": 16}, "options are given as a whole"
+    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "trunk: resnet18")))
+    assert load(path).network("posedual", "second").options == demo.model.options
+    for old, new, message in (
+        ("      second:", "      third:", "method.posedual.networks: third is not among the networks that it trains: net, second"),
+        ("        trunk:", "        height:", "method.posedual.networks.second.height is not a parameter"),
+        ("      steps: 7", "      steps:\n        L7: 7", "split.budgets: L50 is not among method.posedual.warmup.steps: L7"),
+    ):
+        path.write_text(text.replace(entry, entry + own.replace(old, new)))
+        with pytest.raises(InputError, match=re.escape(message)):
+            load(path)
+
+
+def test_steps_by_budget() -> None:
+    assert [by_budget({"L50": 7, "L200": 8}, "L200"), by_budget(9, "L200")] == [8, 9]
+
+
+def test_every_key_is_listed_by_a_stage_and_machine_by_none() -> None:
+    """A key that no stage lists could change without a rerun."""
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    listed = {key.split(".${")[0] for stage in stages.values() for key in stage.get("params", []) if isinstance(key, str)}
+
+    def leaves(node: object, prefix: str) -> list[str]:
+        if isinstance(node, dict) and node and prefix not in ("split.budgets", "model.options"):
+            return [leaf for key, value in node.items() for leaf in leaves(value, f"{prefix}.{key}".strip("."))]
+        return [prefix]
+
+    keys = leaves(YAML(typ="safe").load(DEMO.read_text()), "")
+    unwatched = [key for key in keys if not any(key == name or key.startswith(name + ".") for name in listed)]
+    assert {key.split(".")[0] for key in unwatched} == {"machine"}
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_presets_are_whole_and_commented_alike(path: Path) -> None:
+    load(path)
+    lines = path.read_text().splitlines()
+    scalars = [line for line in lines if ": " in line.split(" #")[0] and not line.lstrip().startswith("#")]
+    bare = [line for line in scalars if " # " not in line and not line.startswith("    ")]
+    assert not bare, f"no comment: {bare}"
+    reference = YAML(typ="safe").load(DEMO.read_text())
+    tree = YAML(typ="safe").load(path.read_text())
+    assert list(tree) == list(reference)
+    for section in ("data", "model", "train", "warmup", "augment", "evaluate", "machine"):
+        assert list(tree[section]) == list(reference[section])
+    assert "&" not in path.read_text().replace("# ", ""), "anchors freeze what they merged under `dvc exp run -S`"
+
+
+def test_the_committed_params_are_the_demo() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == DEMO.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("groups", "devices", "message"),
+    [
+        (3, 1, "train.batch_size = 16 is not 3 groups (train.groups) of two or more people"),
+        (16, 1, "train.batch_size = 16 is not 16 groups (train.groups) of two or more people"),
+        (2, 4, "train.groups = 2 cannot be shared out to machine.devices x machine.nodes = 4"),
+    ],
+)
+def test_groups_part_every_batch_and_are_shared_out_evenly(tmp_path: Path, groups: int, devices: int, message: str) -> None:
+    text = DEMO.read_text().replace("  groups: 1 ", f"  groups: {groups} ").replace("  devices: 1 ", f"  devices: {devices} ")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        load(tmp_path / "params.yaml")
+    assert message in str(error.value)

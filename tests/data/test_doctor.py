@@ -1,0 +1,232 @@
+"""The doctor: nothing to say of a sound set, every fault of a broken one, real sets, and params.yaml lines that load."""
+
+import json
+import shutil
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from semipose.cli.app import app
+from semipose.config.load import load, read_yaml
+from semipose.config.tree import Params
+from semipose.data.checks import labels, pictures
+from semipose.data.checks.examine import examine, recognise
+from semipose.data.people import People
+from semipose.data.sources import read_people
+from semipose.demo.dataset import draw_set
+from semipose.pose.skeleton import COCO17
+from semipose.utils.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("drawn")
+    draw_set(root, {"train": 60, "val": 10}, seed=3)
+    return root
+
+
+def annotations(root: Path, part: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text())
+    return content
+
+
+def test_a_sound_set_has_nothing_that_stops_and_its_params_load(drawn: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "nothing would stop" in result.output
+    assert "joints, 8 left-right pairs" in result.output
+    for part in ("train", "val"):
+        assert Image.open(tmp_path / "out" / f"{part}.jpg").width > 1000
+    tree, told = read_yaml(ROOT / "params.yaml"), YAML().load(result.output.split("has:\n\n")[1])
+    for section, values in told.items():
+        for key, value in values.items():
+            tree[section][key] = value
+    text = StringIO()
+    YAML().dump(tree, text)
+    (tmp_path / "params.yaml").write_text(text.getvalue())
+    assert load(tmp_path / "params.yaml").data.root == str(drawn)
+
+
+@pytest.fixture
+def broken(drawn: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of the set with faults of many kinds, and words that must be said of each."""
+    root = tmp_path / "broken"
+    shutil.copytree(drawn, root)
+    content = annotations(root, "train")
+    people, images = content["annotations"], {one["id"]: one for one in content["images"]}
+    alone = [one for one in people if sum(other["image_id"] == one["image_id"] for other in people) == 1]
+
+    def file(one: dict[str, Any]) -> Path:
+        return root / "train2017" / images[one["image_id"]]["file_name"]
+
+    said: dict[str, str] = {}
+    short, invisible, far, nan, lost, twin = alone[:6]
+    short["keypoints"] = short["keypoints"][:-1]
+    said["short"] = f"annotation {short['id']}: `keypoints` has 50 values"
+    invisible["keypoints"][2] = 3
+    said["visibility"] = f"annotation {invisible['id']}: `keypoints` has a visibility that is not 0, 1 or 2"
+    far["bbox"] = [900, 900, 20, 20]
+    said["outside"] = f"annotation {far['id']}: `bbox` lies wholly outside"
+    nan["bbox"][0] = None
+    said["number"] = f"annotation {nan['id']}: `bbox` is [None"
+    lost["image_id"] = 777
+    said["image"] = f"annotation {lost['id']}: `image_id` 777"
+    twin["id"] = alone[6]["id"]
+    said["twice"] = f"the `id` {alone[6]['id']} occurs twice"
+    # Of images
+    file(alone[7]).unlink()
+    said["missing"] = "1 of 54 images are missing"
+    file(alone[8]).write_bytes(file(alone[8]).read_bytes()[:900])
+    said["cut"] = "1 of 54 images cannot be decoded"
+    Image.open(file(alone[9])).resize((200, 150)).save(file(alone[9]))
+    said["size"] = f"{file(alone[9]).name} (200 x 150 px, annotated for 320 x 240)"
+    # Of what a person should look at
+    beside, double = alone[10], alone[11]
+    first = next(k for k in range(17) if beside["keypoints"][3 * k + 2])
+    x, y, width, _ = beside["bbox"]
+    beside["keypoints"][3 * first : 3 * first + 2] = [x + width + 200, y]
+    said["beside"] = f"annotation {beside['id']} ("
+    people.append(double | {"id": 5000})
+    said["double"] = "people are annotated twice"
+    shutil.copyfile(file(alone[12]), root / "val2017" / "000000000001.jpg")
+    said["leak"] = f"train2017/{file(alone[12]).name} = val2017/000000000001.jpg"
+    (root / "annotations" / "person_keypoints_train2017.json").write_text(json.dumps(content))
+    return root, said
+
+
+def test_every_fault_of_a_broken_set_is_named(broken: tuple[Path, dict[str, str]]) -> None:
+    root, said = broken
+    result = CliRunner().invoke(app, ["doctor", str(root)])
+    assert result.exit_code == 1, result.output
+    for kind, words in said.items():
+        assert words in result.output, kind
+
+
+def test_what_is_left_is_what_training_reads(broken: tuple[Path, dict[str, str]], drawn: Path) -> None:
+    """Past the faulty entries, the people are those of the sound set."""
+    root, _ = broken
+    found = examine(root, recognise(root))
+    sound = read_people("coco", drawn, "train")
+    left = set(found.people["train"].ids.tolist())
+    assert left - {5000} < set(sound.ids.tolist())
+    assert len(sound) - len(left - {5000}) == 6
+
+
+def test_a_file_that_is_no_json_ends_the_part_alone(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn, tmp_path / "set")
+    (tmp_path / "set/annotations/person_keypoints_train2017.json").write_text("{")
+    found = examine(tmp_path / "set", recognise(tmp_path / "set"))
+    assert [finding.part for finding in found.findings if finding.grade == "stops"] == ["train"]
+    assert set(found.people) == {"val"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [({}, "neither joints.mat"), ({"a.json": "[]"}, "neither joints.mat"), ({"b.json": "{"}, "neither joints.mat")]
+)
+def test_a_folder_that_holds_no_set_is_refused(content: dict[str, str], words: str, tmp_path: Path) -> None:
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        recognise(tmp_path)
+
+
+def test_a_set_of_the_users_own_is_found_by_its_files(drawn: Path, tmp_path: Path, demo: Params) -> None:
+    shutil.copytree(drawn / "train2017", tmp_path / "pictures" / "a")
+    shutil.copytree(drawn / "val2017", tmp_path / "pictures" / "b")
+    for part, name in (("train", "labels.json"), ("val", "labels_val.json")):
+        (tmp_path / name).write_text(json.dumps(annotations(drawn, part)))
+    layout = recognise(tmp_path)
+    assert layout.custom is not None
+    assert [layout.custom.train.images, layout.custom.val.annotations] == ["pictures/a", "labels_val.json"]
+    found = examine(tmp_path, layout)
+    assert not found.stops
+    assert "source: custom" in (found.params or "")
+    (tmp_path / "more.json").write_text(json.dumps(annotations(drawn, "train")))
+    with pytest.raises(InputError, match=r"training annotations: labels\.json, more\.json; name them"):
+        recognise(tmp_path)
+
+
+def people_of(points: np.ndarray) -> People:
+    count = len(points)
+    return People(
+        COCO17,
+        ids=np.arange(count),
+        image_ids=np.arange(count),
+        images=[f"{k}.jpg" for k in range(count)],
+        sizes=np.full((count, 2), 400),
+        boxes=np.tile([0.0, 0, 400, 400], (count, 1)),
+        areas=np.full(count, 1e4),
+        points=points,
+        visibility=np.full((count, 17), 2),
+    )
+
+
+def test_swapped_sides_are_seen_and_crossed_ankles_are_not() -> None:
+    upright = np.array(
+        [
+            (200, 50),
+            (206, 44),
+            (194, 44),
+            (214, 48),
+            (186, 48),
+            (240, 100),
+            (160, 100),
+            (270, 150),
+            (130, 150),
+            (290, 200),
+            (110, 200),
+            (225, 200),
+            (175, 200),
+            (228, 280),
+            (172, 280),
+            (230, 360),
+            (170, 360),
+        ],
+        np.float32,
+    )
+    shoulders, wrists, crossed, behind = (upright.copy() for _ in range(4))
+    shoulders[[5, 6]] = shoulders[[6, 5]]
+    wrists[[9, 10]] = wrists[[10, 9]]
+    crossed[[15, 16]] = crossed[[16, 15]]
+    behind[:, 0] = 400 - behind[:, 0]  # from behind: everything on the other side
+    assert labels.swapped(people_of(np.stack([upright, shoulders, wrists, crossed, behind]))).tolist() == [False, True, True, False, False]
+
+
+def test_images_that_show_the_same_are_found_and_others_are_not(drawn: Path, tmp_path: Path) -> None:
+    names = [path.name for path in sorted((drawn / "train2017").iterdir())[:40]]
+    for name in names:
+        shutil.copyfile(drawn / "train2017" / name, tmp_path / name)
+    image = Image.open(tmp_path / names[0])
+    image.save(tmp_path / "saved_anew.jpg", quality=60)
+    image.resize((480, 360)).save(tmp_path / "larger.png")
+    Image.open(tmp_path / names[1]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.jpg")
+    shutil.copyfile(tmp_path / names[2], tmp_path / "copy.jpg")
+    Image.new("RGB", (320, 240), (90, 90, 90)).save(tmp_path / "flat.png")
+    Image.new("RGB", (320, 240), (91, 91, 91)).save(tmp_path / "flat too.png")
+    seen = {
+        name: one
+        for name, one in pictures.look(tmp_path, sorted(path.name for path in tmp_path.iterdir()), 2)
+        if isinstance(one, pictures.Picture)
+    }
+    found = {frozenset(pair) for pair in pictures.same(seen)}
+    trio = [names[0], "saved_anew.jpg", "larger.png"]
+    assert found == {frozenset((a, b)) for a in trio for b in trio if a != b} | {frozenset((names[2], "copy.jpg"))}
+
+
+def test_real_sets(real_data: Path) -> None:
+    """What is told of them is what is in them: nothing that stops, and few people to look at."""
+    for name, source in (("coco-mini", "coco"), ("lspet", "lsp")):
+        layout = recognise(real_data / name)
+        assert layout.source == source
+        found = examine(real_data / name, layout)
+        assert not found.stops, found.findings
+        for people in found.people.values():
+            assert labels.swapped(people).mean() < 0.1

@@ -1,0 +1,155 @@
+"""A set of the user's own, from params.yaml to figures, by the functions that the stages call: foxes of five joints."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pipeline.stages import download, prepare
+from semipose.augment.task import Task
+from semipose.config.data import Custom
+from semipose.config.load import load
+from semipose.config.tree import Params
+from semipose.data.download.datasets import describe
+from semipose.data.ground_truth import ground_truth, image_folder
+from semipose.data.loading.pack import CropPack
+from semipose.data.packing.writing import Recipe, write_pack
+from semipose.data.sources import read_people
+from semipose.data.splits import make_splits
+from semipose.evaluation import evaluate
+from semipose.inference.predict import Predictions
+from semipose.utils.errors import InputError
+
+JOINTS = ["nose", "left_ear", "right_ear", "rump", "tail"]
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two files of six foxes each, two in an image, beside one category of another kind."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for part in ("train", "val"):
+        images, annotations = [], []
+        for k in range(3):
+            Image.fromarray(rng.integers(0, 256, (80, 120, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{part}{k}.png")
+            images.append({"id": k + 1, "file_name": f"{part}{k}.png", "width": 120, "height": 80})
+            for side in range(2):
+                points = np.column_stack([rng.uniform(60 * side, 60 * side + 59, 5), rng.uniform(0, 79, 5), np.full(5, 2)])
+                box = [60 * side, 0, 60, 80]
+                one = {"id": len(annotations) + 1, "image_id": k + 1, "category_id": 7, "bbox": box, "area": 4000, "iscrowd": 0}
+                annotations.append(one | {"keypoints": points.ravel().tolist(), "num_keypoints": 5})
+        categories = [{"id": 3, "name": "tree"}, {"id": 7, "name": "fox", "keypoints": JOINTS, "skeleton": [[1, 4], [4, 5]]}]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / f"{part}.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.fixture
+def custom() -> Custom:
+    parts = {part: {"annotations": f"{part}.json", "images": "photos"} for part in ("train", "val")}
+    return Custom.model_validate(parts | {"category": None, "pairs": None, "sigmas": None, "torso": None})
+
+
+def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = describe("custom", root, custom)
+    assert [record["path"] for record in records] == ["train.json", "val.json", "photos/", "photos/"]
+    assert records[2]["files"] == 6
+    train, val = (read_people("custom", root, part, 0, custom) for part in ("train", "val"))
+    assert train.skeleton.joints == tuple(JOINTS)
+    assert train.skeleton.flip == [0, 2, 1, 3, 4]
+    assert make_splits(train, {"few": 2}, "first", 0, "all")["few"]["labelled"] == train.ids[:2].tolist()
+    write_pack(val, root, tmp_path / "pack", Recipe(48, 1.25, 1.5, 1.0), max_broken=0, processes=1)
+    pack = CropPack.open(tmp_path / "pack")
+    truth = ground_truth("custom", root, "val", val, custom)
+    assert [f"{image_folder('custom', 'val', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))
+    found = Predictions(val.points, np.ones((6, 5), np.float32))
+    monkeypatch.setattr(evaluate, "predict_pack", lambda *a, **k: found)
+    task = Task(val.skeleton, 48, 48, torch.device("cpu"), 1.0, demo.augment)
+    p = demo.evaluate.model_copy(update={"bootstrap": 10})
+    assert evaluate.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p).metrics["AP"]["value"] == pytest.approx(100)
+    by_box = evaluate.evaluate(nn.Conv2d(1, 1, 1), task, pack, truth, p.model_copy(update={"metric": "pck", "pck_reference": "box"}))
+    assert by_box.metrics["PCK@0.2 box"]["value"] == pytest.approx(100)
+
+
+@pytest.mark.slow
+def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: Path, stages: Callable[[dict[str, str]], Path]) -> None:
+    """`data.custom` and `data.unlabelled`, from params.yaml to a record."""
+    elsewhere = [{"id": 40 + k, "file_name": f"w{k}.png"} for k in range(3)]
+    (root / "annotations").mkdir()
+    (root / "annotations/image_info_unlabeled2017.json").write_text(json.dumps({"images": elsewhere}))
+    (root / "unlabeled2017").mkdir()
+    for image in elsewhere:
+        Image.new("RGB", (90, 60), "olive").save(root / "unlabeled2017" / image["file_name"])
+    found = [{"image_id": 40 + k % 3, "category_id": 1, "bbox": [5 * k, 4, 40, 50], "score": 0.2 + 0.1 * k} for k in range(5)]
+    (root / "boxes.json").write_text(json.dumps(found))
+    parts = "".join(f"    {part}:\n      annotations: {part}.json\n      images: photos\n" for part in ("train", "val"))
+    folder = stages(
+        {
+            "  source: demo ": "  source: custom ",
+            "  root: null ": f"  root: {root} ",
+            "  custom: null ": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
+            "  unlabelled: null ": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
+            f"      file: {root}/boxes.json\n      score: 0.25\n#",
+            "  metric: oks ": "  metric: pck ",
+            "  pck_reference: torso ": "  pck_reference: box ",
+            "    L20: 20\n    L40: 40\n": "    L20: 4\n",
+        }
+    )
+
+    record = json.loads((folder / "reports/runs/custom-akm-L20-s0.json").read_text())
+    assert (record["labelled"], record["unlabelled"]) == (4, 4), "one of five boxes has too low a score"
+    assert {"PCK@0.2 box", "joint/left_ear", "joint/tail"} <= set(record["metrics"])
+    with (folder / "reports/runs/custom-akm-L20-s0/history.csv").open() as file:
+        columns = next(csv.reader(file))
+    assert {"loss/masked", "val/AP"} <= set(columns)
+    assert not any(name.startswith("pseudo/") for name in columns), "of boxes nobody knows what pseudo-labels are worth"
+    people = CropPack.open(folder / "data/packs/unlabelled").people
+    assert people.images == ["unlabeled2017/w1.png", "unlabeled2017/w2.png", "unlabeled2017/w0.png", "unlabeled2017/w1.png"]
+
+    def state() -> tuple[str, dict[str, str]]:
+        packs = {part: CropPack.open(folder / "data/packs" / part).digest for part in ("train", "val", "unlabelled")}
+        return (folder / "data/manifest.json").read_text(), packs
+
+    known, packs = state()
+    Image.new("RGB", (120, 80), "red").save(root / "photos/train0.png")  # an image changes behind its pack
+    download.bring()  # as `dvc repro --force download` does
+    prepare.prepare()
+    known_now, packs_now = state()
+    assert known_now != known, "so that DVC runs what follows"
+    assert {part for part in packs if packs_now[part] != packs[part]} == {"train"}
+
+
+def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:
+    (root / "val.json").unlink()
+    with pytest.raises(InputError, match=r"lacks val\.json.*data\.custom"):
+        describe("custom", root, custom)
+
+
+def test_a_torso_that_nobody_named_is_asked_for(demo: Params, custom: Custom) -> None:
+    whole = demo.model_dump()
+    whole["data"] |= {"source": "custom", "root": "foxes", "custom": custom.model_dump()}
+    Params.model_validate(whole)
+    whole["evaluate"] |= {"metric": "pck", "pck_reference": "torso"}
+    with pytest.raises(ValueError, match=r"data\.custom\.torso"):
+        Params.model_validate(whole)
+
+
+def test_params_ask_for_what_a_set_of_ones_own_needs(tmp_path: Path) -> None:
+    text = (ROOT / "pipeline/presets/demo.yaml").read_text()
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("  source: demo ", "  source: custom "))
+    with pytest.raises(InputError, match=r"data\.root and data\.custom must say where"):
+        load(path)
+    path.write_text(text.replace("  boxes: ground_truth ", "  boxes: detector "))
+    with pytest.raises(InputError, match=r"evaluate\.boxes: detector needs data\.detections"):
+        load(path)
+    path.write_text(text.replace("\n    - akm\n", "\n    - akm\n    - sspcm\n", 1))
+    with pytest.raises(InputError, match=r"method\.sspcm trains 3 networks, but model\.networks names 1"):
+        load(path)

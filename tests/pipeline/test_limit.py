@@ -1,0 +1,39 @@
+"""What stops a training: the time, or SIGTERM, which then does not end the process by itself."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from pipeline.runtime.limit import Limit
+from pipeline.runtime.stage import STOPPED, main
+from semipose.utils.errors import Stopped
+
+
+def test_the_time_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with Limit(0.5) as limit, Limit(None) as endless:
+        assert limit() is None
+        now += 31
+        assert limit() == "machine.max_minutes = 0.5 are over"
+        assert endless() is None
+
+
+def test_sigterm_is_a_reason_and_no_end() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Limit(None) as limit:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert limit() == "stopped by SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_stopped_stage_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise Stopped("out of time")
+
+    with pytest.raises(SystemExit) as ended:
+        main(work, [])
+    assert ended.value.code == STOPPED
+    assert capsys.readouterr().err == "semipose: out of time. `dvc repro` goes on from there.\n"

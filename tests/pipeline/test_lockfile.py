@@ -1,0 +1,90 @@
+"""A dvc.lock that was cut off anywhere: DVC reads what is left of it, and nothing in it is made up. DVC's list of readers and writers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.lockfile import forget, mend, readable
+
+ROOT = Path(__file__).parent.parent.parent
+LOCK = (ROOT / "dvc.lock").read_text()
+FIRST = LOCK[: LOCK.index("\n  split:\n") + 1]  # three stages, of which every sixth line end is tried
+
+
+def stages(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe").load(text).get("stages", {})
+    return found
+
+
+def test_a_whole_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "dvc.lock"
+    path.write_text(LOCK)
+    before = path.stat().st_mtime_ns
+    assert mend(path) is None
+    assert (path.read_text(), path.stat().st_mtime_ns) == (LOCK, before)
+    assert mend(tmp_path / "none") is None
+
+
+ENDS = [at + 1 for at, letter in enumerate(FIRST) if letter == "\n"]
+
+
+@pytest.mark.parametrize("ends", [range(0, 40), ENDS[::6], range(997, len(LOCK), 19973), (len(LOCK) - 40, len(LOCK) - 1)])
+def test_cut_off_anywhere(ends: list[int], tmp_path: Path) -> None:
+    path, every = tmp_path / "dvc.lock", stages(LOCK)
+    for at in ends:
+        path.write_text(LOCK[:at])
+        said = mend(path)
+        assert said is None or "was cut off while DVC wrote it" in said, LOCK[:at][-200:]
+        text = path.read_text() if path.exists() else "schema: '2.0'\nstages: {}\n"
+        assert readable(text)
+        left = stages(text)
+        assert list(left) == list(every)[: len(left)], "the first so many"
+        known = list(left)[:-1] if said is None else list(left)  # between two lines nobody can tell that more was to come
+        assert all(left[name] == every[name] for name in known)
+        begun = sum(f"\n  {name}:\n" in LOCK[:at] for name in every)
+        assert len(left) >= begun - 1, "at most the stage in which it was cut is lost"
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [LOCK.replace("\n  split:\n", "\n<<<<<<< HEAD\n  split:\n"), LOCK.replace("    cmd: ", "    cnd: ", 1), "not a lock", "a: 1\n"],
+)
+def test_one_that_was_not_cut_off_is_left_as_it_is(spoilt: str, tmp_path: Path) -> None:
+    path = tmp_path / "dvc.lock"
+    path.write_text(spoilt)
+    said = mend(path)
+    assert said
+    assert "`git checkout" in said
+    assert path.read_text() == spoilt
+
+
+def test_a_list_of_readers_and_writers_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    """DVC refuses it; after the command that `make repro` begins with it does not, and a whole one is left to DVC."""
+    dvc, mending = [sys.executable, "-m", "dvc"], [sys.executable, "-m", "pipeline.lockfile"]
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
+
+    run(*dvc, "init", "--no-scm")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo hello > out\n    outs: [out]\n")
+    users = tmp_path / ".dvc/tmp/rwlock"
+    whole = json.dumps({"write": {}, "read": {str(tmp_path / "data"): [{"pid": os.getpid(), "cmd": "dvc repro"}]}})
+    for text in (whole[:-9], "", whole):
+        users.write_text(text)
+        refused = text != whole
+        assert ("JSON structure is corrupted" in run(*dvc, "repro", "--force").stderr) == refused
+        users.write_text(text)
+        done = run(*mending)
+        assert done.returncode == 0, done.stderr
+        assert (".dvc/tmp/rwlock was cut off while DVC wrote it" in done.stderr) == refused
+        assert users.exists() != refused
+        assert run(*dvc, "repro", "--force").returncode == 0
+    assert forget(tmp_path / "none") is None

@@ -1,0 +1,130 @@
+"""What needs a GPU: a step that never waits for it, and figures near those of the CPU. Without one these tests are skipped and say so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from semipose.augment.task import Task
+from semipose.config.tree import Params
+from semipose.data.loading.batches import Batches
+from semipose.data.loading.pack import CropPack
+from semipose.inference.predict import predict_pack
+from semipose.methods import build
+from semipose.methods.base import Method
+from semipose.models.network import build as build_network
+from semipose.pose.skeleton import COCO17
+from semipose.training.trainer import Row, fit
+from semipose.utils.seeding import draws, on_host
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+
+STRENGTHENINGS = ["joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"]
+METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"]
+
+
+@pytest.fixture
+def everything(tiny: Params, demo: Params) -> Params:
+    """Every strengthening in PoseCons, AKM as it stands in the demo: a moving average, rendered labels, Mixup at every layer."""
+    method = tiny.method | {"akm": demo.method["akm"], "posecons": tiny.method["posecons"].model_copy(update={"strong": STRENGTHENINGS})}
+    return tiny.model_copy(update={"method": method})
+
+
+@pytest.fixture
+def _strict() -> Iterator[None]:
+    """Afterwards a wait for the GPU is allowed again."""
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def made(name: str, p: Params, pack: CropPack, device: str) -> Method:
+    task = Task(COCO17, p.model.height, p.model.width, torch.device(device), p.model.sigma, p.augment)
+    return build([build_network(p.model, 17, seed=k) for k in range(p.method[name].trains)], p.method[name], task)
+
+
+def trained(name: str, p: Params, pack: CropPack, folder: Path, device: str, precision: Any = "32-true", **settings: Any) -> list[Row]:
+    options = {"steps": 10, "lr": 0.001, "decay_at": [], "decay": 1.0, "checkpoint_seconds": 1e9} | settings
+    return fit(
+        made(name, p, pack, device),
+        Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
+        Fabric(accelerator=device, devices=1, precision=precision),
+        state=folder,
+        observe=lambda method, epoch, last: {},
+        report=lambda row: None,
+        **options,
+    )
+
+
+@pytest.mark.usefixtures("_strict")
+@pytest.mark.parametrize("name", METHODS)
+def test_no_step_waits_for_the_gpu(name: str, everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Strict from the second step to the last but one: the loop itself, with what it does between steps."""
+    steps = iter(range(100))
+
+    def stop() -> None:
+        match next(steps):
+            case 1:
+                torch.cuda.set_sync_debug_mode("error")
+            case 8:
+                torch.cuda.set_sync_debug_mode("default")
+
+    batches = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=0)  # ten steps in an epoch
+    fit(
+        made(name, everything, pack, "cuda"),
+        batches,
+        Fabric(accelerator="cuda", devices=1, precision="bf16-mixed"),
+        steps=10,
+        lr=0.001,
+        decay_at=[],
+        decay=1.0,
+        state=tmp_path,
+        checkpoint_seconds=1e9,
+        observe=lambda method, epoch, last: {},
+        report=lambda row: None,
+        stop=stop,
+    )
+
+
+def test_supervised_training_is_that_of_the_cpu(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Without draws, which differ between devices, so do losses by rounding alone."""
+    weak = everything.augment.weak.model_copy(update={"rotation_probability": 0.0, "scale": 0.0, "flip_probability": 0.0})
+    p = everything.model_copy(update={"augment": everything.augment.model_copy(update={"weak": weak})})
+    here, there = (trained("supervised", p, pack, tmp_path / device, device) for device in ("cpu", "cuda"))
+    half = trained("supervised", p, pack, tmp_path / "half", "cuda", "bf16-mixed")
+    for name in ("loss/supervised",):
+        expected = [row[name] for row in here]
+        assert [row[name] for row in there] == pytest.approx(expected, rel=0.01)
+        assert [row[name] for row in half] == pytest.approx(expected, rel=0.05)
+
+
+def test_poses_are_those_of_the_cpu_and_batches_can_be_read_again(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Crops that are sent ahead, seven at a time and five at last."""
+    net = build_network(everything.model, 17, seed=0)
+    chosen, size = np.arange(40)[::-1], (everything.model.height, everything.model.width)
+    here, there, again = (predict_pack(net.to(device), pack, chosen, size, True, "dark", 7, device) for device in ("cpu", "cuda", "cuda"))
+    assert np.abs(here.confidence - there.confidence).max() < 1e-3
+    assert np.abs(there.confidence - again.confidence).max() < 1e-4
+    batches = Batches(pack, size, np.arange(8), np.arange(len(pack)), batch_size=8, seed=0)
+    first = batches(3, "cuda")
+    batches.close()
+    assert torch.equal(batches(3, "cuda").unlabelled.pixels, first.unlabelled.pixels)
+
+
+def test_a_compiled_training_is_the_same_but_for_rounding(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """AKM with Mixup at every layer; equal seeds, so equal draws."""
+    plain, compiled = (trained("akm", everything, pack, tmp_path / mode, "cuda", compiled=mode) for mode in ("none", "default"))
+    for row, other in zip(compiled, plain, strict=True):
+        assert row == pytest.approx(other, rel=0.01)
+
+
+def test_draws_of_the_host_belong_to_a_place_in_the_stream_of_the_gpu() -> None:
+    first, same = (draws(0, "step", 3, "cuda") for _ in range(2))
+    begun = torch.rand((), generator=on_host(first))
+    assert begun == torch.rand((), generator=on_host(same))
+    torch.rand(5, generator=first, device="cuda")
+    assert begun != torch.rand((), generator=on_host(first))
+    assert begun != torch.rand((), generator=on_host(draws(0, "step", 4, "cuda")))

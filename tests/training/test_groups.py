@@ -1,0 +1,145 @@
+"""Groups of a step: shared out to processes they give the weights of one process; each has draws and statistics of its own."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from together import main
+from torch import nn
+
+from semipose.data.loading.batches import Batches
+from semipose.data.loading.pack import CropPack
+from semipose.training.devices import take
+from semipose.training.groups import Groups
+from semipose.utils.errors import InputError
+
+HERE = Path(__file__).parent.parent
+
+
+def together(out: Path, processes: int, groups: int, method: str = "akm", stop: int = 0, spoilt: int = -1) -> str:
+    if processes == 1:
+        main(out, 1, groups, method, stop, spoilt)
+        return ""
+    command = [sys.executable, str(HERE / "together.py"), str(out), *map(str, (processes, groups, method, stop, spoilt))]
+    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
+    done = subprocess.run(command, env=environment | {"PYTHONPATH": str(HERE.parent)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def loaded(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(out, weights_only=True)
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["akm", "sspcm"])
+def test_two_processes_end_with_the_weights_of_one(method: str, tmp_path: Path) -> None:
+    """Over gloo, with the same batch of two groups; losses, weights, batch-norm statistics and shared-out predictions."""
+    together(tmp_path / "one", 1, 2, method)
+    together(tmp_path / "two", 2, 2, method)
+    one, two = loaded(tmp_path / "one"), loaded(tmp_path / "two")
+    for row, other in zip(one["rows"], two["rows"], strict=True):
+        assert row == pytest.approx(other, rel=1e-5)
+    assert one["rows"][-1]["observed"] == 3
+    for name, value in one["weights"].items():
+        torch.testing.assert_close(value, two["weights"][name], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(one["points"], two["points"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_stopped_in_two_processes_and_gone_on_in_one(tmp_path: Path) -> None:
+    """One of the two is asked to stop: both do when they ask each other next, and one process alone goes on from their checkpoint."""
+    together(tmp_path / "whole", 1, 2)
+    said = together(tmp_path / "cut", 2, 2, stop=3)
+    assert "rank 1: out of time: a checkpoint was left after step 4 of 8" in said
+    assert "rank 0: another process was asked to stop: a checkpoint was left after step 4 of 8" in said
+    together(tmp_path / "cut", 1, 2)
+    whole, cut = loaded(tmp_path / "whole"), loaded(tmp_path / "cut")
+    assert [row["step"] for row in cut["rows"]] == [3, 6, 8]
+    for row, other in zip(whole["rows"], cut["rows"], strict=True):
+        assert row == pytest.approx(other, rel=1e-5)
+    for name, value in whole["weights"].items():
+        torch.testing.assert_close(value, cut["weights"][name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(tmp_path: Path) -> None:
+    """A step later the others have the weights that it spoilt; this one is the last of an epoch, so that the others have not come to it."""
+    said = together(tmp_path / "out", 2, 2, spoilt=2)
+    for rank in range(2):  # their lines may run into each other
+        assert f"rank {rank}: step 2: loss/supervised is nan. Lower the learning rate" in said
+
+
+def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:
+    whole = Batches(pack, (32, 32), np.arange(8), np.arange(40), batch_size=8, seed=1)
+    parted = Batches(pack, (32, 32), np.arange(8), np.arange(40), batch_size=8, seed=1, groups=2)
+    parts = [parted(3, group=group) for group in range(2)]
+    for field in ("points", "visible"):
+        together = torch.cat([getattr(part.labelled, field) for part in parts])
+        assert torch.equal(together, getattr(whole(3).labelled, field))
+    for field in ("pixels", "base"):
+        for people in (lambda batch: batch.labelled.crops, lambda batch: batch.unlabelled):
+            assert torch.equal(torch.cat([getattr(people(part), field) for part in parts]), getattr(people(whole(3)), field))
+    first, second = (torch.rand(4, generator=parted.draws(3, group)) for group in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_statistics_are_the_mean_of_what_each_group_makes_of_them() -> None:
+    norm = nn.BatchNorm1d(2)
+    data = torch.randn(3, 10, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 2.0, 5.0])[:, None, None]
+    alone = []
+    for part in data:
+        other = nn.BatchNorm1d(2)
+        other(part)
+        alone.append(other.running_var)
+    groups = Groups(3, norm, Fabric(accelerator="cpu", devices=1))
+    for group in groups:
+        norm(data[group])
+    torch.testing.assert_close(norm.running_var, torch.stack(alone).mean(0))  # type: ignore[arg-type]
+
+
+def test_groups_that_cannot_be_shared_out_are_refused() -> None:
+    class Three:
+        world_size, global_rank = 3, 0
+
+    with pytest.raises(InputError, match=r"train\.groups = 2 cannot be shared out evenly to 3 processes"):
+        Groups(2, nn.Identity(), Three())  # type: ignore[arg-type]
+
+
+def hold_a_gpu(said: Connection) -> None:
+    said.send(take(3))
+    said.recv()
+
+
+def test_trainings_on_one_machine_take_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes beside each other; one that dies gives its GPU back, and a fourth one shares the first."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def begin() -> tuple[multiprocessing.process.BaseProcess, int]:
+        said, told = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(target=hold_a_gpu, args=(told,))
+        process.start()
+        return process, said.recv()
+
+    running = [begin() for _ in range(4)]
+    try:
+        assert [number for _, number in running] == [0, 1, 2, 0]
+        running[1][0].kill()
+        running[1][0].join()
+        running.append(begin())
+        assert running[-1][1] == 1
+    finally:
+        for process, _ in running:
+            process.kill()
+            process.join()

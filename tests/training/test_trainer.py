@@ -1,0 +1,188 @@
+"""The loop: same seed, same weights; killed or not, same weights; the schedule; a loss that is no number."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from semipose.augment.task import Task
+from semipose.config.tree import Params
+from semipose.data.loading.batches import Batches
+from semipose.data.loading.pack import CropPack
+from semipose.methods import Method, build
+from semipose.models.network import build as build_network
+from semipose.training import checkpoint
+from semipose.training.trainer import Row, fit, learning_rate
+from semipose.utils.errors import InputError, Stopped
+from semipose.utils.seeding import draws, stream
+
+
+class Killed(BaseException):
+    """Stands for a process that dies between two steps."""
+
+
+def batches_of(pack: CropPack) -> Batches:
+    return Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=stream(0, "train", 0))
+
+
+def train(
+    tiny: Params,
+    task: Task,
+    pack: CropPack,
+    state: Path,
+    name: str = "akm",
+    die_at: int | None = None,
+    ema: float = 0.0,
+    precision: Any = "32-true",
+    **settings: Any,
+) -> tuple[Method, list[Row], list[Row]]:
+    entry = tiny.method[name].model_copy(update={"ema": ema} if name == "akm" else {})
+    made = build([build_network(tiny.model, 17, seed=k) for k in range(entry.trains)], entry, task)
+    reported: list[Row] = []
+
+    def report(row: Row) -> None:
+        reported.append(row)
+        if die_at is not None and row["step"] >= die_at:
+            raise Killed
+
+    options = {"steps": 13, "lr": 0.01, "decay_at": [0.5], "decay": 0.1, "checkpoint_seconds": 0.0} | settings
+    rows = fit(
+        made,
+        batches_of(pack),
+        Fabric(accelerator="cpu", devices=1, precision=precision),
+        state=state,
+        observe=lambda trained, epoch, last: {"seen": float(epoch)},
+        report=report,
+        **options,
+    )
+    return made, rows, reported
+
+
+def weights(method: Method) -> dict[str, torch.Tensor]:
+    return method.state_dict()
+
+
+@pytest.mark.parametrize("method", ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"])
+def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, method: str) -> None:
+    first, rows, _ = train(tiny, task, pack, tmp_path / "a", method)
+    second, again, _ = train(tiny, task, pack, tmp_path / "b", method)
+    assert rows == again
+    assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
+    assert [row["step"] for row in rows] == [5, 10, 13]
+    assert rows[-1]["seen"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("akm", {}),
+        ("akm", {"ema": 0.9}),
+        ("akm", {"precision": "bf16-mixed"}),  # it has no loss scaler whose state there would be to keep
+        ("sspcm", {}),  # teachers of the epoch before
+        ("posedual", {}),  # two networks
+        ("pseudopose", {}),  # pseudo-labels of the beginning
+    ],
+)
+@pytest.mark.parametrize("die_at", [5, 10])
+def test_killed_and_resumed_equals_never_killed(
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, name: str, settings: dict[str, Any]
+) -> None:
+    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", name, **settings)
+    with pytest.raises(Killed):
+        train(tiny, task, pack, tmp_path / "cut", name, die_at=die_at, **settings)
+    saved = checkpoint.load(tmp_path / "cut")
+    assert saved is not None
+    assert 0 < saved["progress"]["step"] < die_at, "the checkpoint lies within an epoch"
+    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", name, **settings)
+    assert resumed_rows == rows
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    whole, rows, _ = train(tiny, task, pack, tmp_path / "whole")
+    asked = iter([None] * 6 + ["out of time"])
+    with pytest.raises(Stopped, match="out of time: a checkpoint was left after step 7 of 13"):
+        train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9, stop=lambda: next(asked))
+    saved = checkpoint.load(tmp_path / "cut")
+    assert saved is not None
+    assert saved["progress"]["step"] == 7
+    resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9)
+    assert resumed_rows == rows
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
+    batches = batches_of(pack)
+    assert batches.per_epoch == 5
+    epochs = [np.concatenate([batches.positions(epoch * 5 + k)[1] for k in range(5)]) for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(40)) for epoch in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    drawn = np.concatenate([batches.positions(step)[0] for step in range(200)])
+    assert np.bincount(drawn, minlength=8) == pytest.approx(np.full(8, 200), abs=60)
+    assert len(drawn) == 1600
+
+
+def test_unlabelled_people_come_without_labels(pack: CropPack) -> None:
+    batch = batches_of(pack)(0)
+    assert batch.unlabelled.pixels.dtype == torch.uint8
+    assert [field for field in batch._fields if "unlabelled" in field] == ["unlabelled"]
+
+
+def test_streams_are_independent() -> None:
+    seeds = {stream(seed, purpose, number) for seed in range(3) for purpose in ("a", "b") for number in range(50)}
+    assert len(seeds) == 300
+    first, second = (torch.rand(1000, generator=draws(0, "x", k)) for k in range(2))
+    assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.1
+
+
+def test_learning_rate_counts_steps() -> None:
+    rates = [learning_rate(step, 10, 1.0, [0.7, 0.9], 0.1) for step in range(10)]
+    assert rates == pytest.approx([1] * 7 + [0.1] * 2 + [0.01])
+
+
+@pytest.mark.parametrize(("lr", "value"), [(1e30, r"(nan|inf)"), (1e3, r"\S*e\+\d+")])
+def test_a_loss_that_is_no_number_or_explodes_is_named(
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, lr: float, value: str
+) -> None:
+    with pytest.raises(InputError, match=rf"step \d+: loss/\w+ is {value}\. .*: labelled 10\d, .*; unlabelled 1\d\d, ") as raised:
+        train(tiny, task, pack, tmp_path, "supervised", lr=lr)
+    step = int(str(raised.value).split(":")[0].removeprefix("step "))
+    labelled, _ = batches_of(pack).positions(step)
+    assert f"labelled {', '.join(str(100 + k) for k in labelled)};" in str(raised.value)
+
+
+def test_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for step in range(3):
+        checkpoint.save(tmp_path, {"step": step, "weights": torch.full((100,), float(step))})
+    content = bytearray((tmp_path / "checkpoint.pt").read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert found["step"] == 1
+    assert torch.equal(found["weights"], torch.ones(100))
+    assert "checkpoint.pt is damaged: the training goes on from the checkpoint before it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_before.pt"], "the next one does not take its place"
+    for path in (tmp_path / "checkpoint.pt", tmp_path / "checkpoint_before.pt"):
+        path.write_bytes(b"no checkpoint")
+    assert checkpoint.load(tmp_path) is None
+    assert "checkpoint_before.pt are damaged: the training starts anew" in capsys.readouterr().err
+
+
+def test_a_kill_between_the_two_files_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, {"step": 0})
+    replace = Path.replace
+
+    def die_at_the_second(path: Path, target: Path) -> Path:
+        if target.name == "checkpoint.pt":
+            raise Killed
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", die_at_the_second)
+    with pytest.raises(Killed):
+        checkpoint.save(tmp_path, {"step": 1})
+    found = checkpoint.load(tmp_path)
+    assert found == {"step": 0}
