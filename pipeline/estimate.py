@@ -58,10 +58,10 @@ def estimate(
 def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
     """Operations per second (10^12) that training each method reaches from end to end; an entry that was not measured has those of its
     base. Raises InputError where something else was measured."""
-    at_once = p.train.batch_size // p.train.groups
-    wanted = f"{p.model.trunk}, {p.model.height}x{p.model.width}, {p.train.precision}, {at_once} people at once"
+    at_once = p.train.batch_size // p.train.batch_groups
+    wanted = f"{p.model.backbone}, {p.model.height}x{p.model.width}, {p.train.precision}, {at_once} people at once"
     try:
-        there = f"{found['trunk']}, {found['input']}, {found['precision']}, {found['batch_size']} people at once"
+        there = f"{found['backbone']}, {found['input']}, {found['precision']}, {found['batch_size']} people at once"
         rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
     except (KeyError, TypeError):
         raise InputError("--bench: not what `semipose bench --json` writes") from None

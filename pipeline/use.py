@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from semipose.config.load import load
+from semipose.config.load import load, migrated, read_yaml
 from semipose.utils.console import reported
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -23,19 +23,29 @@ def preset_file(name: str) -> Path:
     return PRESETS / f"{name}.yaml"
 
 
-def use(preset: Annotated[str, typer.Argument(help=f"One of {', '.join(NAMES)}.")]) -> None:
+def use(
+    preset: Annotated[str | None, typer.Argument(help=f"One of {', '.join(NAMES)}.")] = None,
+    migrate: Annotated[Path | None, typer.Option(help="Give a params file of semipose 0.1 today's keys.", metavar="FILE")] = None,
+) -> None:
     """Put a preset in the place of params.yaml and print the difference; `git checkout params.yaml` brings the former one back.
 
     Example: python -m pipeline.use coco
     """
     with reported():
-        path, target = preset_file(preset), Path("params.yaml")
-        load(path)
-        old = target.read_text(encoding="utf-8").splitlines(keepends=True) if target.exists() else []
-        new = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if (preset is None) == (migrate is None):
+            raise InputError("name a preset, or a file with --migrate")
+        target = migrate or Path("params.yaml")
+        old = target.read_text(encoding="utf-8") if target.exists() else ""
+        if preset:
+            load(preset_file(preset))
+            new = preset_file(preset).read_text(encoding="utf-8")
+        else:
+            read_yaml(target)  # says it if there is no such file
+            new = migrated(old)
         with replacing(target) as temporary:
-            temporary.write_text("".join(new), encoding="utf-8")
-        sys.stdout.writelines(difflib.unified_diff(old, new, "params.yaml before", f"params.yaml now ({preset})", n=0))
+            temporary.write_text(new, encoding="utf-8")
+        names = f"{target} before", f"{target} now ({preset or 'migrated'})"
+        sys.stdout.writelines(difflib.unified_diff(old.splitlines(keepends=True), new.splitlines(keepends=True), *names, n=0))
 
 
 if __name__ == "__main__":

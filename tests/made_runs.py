@@ -34,7 +34,7 @@ def record(method: str, labels: str, seed: int, value: float | None, **changed: 
             "epoch": "last",
             "people": 700,
             "input": "64x64",
-            "trunk": "resnet18",
+            "backbone": "resnet18",
             "bootstrap": 1000,
         },
         "training": {

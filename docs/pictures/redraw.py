@@ -16,7 +16,7 @@ from semipose.data.loading.normalise import denormalise
 from semipose.data.loading.pack import CropPack
 from semipose.pose.drawing import sheet
 from semipose.reporting.results import read_columns
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 REPORTS, HERE = Path("reports"), Path(__file__).parent
 METHODS = ("supervised", "akm")
@@ -55,9 +55,9 @@ def masking() -> Image.Image:
 
 def views(task: Task, pack: CropPack) -> Image.Image:
     """Two people as they are, in weak views, and the last weak view in strong ones."""
-    generator = draws(0, "views", 0)
+    generator = generator_of(0, "views", 0)
     crops = pack.read(SHOWN, task.size)
-    shown = {"the person": task.look(*crops)}
+    shown = {"the person": task.view(*crops)}
     for k in range(1, 4):
         weak = task.weak_view(crops, generator)
         shown[f"weak view {k}"] = weak
@@ -68,7 +68,7 @@ def views(task: Task, pack: CropPack) -> Image.Image:
 
 def mixed(task: Task, pack: CropPack) -> Image.Image:
     """alpha X_i + (1 - alpha) X_j."""
-    images = task.look(*pack.read(SHOWN, task.size))
+    images = task.view(*pack.read(SHOWN, task.size))
     return _people_in_rows({f"alpha {alpha:.1f}": mixing.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
 
 

@@ -34,8 +34,8 @@ def first_networks(
         model = p.network(method, name)
         if entry.warmup is None and name not in entry.networks:
             path = Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors"
-            net, card = warmed_up(path, model, material.task.skeleton)
-            this.forget(card["fingerprint"])
+            net, metadata = warmed_up(path, model, material.task.skeleton)
+            this.forget(metadata["fingerprint"])
             nets.append(net)
             continue
         net = warm_up(
@@ -48,7 +48,7 @@ def first_networks(
             task=material.task,
             labels=labels,
             seed=seed,
-            groups=p.train.groups,
+            groups=p.train.batch_groups,
             state=this.state / "warmup",
             checkpoint_seconds=p.machine.checkpoint_seconds,
             compiled=p.machine.compile,
@@ -60,13 +60,17 @@ def first_networks(
 
 
 def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, dict[str, Any]]:
-    """The network of a warm-up's weight file, and its card. Raises InputError where that was another network's, or for another skeleton."""
-    net, card = load_network(path)
+    """The network of a warm-up's weight file, and its metadata.
+
+    Raises:
+        InputError: The file was written for another network or another skeleton.
+    """
+    net, metadata = load_network(path)
     start = {"pretrained", "networks"}
-    theirs = {"joints": card["skeleton"]["joints"], **net.model.model_dump(exclude=start)}
+    theirs = {"joints": metadata["skeleton"]["joints"], **net.model.model_dump(exclude=start)}
     ours = {"joints": list(skeleton.joints), **model.model_dump(exclude=start)}
     for key, value in ours.items():
         if value != theirs[key]:
             raise InputError(f"{path} was warmed up with {key} = {theirs[key]}, now it is {value}: run `dvc repro`, which warms up anew")
     net.model = model
-    return net, card
+    return net, metadata

@@ -17,7 +17,7 @@ from semipose.config.methods import Method as Entry
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.methods import Method
-from semipose.models.network import network_card, save_network
+from semipose.models.network import network_metadata, save_network
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import peak_memory
 from semipose.training.probe import Probe
@@ -41,10 +41,10 @@ def training_record(p: Params, entry: Entry, labels: str, method: Method, batche
     }
 
 
-def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, card: dict[str, Any]) -> None:
+def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, metadata: dict[str, Any]) -> None:
     for name, net in method.networks.items():
         path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
-        save_network(net, path, network_card(net.model, skeleton, padding, **card, network=name))
+        save_network(net, path, network_metadata(net.model, skeleton, padding, **metadata, network=name))
     with replacing(folder / "networks" / "names.json") as temporary:
         temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
 

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.runtime import stage
 from semipose.config.data import Custom
 from semipose.data.download.datasets import describe, describe_file, download
-from semipose.demo.dataset import draw_set
+from semipose.demo.dataset import render_set
 from semipose.utils.files import replacing
 
 MANIFEST = Path("data/manifest.json")
@@ -28,7 +28,7 @@ def bring() -> None:
         files: list[dict[str, Any]] = []
         if data.source == "demo":
             counts = {"train": data.demo.train_images, "val": data.demo.val_images}
-            draw_set(DRAWN, counts, data.demo.seed, processes=this.params.machine.workers)
+            render_set(DRAWN, counts, data.demo.seed, processes=this.params.machine.workers)
             root = str(DRAWN)
         else:
             root, files = _bring(data.source, data.root, this.root, known, data.custom)

@@ -33,17 +33,17 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
         detected = open_pack("val_detected") if p.evaluate.boxes == "detector" else None
-        nets, card = _networks(folder, val.people.skeleton, fabric.device)
+        nets, metadata = _networks(folder, val.people.skeleton, fabric.device)
         task = task_of(p, val, fabric.device)
         truth = json.loads(Path("data/packs/val.json").read_text(encoding="utf-8"))
         each = {name: evaluate(net, task, val, truth, p.evaluate, detected, fabric) for name, net in nets.items()}
         if len(nets) > 1:
             together = evaluate(Ensemble(list(nets.values())), task, val, truth, p.evaluate, detected, fabric)
             each |= {"mean": mean(list(each.values())), "ensemble": together}
-        this.forget(card["fingerprint"])
+        this.forget(metadata["fingerprint"])
         if not fabric.is_global_zero:
             return
-        found, metric = each[card["training"]["reported"]], headline(p.evaluate)
+        found, metric = each[metadata["training"]["reported"]], headline(p.evaluate)
 
         _write(folder / "predictions.json", json.dumps(found.results))
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
@@ -53,7 +53,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             shutil.copyfile(folder / table, numbers / table)
         _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-        record = _record(this, card, found, cost["commit"], method, labels, int(seed))
+        record = _record(this, metadata, found, cost["commit"], method, labels, int(seed))
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
         _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
@@ -62,22 +62,22 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
         tracker.final(final)
         registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
-        tracker.model(folder / "weights.safetensors", final, card["fingerprint"], full, registered)
+        tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
 
 
 def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
-    """The networks of a trained cell by name, in their order, and the card of the first. Raises InputError for another skeleton's."""
-    net, card = load_network(folder / "weights.safetensors")
-    if card["skeleton"]["joints"] != list(skeleton.joints):
+    """The networks of a trained cell by name, in their order, and the metadata of the first. Raises InputError for another skeleton's."""
+    net, metadata = load_network(folder / "weights.safetensors")
+    if metadata["skeleton"]["joints"] != list(skeleton.joints):
         raise InputError(
-            f"{folder / 'weights.safetensors'} was trained for the joints of {card['skeleton']['name']}, the validation people have those "
-            f"of {skeleton.name}: run `dvc repro`, which trains anew"
+            f"{folder / 'weights.safetensors'} was trained for the joints of {metadata['skeleton']['name']}, the validation people have "
+            f"those of {skeleton.name}: run `dvc repro`, which trains anew"
         )
-    nets = {card["network"]: net.to(device)}
+    nets = {metadata["network"]: net.to(device)}
     for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
         nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(device)
-    return nets, card
+    return nets, metadata
 
 
 def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:
@@ -97,19 +97,21 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
 
 
-def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int) -> dict[str, Any]:
-    p, training = this.params, card["training"]
+def _record(
+    this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int
+) -> dict[str, Any]:
+    p, training = this.params, metadata["training"]
     return {
         "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
         "data": p.data.source,
         "stage": "train" if this.name == "evaluate" else "ablate",
         "method": method,
-        "base": card["method"]["base"],
+        "base": metadata["method"]["base"],
         "labels": labels,
         "seed": seed,
         "labelled": training["labelled"],
         "unlabelled": training["unlabelled"],
-        "fingerprint": card["fingerprint"],
+        "fingerprint": metadata["fingerprint"],
         "commit": commit,
         "protocol": {
             "metric": p.evaluate.metric,
@@ -119,8 +121,8 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
             "decode": p.evaluate.decode,
             "epoch": "last",
             "people": len(found.results),
-            "input": f"{card['model']['height']}x{card['model']['width']}",
-            "trunk": card["model"]["trunk"],
+            "input": f"{metadata['model']['height']}x{metadata['model']['width']}",
+            "backbone": metadata["model"]["backbone"],
             "bootstrap": p.evaluate.bootstrap,
         },
         "training": {
@@ -134,7 +136,7 @@ def _record(this: stage.Stage, card: dict[str, Any], found: Evaluation, commit: 
             "masks": training["masks"],
             "simple": training["simple"],
         },
-        "parameters": card["method"],
+        "parameters": metadata["method"],
         "metrics": found.metrics,
     }
 

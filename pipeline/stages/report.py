@@ -50,15 +50,15 @@ def report(
     for path in (reports / "tables").iterdir():
         if path.stem not in tables:
             path.unlink()  # of another sweep
-    drawn = _draw(root, runs, sweep, ablation, bases, differs)
+    plotted = _plot(root, runs, sweep, ablation, bases, differs)
     first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
     sections = {
-        "Results": [results_table(main_, runs.values()), drawn["budgets"], results_table(beside, runs.values()) if beside else ""],
-        "Cost": [drawn["costs"]],
-        "Ablations": [*_one_below_the_other(ablations, runs), drawn["shuffled"]],
-        "Masks": [drawn["masks"]],
-        "Keypoints": [drawn["keypoints"]],
-        "Training": [drawn[f"curves-{labels}"] for labels in sweep.labels],
+        "Results": [results_table(main_, runs.values()), plotted["budgets"], results_table(beside, runs.values()) if beside else ""],
+        "Cost": [plotted["costs"]],
+        "Ablations": [*_one_below_the_other(ablations, runs), plotted["shuffled"]],
+        "Masks": [plotted["masks"]],
+        "Keypoints": [plotted["keypoints"]],
+        "Training": [plotted[f"curves-{labels}"] for labels in sweep.labels],
         "Gallery": gallery(reports, first),
         "Runs": [runs_table(list(runs.values()))],
     }
@@ -72,11 +72,11 @@ def _one_below_the_other(tables: Sequence[Table], runs: Mapping[Key, Run]) -> li
     return [results_table(table, runs.values(), notes) for table, notes in zip(tables, said, strict=True)]
 
 
-def _draw(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, str]:
-    """Save what can be drawn, and return it as HTML by name; "" where there is nothing to draw."""
+def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, str]:
+    """Save what can be plotted, and return it as HTML by name; "" where there is nothing to draw."""
     from semipose.reporting import curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
-    look = style.looks([*sweep.methods, *ablation.methods])
+    look = style.styles([*sweep.methods, *ablation.methods])
     metric = headline(runs.values())
     trained = {key: run for key, run in runs.items() if run.stage == sweep.stage}
     histories = _columns(root, runs, "history.csv")

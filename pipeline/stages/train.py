@@ -55,8 +55,8 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         )
         if fabric.is_global_zero:
             training = outputs.training_record(p, entry, labels, method, batches, rows)
-            card = {"fingerprint": this.fingerprint, "cell": this.cell, "training": training, "method": entry.model_dump(mode="json")}
-            _leave(this, tracker, method, observe, rows, card, time.monotonic() - started)
+            metadata = {"fingerprint": this.fingerprint, "cell": this.cell, "training": training, "method": entry.model_dump(mode="json")}
+            _leave(this, tracker, method, observe, rows, metadata, time.monotonic() - started)
 
 
 def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:
@@ -66,23 +66,23 @@ def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, se
         pack = open_pack("unlabelled")
         unlabelled = np.arange(len(pack))
     order, many = stream(seed, "train", 0), p.train.batch_size
-    batches = Batches(material.pack, task.size, material.split.labelled, unlabelled, many, order, pack, p.train.groups)
+    batches = Batches(material.pack, task.size, material.split.labelled, unlabelled, many, order, pack, p.train.batch_groups)
     return build(nets, entry, task), batches, Observer(task, pack, open_pack("val"), unlabelled, p.train)
 
 
 def _leave(
-    this: stage.Stage, tracker: Tracker, method: Method, observe: Observer, rows: list[Row], card: dict[str, Any], seconds: float
+    this: stage.Stage, tracker: Tracker, method: Method, observe: Observer, rows: list[Row], metadata: dict[str, Any], seconds: float
 ) -> None:
     """Write the cell's outputs, and tell MLflow."""
     cell = f"{this.params.data.source}-{this.cell}"
     folder = Path("runs") / cell
     outputs.write_rows(folder / "history.csv", rows)
     outputs.write_masks(folder / "masks.csv", observe.probe)
-    outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, card)
+    outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
     for path in outputs.save_pictures(Path("reports/views") / cell, views):
         tracker.picture(f"views/{path.name}", path)
-    cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, card["training"]["steps"])
+    cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))
     tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from pipeline.runtime.limit import Limit
 from pipeline.runtime.material import read_material
-from semipose.models.network import network_card, save_network
+from semipose.models.network import network_metadata, save_network
 from semipose.training.devices import launch
 from semipose.training.warmup import warm_up
 
@@ -28,7 +28,7 @@ def warmup(labels: str, seed: str) -> None:
                 task=material.task,
                 labels=labels,
                 seed=int(seed),
-                groups=p.train.groups,
+                groups=p.train.batch_groups,
                 state=this.state,
                 checkpoint_seconds=p.machine.checkpoint_seconds,
                 compiled=p.machine.compile,
@@ -38,8 +38,8 @@ def warmup(labels: str, seed: str) -> None:
             if not fabric.is_global_zero:
                 continue
             origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
-            card = network_card(p.model, material.task.skeleton, material.pack.padding, **origin)
-            save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", card)
+            metadata = network_metadata(p.model, material.task.skeleton, material.pack.padding, **origin)
+            save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", metadata)
 
 
 if __name__ == "__main__":

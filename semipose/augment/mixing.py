@@ -5,7 +5,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 
-def draw_alpha(alpha: float, generator: torch.Generator) -> float:
+def sample_alpha(alpha: float, generator: torch.Generator) -> float:
     """A weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its distribution function; `generator`: of the host."""
     uniform = torch.rand((), generator=generator, dtype=torch.float64)
     return float(betaincinv(alpha, alpha, uniform.item()))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REFERENCE_WIDTH = 192  # px; the input width for which patch sizes are given
 
-Clamp = Literal["frame", "peers"]
+Clamp = Literal["frame", "reference"]
 
 
 def keypoint_masks(
@@ -37,7 +37,7 @@ def keypoint_masks(
     ``points`` [B, K, 2] in px of the image of ``size`` (H, W); ``eligible`` [B, K] bool, or None for all. Exactly
     min(counts, number eligible) distinct keypoints are chosen, uniformly.
 
-    The peers' traps: ``channels`` (24 in their networks; ``eligible`` must be None, or ValueError is raised) draws
+    The peers' reference_bugs: ``channels`` (24 in their networks; ``eligible`` must be None, or ValueError is raised) draws
     ``counts`` times with replacement among that many heatmap channels, of which only K are keypoints (T3);
     ``clamp`` as in ``paint`` (T1).
     """
@@ -50,7 +50,7 @@ def keypoint_masks(
         if eligible is None:
             eligible = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
         chosen = choose(counts, eligible, generator)
-    centres, halves = draw_patches(points, size[1] / REFERENCE_WIDTH, patch, generator)
+    centres, halves = sample_patches(points, size[1] / REFERENCE_WIDTH, patch, generator)
     return paint(chosen, centres, halves, size, clamp)
 
 
@@ -80,19 +80,19 @@ def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: 
     return torch.cat([points.float(), torch.stack([columns, rows], dim=-1).to(points.device)], dim=1)
 
 
-def draw_patches(points: Tensor, scale: float, patch: "Patch", generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A patch for every keypoint: centres [B, K, 2] and half sizes [B, K, 2] (x, y), whole px.
 
     The centre is the point moved by ``jitter`` z px per axis, truncated; half sizes are uniform over the integers
     half_min ... half_max, per axis. All three are px of a 192 px wide input, times ``scale``.
     """
     jitter = torch.randn(points.shape, generator=generator, device=generator.device).to(points.device)
-    halves = draw_halves(points.shape, scale, patch, generator)
+    halves = sample_halves(points.shape, scale, patch, generator)
     centres = (points.float() + patch.jitter * scale * jitter).trunc()
     return centres, halves.to(points.device)
 
 
-def draw_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
+def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
     """Half sizes of patches, uniform over half_min ... half_max, times ``scale``, whole px, at least 1."""
     halves = torch.randint(patch.half_min, patch.half_max + 1, shape, generator=generator, device=generator.device)
     return (halves * scale).round().clamp(min=1)
@@ -101,7 +101,7 @@ def draw_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator:
 def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int], clamp: Clamp = "frame") -> Tensor:
     """The union [B, H, W] of the chosen patches [c - a, c + a), cut off at the image's edges.
 
-    ``clamp`` "peers" cuts columns off at the height and rows at the width, as the released code does (trap T1), so that
+    ``clamp`` "reference" cuts columns off at the height and rows at the width, as the released code does (reference bug T1), so that
     nothing below y = W of a portrait image, or right of x = H of a landscape one, is ever hidden.
     """
     low, high = centres - halves, centres + halves
@@ -130,13 +130,13 @@ def holes(n: int, count: int, size: tuple[int, int], patch: "Patch", generator: 
     """Draw a mask [n, H, W] (bool, True: in a hole), on the generator's device: ``count`` holes per image of ``size`` (H, W).
 
     Centres are uniform over the pixels, half sizes those of keypoint masks; ``patch.jitter`` plays no part. ``clamp``
-    "peers": columns of centres are drawn below H, rows below W, and holes are cut off there (trap T1).
+    "reference": columns of centres are drawn below H, rows below W, and holes are cut off there (reference bug T1).
     """
     height, width = size
     limits = (width, height) if clamp == "frame" else (height, width)  # of x, of y
     device = generator.device
     centres = torch.stack([torch.randint(limit, (n, count), generator=generator, device=device) for limit in limits], dim=-1)
-    halves = draw_halves(centres.shape, width / REFERENCE_WIDTH, patch, generator)
+    halves = sample_halves(centres.shape, width / REFERENCE_WIDTH, patch, generator)
     every = torch.ones(n, count, dtype=torch.bool, device=device)
     return paint(every, centres, halves, size, clamp)
 
@@ -169,15 +169,15 @@ def cut_occlude(
     read from ``images`` as they came, is pasted around the own joint, moved likewise; what leaves either frame is left
     out. A later patch covers an earlier one.
 
-    The peers' traps: ``channels`` (24) draws joints with replacement among that many heatmap channels, the unreal ones
+    The peers' reference_bugs: ``channels`` (24) draws joints with replacement among that many heatmap channels, the unreal ones
     lying anywhere (T3); ``transposed`` swaps x and y of every centre, and follows the released code at the frame (T2).
     """
     (n, keypoints), (height, width) = points.shape[:2], images.shape[-2:]
     partner = torch.randint(n, (n,), generator=generator, device=generator.device).to(images.device)
-    targets, sources = (_draw_joints(n, count, keypoints, channels, generator).to(images.device) for _ in range(2))
+    targets, sources = (_sample_joints(n, count, keypoints, channels, generator).to(images.device) for _ in range(2))
     if channels is not None:
         points = add_unreal(points, channels, (height, width), generator)
-    centres, halves = draw_patches(points, width / REFERENCE_WIDTH, patch, generator)
+    centres, halves = sample_patches(points, width / REFERENCE_WIDTH, patch, generator)
     if transposed:
         centres = centres.flip(-1)
 
@@ -197,7 +197,7 @@ def cut_occlude(
     return torch.where(pasted[:, None], colours, images)
 
 
-def _draw_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
+def _sample_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
     """``count`` joints of each of n people, [n, count]: distinct keypoints, or any channels with replacement."""
     device = generator.device
     if channels is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
-from semipose.augment import strengthen, views
+from semipose.augment import strong, views
 from semipose.data.loading.batch import Labelled
 from semipose.data.loading.normalise import normalise
 from semipose.data.loading.pack import Crops
@@ -17,7 +17,7 @@ from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from semipose.config.augment import Augment, Path
+    from semipose.config.augment import Augment, Augmentations
     from semipose.config.tree import Params
     from semipose.data.loading.pack import CropPack
 
@@ -53,7 +53,7 @@ class Task:
         """The skeleton's `flip`, [K], on the device: to index with a list would copy it there each time, and wait for that."""
         return torch.tensor(self.skeleton.flip, device=self.device)
 
-    def look(self, crops: Tensor, matrices: Tensor) -> Tensor:
+    def view(self, crops: Tensor, matrices: Tensor) -> Tensor:
         """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
         return geometry.warp(crops, matrices, self.size, normalise)
 
@@ -65,37 +65,37 @@ class Task:
         points = torch.where(flipped[:, None, None], points[:, self.flip], points)
         visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
         targets, weight = self.targets(points, visible)
-        return self.look(people.crops.pixels, matrices), targets, weight
+        return self.view(people.crops.pixels, matrices), targets, weight
 
     def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
-        matrices, flipped = views.draw_weak(len(crops.base), self.augment.weak, self.centre, generator, generator.device)
+        matrices, flipped = views.sample_weak(len(crops.base), self.augment.weak, self.centre, generator, generator.device)
         return geometry.compose(matrices, crops.base), flipped
 
     def weak_view(self, crops: Crops, generator: Generator) -> Tensor:
         """A weak view [B, 3, H, W] of each crop."""
-        return self.look(crops.pixels, self.weak(crops, generator)[0])
+        return self.view(crops.pixels, self.weak(crops, generator)[0])
 
     def strong(self, count: int, generator: Generator) -> Tensor:
         """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
-        theta = views.draw_strong(count, self.augment.strong, self.centre, generator, generator.device)
-        return views.sheared(theta, self.size) if self.augment.traps.shear else theta
+        theta = views.sample_strong(count, self.augment.strong, self.centre, generator, generator.device)
+        return views.sheared(theta, self.size) if self.augment.reference_bugs.shear else theta
 
-    def taught(self, theta: Tensor) -> Tensor:
-        """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (trap T5).
+    def label_transform(self, theta: Tensor) -> Tensor:
+        """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (reference bug T5).
 
         There heatmap cell u stands for pixel 4 u but turns about the heatmap's centre: labels turn about a point 1.5 px beside.
         """
-        if not self.augment.traps.half_cell:
+        if not self.augment.reference_bugs.half_cell:
             return theta
         beside = (STRIDE - 1) / 2
         shift = theta[:, :, 2] - beside + beside * theta[:, :, :2].sum(dim=2)  # t - (1 - L) (1.5, 1.5)
         return torch.cat([theta[:, :, :2], shift[..., None]], dim=-1)
 
-    def strengthen(self, images: Tensor, heatmaps: Tensor, path: "Path", generator: Generator) -> Tensor:
-        """Weak views [B, 3, H, W] with the strengthenings of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
+    def strong_augment(self, images: Tensor, heatmaps: Tensor, path: "Augmentations", generator: Generator) -> Tensor:
+        """Weak views [B, 3, H, W] with the strong augmentations of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
         points, _ = heatmap.decode(heatmaps, STRIDE, "quarter")
-        return strengthen.apply(images, heatmaps, points, path, self.augment, generator)
+        return strong.apply(images, heatmaps, points, path, self.augment, generator)
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

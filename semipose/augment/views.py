@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from semipose.config.augment import StrongView, WeakView
 
 
-def draw_weak(
+def sample_weak(
     n: int,
     p: "WeakView",
     centre: tuple[float, float],
@@ -28,13 +28,13 @@ def draw_weak(
     swapped. Rotation, with ``p.rotation_probability``: clip(rotation_deg z, -limit, limit), else 0. The box grows by
     clip(1 + scale z, 1 - scale, 1 + scale), so the content shrinks by it. z is standard normal.
     """
-    angle, scale = _draw(n, p, generator)
+    angle, scale = _sample(n, p, generator)
     flipped = torch.rand(n, generator=generator, device=generator.device) < p.flip_probability
     angle, scale, flipped = angle.to(device), scale.to(device), flipped.to(device)
     return similarity(angle, scale, flipped, centre), flipped
 
 
-def draw_strong(
+def sample_strong(
     n: int,
     p: "StrongView",
     centre: tuple[float, float],
@@ -42,13 +42,13 @@ def draw_strong(
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Draw n strong transforms [n, 2, 3] about ``centre`` (x, y in px): the weak view's laws, and no flip."""
-    angle, scale = (value.to(device) for value in _draw(n, p, generator))
+    angle, scale = (value.to(device) for value in _sample(n, p, generator))
     return similarity(angle, scale, torch.zeros(n, dtype=torch.bool, device=device), centre)
 
 
 def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """The released codes' strong transforms (trap T4): the same rotations and scales [n, 2, 3] in coordinates normalised by the height
-    and width ``size`` of the view, about whose centre they turn; where the view is not square, that shears."""
+    """The strong transforms of the released codes (reference bug T4): the same rotations and scales [n, 2, 3] in coordinates
+    normalised by the height and width ``size`` of the view, about whose centre they turn. If the view is not square, that shears."""
     height, width = size
     (a, b), (c, d) = (row.unbind(-1) for row in theta[:, :, :2].unbind(-2))
     b, c, x, y = b * (width / height), c * (height / width), (width - 1) / 2, (height - 1) / 2
@@ -56,7 +56,7 @@ def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack(rows, dim=-2)
 
 
-def _draw(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _sample(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Angles (degrees) and content scales, [n] each, on the generator's device."""
     device = generator.device
     turned = torch.rand(n, generator=generator, device=device) < p.rotation_probability

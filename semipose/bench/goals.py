@@ -19,7 +19,7 @@ LOADERS = 16  # processes that would read for a GPU
 def goals(found: Mapping[str, Any]) -> Table | None:
     """Each goal beside what `bench` found; those of the other kind of device are named as not measured. None for another network than
     they are about."""
-    if (found["trunk"], found["input"]) != ASKED:
+    if (found["backbone"], found["input"]) != ASKED:
         return None
     here = "CPU" if found["device"] == "CPU" else "GPU"
     peer = PEER_PAIRS if found["image_px"] < 400 else PEER_PAIRS_LARGE

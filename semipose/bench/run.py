@@ -19,9 +19,9 @@ from semipose.bench.clock import in_turn, rate, spread
 from semipose.bench.components import cut_out, product, reporting, scoring
 from semipose.bench.training import Subject
 from semipose.data.sources import read_people
-from semipose.demo.dataset import draw_set
+from semipose.demo.dataset import render_set
 from semipose.evaluation.metrics.oks import Backend
-from semipose.models.backbones import trunk_of
+from semipose.models.backbones import backbone_of
 from semipose.pose.heatmap import STRIDE
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
@@ -33,13 +33,13 @@ EXTENT = 1.25  # ratio; data.crop.extent of the presets for published networks
 DRAWN = 160  # images of the demo, where there is no data of the user's own
 
 
-def as_published(p: "Params", trunk: str, size: tuple[int, int]) -> "Params":
-    """The parameters with a trunk as published (256 channels in each deconvolution, sigma 2 cells at 256 px) and an input of this height
+def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
+    """The parameters with a backbone as published (256 channels in each deconvolution, sigma 2 cells at 256 px) and an input of this height
     and width; crops as fine as the input, with the room of the presets for such inputs."""
     height, width = size
-    changed = {"trunk": trunk, "options": {}, "head_channels": [], "height": height, "width": width, "sigma": height / 128}
+    changed = {"backbone": backbone, "options": {}, "head_channels": [], "height": height, "width": width, "sigma": height / 128}
     model = p.model.model_copy(update=changed)
-    stride = trunk_of(model.model_copy(update={"pretrained": False})).stride
+    stride = backbone_of(model.model_copy(update={"pretrained": False})).stride
     model = model.model_copy(update={"head_channels": [256] * ((stride // STRIDE).bit_length() - 1)})
     crop = p.data.crop.model_copy(update={"size": round(max(size) * EXTENT), "extent": EXTENT})
     return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
@@ -63,7 +63,7 @@ def bench(
         folder = Path(scratch)
         if root is None:
             root = folder / "drawn"
-            draw_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
+            render_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
         everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
         chosen = everybody.subset(np.arange(min(people, len(everybody))))
         pack, packing, cutting = cut_out(p, chosen, root, folder, rounds)
@@ -90,7 +90,7 @@ def bench(
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "precision": p.train.precision,
-            "trunk": p.model.trunk,
+            "backbone": p.model.backbone,
             "input": f"{p.model.height}x{p.model.width}",
             "batch_size": p.train.batch_size,
             "people": len(pack),

@@ -17,7 +17,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     """Of what `bench` returns."""
     methods: Mapping[str, Any] = found["methods"]
     where = (
-        f"{found['device']}, {found['threads']} threads, torch {found['torch']}, {found['precision']}; {found['trunk']}, input "
+        f"{found['device']}, {found['threads']} threads, torch {found['torch']}, {found['precision']}; {found['backbone']}, input "
         f"{found['input']}, {found['batch_size']} labelled and as many unlabelled people in a step"
     )
     how = (

@@ -23,7 +23,7 @@ from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
 from semipose.training import trainer
 from semipose.training.devices import peak_memory
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from semipose.config.tree import Params
 
 PARTS = {  # of a step -> the task's methods that are it
-    "views": ("weak", "strong", "look", "move_images", "strengthen"),
+    "views": ("weak", "strong", "view", "move_images", "strong_augment"),
     "targets": ("targets", "move_heatmaps"),
 }
 
@@ -131,7 +131,7 @@ class Subject:
 
         def work() -> int:
             for number in range(self.steps):
-                generator = draws(0, "data road", number, self.device)
+                generator = generator_of(0, "data road", number, self.device)
                 batch = self.batches(number, self.device)
                 self.task.labelled(batch.labelled, generator)
                 weak = self.task.weak_view(batch.unlabelled, generator)
@@ -153,7 +153,7 @@ class Subject:
 
     def _train(self, batch: Batch, number: int, clock: Callable[[str], AbstractContextManager[None]]) -> None:
         with clock("method"):
-            losses = self.wrapped(batch, draws(0, "step", number, self.device))
+            losses = self.wrapped(batch, generator_of(0, "step", number, self.device))
             total = torch.stack(list(losses.terms.values())).sum()
         with clock("optimiser"):
             self.optimiser.zero_grad()

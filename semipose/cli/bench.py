@@ -15,11 +15,14 @@ def bench(
         "params.yaml"
     ),
     methods: Annotated[str | None, typer.Option(help="Entries of `method`, between commas. Default: those of `sweep`.")] = None,
-    trunk: Annotated[str | None, typer.Option(help="Another trunk, as published (resnet18, resnet50, hrnet_w32). Needs --size.")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", "--trunk", help="Another backbone, as published (resnet18, resnet50, hrnet_w32). Needs --size."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="Its input, height x width in px.", metavar="256x192")] = None,
     root: Annotated[Path | None, typer.Option(help="The data set of `data.source`. Default: `data.root`, or people drawn here.")] = None,
     people: Annotated[int, typer.Option(min=2, help="How many people of it are cut out.")] = 512,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Another batch. Default: train.batch_size over train.groups.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=2, help="Another batch. Default: train.batch_size over train.batch_groups.")] = None,
     precision: Annotated[str | None, typer.Option(help="Another train.precision: 32-true or bf16-mixed.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Another machine.threads.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; each goes through all measurements.")] = 5,
@@ -29,7 +32,7 @@ def bench(
 ) -> None:
     """Measure training, cutting out, prediction and scoring on this machine.
 
-    Example: semipose bench --trunk resnet18 --size 256x192 --methods supervised,akm --json bench.json
+    Example: semipose bench --backbone resnet18 --size 256x192 --methods supervised,akm --json bench.json
     """
     with reported():
         from semipose.config.load import load
@@ -39,21 +42,21 @@ def bench(
         for name in named:
             if name not in p.method:
                 raise InputError(f"--methods {name}: {params} has the entries {', '.join(p.method)}")
-        if (trunk is None) != (size is None):
-            raise InputError("--trunk and --size belong together: --trunk resnet18 --size 256x192")
+        if (backbone is None) != (size is None):
+            raise InputError("--backbone and --size belong together: --backbone resnet18 --size 256x192")
 
         from semipose.bench.run import as_published
         from semipose.bench.run import bench as measure
         from semipose.bench.tables import tables
         from semipose.reporting.typeset import to_markdown
 
-        if trunk is not None and size is not None:
-            p = as_published(p, trunk, _height_width(size))
+        if backbone is not None and size is not None:
+            p = as_published(p, backbone, _height_width(size))
         machine = p.machine.model_copy(update={"threads": threads} if threads else {})
         if precision not in (None, "32-true", "bf16-mixed"):
             raise InputError(f"--precision {precision}: must be 32-true or bf16-mixed")
         # One group after the other is what a device does; what is measured is one.
-        changed = {"batch_size": batch_size or p.train.batch_size // p.train.groups, "precision": precision or p.train.precision}
+        changed = {"batch_size": batch_size or p.train.batch_size // p.train.batch_groups, "precision": precision or p.train.precision}
         train = p.train.model_copy(update=changed | {"groups": 1})
         where = root or (Path(p.data.root) if p.data.root else None)
         found = measure(p.model_copy(update={"machine": machine, "train": train}), named, where, people, rounds, steps)

@@ -1,4 +1,4 @@
-"""Section `augment`: weak and strong views, and how much each strengthening does."""
+"""Section `augment`: weak and strong views, and how much each strong augmentation does."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 
 from semipose.config.section import Count, Degrees, Positive, Ratio, Section, Share
 
-Strengthening = Literal[
+Augmentation = Literal[
     "joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial"
 ]
-Path = list[Strengthening]
+Augmentations = list[Augmentation]
 
 
 class StrongView(Section):
@@ -55,8 +55,8 @@ class Adaptive(Section):
         return self
 
 
-class Strengthen(Section):
-    """How much each strengthening of a strong view does; a method's `strong` (or `paths`) says which are used."""
+class StrongAugment(Section):
+    """How much each strong augmentation of a strong view does; a method's `strong` (or `paths`) says which are used."""
 
     joint_cutout: Count
     adaptive: Adaptive
@@ -68,8 +68,8 @@ class Strengthen(Section):
     rand_augment: RandAugment
 
 
-class Traps(Section):
-    """The released codes' traps (methods.md 5), all false by default."""
+class ReferenceBugs(Section):
+    """The released codes' reference_bugs (methods.md 5), all false by default."""
 
     clamp: bool
     transposed: bool
@@ -81,5 +81,5 @@ class Traps(Section):
 class Augment(Section):
     weak: WeakView
     strong: StrongView
-    strengthen: Strengthen
-    traps: Traps
+    strong_augment: StrongAugment
+    reference_bugs: ReferenceBugs

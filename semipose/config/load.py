@@ -1,6 +1,6 @@
 """A params file: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from semipose.config.augment import Strengthen, StrongView, Traps
+from semipose.config.augment import ReferenceBugs, StrongAugment, StrongView
 from semipose.config.methods import having
 from semipose.config.network import Network, Warmup
 from semipose.config.tree import Params
@@ -42,6 +42,32 @@ def read_yaml(path: Path) -> CommentedMap:
     return tree
 
 
+RENAMED = {"train.groups": "batch_groups", "trunk": "backbone", "strengthen": "strong_augment", "traps": "reference_bugs"}
+"""Keys of semipose 0.1 and their names today; one without a dot has that name in several sections."""
+
+
+def new_name(keys: Sequence[str]) -> str | None:
+    """Today's name of the last of these keys (outermost first), if semipose 0.1 had another one."""
+    if "options" in keys:  # a backbone's own keywords
+        return None
+    return RENAMED.get(keys[-1]) or RENAMED.get(".".join(keys))
+
+
+def migrated(text: str) -> str:
+    """A params file of semipose 0.1 with today's keys; comments and layout stay."""
+    lines = text.splitlines(keepends=True)
+
+    def walk(node: Any, keys: list[str]) -> None:
+        for key, value in node.items() if isinstance(node, CommentedMap) else ():
+            if name := new_name([*keys, str(key)]):
+                row, column = node.lc.key(key)
+                lines[row] = lines[row][:column] + lines[row][column:].replace(str(key), name, 1)
+            walk(value, [*keys, str(key)])
+
+    walk(YAML().load(text), [])
+    return "".join(lines)
+
+
 def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What the entry `method.<name>` of a params tree says itself, by dotted key, its base left out."""
     flat: dict[str, Any] = {}
@@ -63,13 +89,13 @@ def _merge_variants(tree: CommentedMap, path: Path) -> None:
     methods, model = tree.get("method"), tree.get("model")
     if not isinstance(methods, CommentedMap):
         return
-    trunk = model.get("trunk") if isinstance(model, CommentedMap) else None
+    backbone = model.get("backbone") if isinstance(model, CommentedMap) else None
     for name, entry in methods.items():
         if not isinstance(entry, CommentedMap):
             raise InputError(f"method.{name} must be a mapping that begins with `base:` ({path} line {methods.lc.key(name)[0] + 1})")
         for own in _own_networks(entry):
-            if own.get("trunk", trunk) != trunk:
-                own.setdefault("options", CommentedMap())  # they belong to a trunk: another one begins without any
+            if own.get("backbone", backbone) != backbone:
+                own.setdefault("options", CommentedMap())  # they belong to a backbone: another one begins without any
     for name, entry in methods.items():
         base = entry.get("base")
         if base != name and isinstance(methods.get(base), CommentedMap):
@@ -89,8 +115,8 @@ def _fill_own(entry: CommentedMap, tree: CommentedMap) -> None:
     augment = tree.get("augment")
     if isinstance(augment, CommentedMap):
         fill(entry.get("strong_view"), augment.get("strong"), StrongView.model_fields)
-        fill(entry.get("strengthen"), augment.get("strengthen"), Strengthen.model_fields)
-        fill(entry.get("traps"), augment.get("traps"), Traps.model_fields)
+        fill(entry.get("strong_augment"), augment.get("strong_augment"), StrongAugment.model_fields)
+        fill(entry.get("reference_bugs"), augment.get("reference_bugs"), ReferenceBugs.model_fields)
     for own in _own_networks(entry):
         fill(own, tree.get("model"), Network.model_fields)
 
@@ -101,7 +127,7 @@ def _own_networks(entry: CommentedMap) -> list[CommentedMap]:
 
 
 def _fill(entry: CommentedMap, base: CommentedMap) -> None:
-    """Keys that `entry` lacks, from `base`, at any depth; `options`, a trunk's own keywords, as a whole."""
+    """Keys that `entry` lacks, from `base`, at any depth; `options`, a backbone's own keywords, as a whole."""
     for key, value in base.items():
         if key not in entry:
             entry[key] = value
@@ -138,6 +164,9 @@ def _message(tree: CommentedMap, problem: Any, path: Path) -> str:
         keys.append(str(part))
     where = f"{path} line {line}" if line else str(path)
     key = ".".join(keys)
+    if problem["type"] == "extra_forbidden" and (name := new_name(keys)):
+        remedy = f"`python -m pipeline.use --migrate {path}` rewrites the file"
+        return f"{key} is now called {'.'.join([*keys[:-1], name])}: {remedy} ({where})"
     if problem["type"] == "missing":
         return f"{key} is missing ({where})"
     if problem["type"] == "extra_forbidden":

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from semipose.config.augment import Adaptive, Augment, Patch, Path, Strengthen, StrongView, Traps
+from semipose.config.augment import Adaptive, Augment, Augmentations, Patch, ReferenceBugs, StrongAugment, StrongView
 from semipose.config.network import Network, Warmup
 from semipose.config.section import Count, Name, Ratio, Section, Share
 
@@ -27,19 +27,19 @@ class Mixup(Section):
 
 
 class Entry(Section):
-    """What every entry may have of its own: networks, by their names in `model.networks`, a warm-up, a strong view, what strengthens it,
-    the released codes' traps. What it leaves out there is that of `model`, `warmup` and `augment`; these keys alone may be absent, and are
-    in most entries."""
+    """What every entry may set for itself: networks (by their names in `model.networks`), a warm-up, a strong view, its strong
+    augmentations, the bugs of the released codes. What it does not set comes from `model`, `warmup` and `augment`. Only these keys may
+    be absent, and in most entries they are."""
 
     networks: dict[Name, Network] = Field(default_factory=dict)
     warmup: Warmup | None = None
     strong_view: StrongView | None = None
-    strengthen: Strengthen | None = None
-    traps: Traps | None = None
+    strong_augment: StrongAugment | None = None
+    reference_bugs: ReferenceBugs | None = None
 
     def augmented(self, common: Augment) -> Augment:
         """`common` with what the entry has of its own."""
-        own = {"strong": self.strong_view, "strengthen": self.strengthen, "traps": self.traps}
+        own = {"strong": self.strong_view, "strong_augment": self.strong_augment, "reference_bugs": self.reference_bugs}
         return common.model_copy(update={key: value for key, value in own.items() if value})
 
 
@@ -68,7 +68,7 @@ class Supervised(Entry):
 class PoseCons(Entry):
     trains: ClassVar[int] = 1
     base: Literal["posecons"]
-    strong: Path
+    strong: Augmentations
     lambda_u: Weight
     pseudo_label: PseudoLabel
     teacher_bn: BatchNorm
@@ -89,7 +89,7 @@ class SSPCM(PoseCons):
 class MultiAugs(Entry):
     base: Literal["multiaugs"]
     dual: bool
-    paths: Annotated[list[Path], Field(min_length=1)]
+    paths: Annotated[list[Augmentations], Field(min_length=1)]
     lambda_u: Weight
     pseudo_label: PseudoLabel
     teacher_bn: BatchNorm

@@ -10,7 +10,7 @@ from semipose.config.section import ByBudget, Name, Positive, Ratio, Section
 class Network(Section):
     """What networks of one comparison may differ in."""
 
-    trunk: str
+    backbone: str
     options: dict[str, Any]
     pretrained: bool | str
     head_channels: Annotated[list[Positive], Field(max_length=3)]

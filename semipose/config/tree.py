@@ -20,7 +20,7 @@ from semipose.config.section import ByBudget, Count, Name, Positive, Ratio, Sect
 class Train(Section):
     steps: ByBudget
     batch_size: Annotated[int, Field(ge=2)]
-    groups: Positive
+    batch_groups: Positive
     lr: Ratio
     decay_at: list[Share] | dict[Name, list[Share]]
     decay: Ratio
@@ -126,10 +126,14 @@ class Params(Section):
         sizes = {"train": self.train.batch_size, "warmup": self.warmup.batch_size}
         sizes |= {f"method.{name}.warmup": entry.warmup.batch_size for name, entry in self.method.items() if entry.warmup}
         for key, size in sizes.items():
-            if size % self.train.groups or size < 2 * self.train.groups:
-                raise ValueError(f"{key}.batch_size = {size} is not {self.train.groups} groups (train.groups) of two or more people")
-        if self.train.groups % (processes := self.machine.devices * self.machine.nodes):
-            raise ValueError(f"train.groups = {self.train.groups} cannot be shared out to machine.devices x machine.nodes = {processes}")
+            if size % self.train.batch_groups or size < 2 * self.train.batch_groups:
+                raise ValueError(
+                    f"{key}.batch_size = {size} is not {self.train.batch_groups} groups (train.batch_groups) of two or more people"
+                )
+        if self.train.batch_groups % (processes := self.machine.devices * self.machine.nodes):
+            raise ValueError(
+                f"train.batch_groups = {self.train.batch_groups} cannot be shared out to machine.devices x machine.nodes = {processes}"
+            )
 
     def network(self, entry: str, name: str) -> Model:
         """The network `name` of `model.networks` as the entry `method.<entry>` has it."""

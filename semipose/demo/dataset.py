@@ -199,7 +199,7 @@ def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], descri
     }
 
 
-def draw_set(root: Path, counts: dict[str, int], seed: int, size: tuple[int, int] = (320, 240), processes: int = 1) -> None:
+def render_set(root: Path, counts: dict[str, int], seed: int, size: tuple[int, int] = (320, 240), processes: int = 1) -> None:
     """Draw a set in COCO's layout: `counts[part]` pictures into root/{part}2017, and root/annotations.
 
     The size is (width, height) in pixels. The files are the same for any number of processes.

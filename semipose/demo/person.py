@@ -81,7 +81,7 @@ def paint_seat(person: Person, generator: Generator) -> list[Layer]:
 
 
 def paint_held(person: Person, generator: Generator) -> list[Layer]:
-    """A thing in one hand: ball, bag, stick or card, in front of it."""
+    """A thing in one hand: ball, bag, stick or metadata, in front of it."""
     side = "left" if generator.random() < 0.5 else "right"
     hand: Points = person.figure.joints[f"{side}_fingers"][:2]
     unit, colour = person.figure.stature, draw_colour(generator)

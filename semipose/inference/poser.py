@@ -30,19 +30,19 @@ Picture = Image.Image | NDArray[np.uint8]
 
 
 class Poser:
-    """A trained network, and what its card says about it: skeleton, input, padding, decoding."""
+    """A trained network, and what its metadata says about it: skeleton, input, padding, decoding."""
 
-    def __init__(self, net: nn.Module, card: Mapping[str, Any], flip_test: bool = False, batch_size: int = 32) -> None:
-        """`net` and `card` are those of `load_network`. flip_test: heatmaps are the mean over an image and its mirrored self. batch_size:
-        people in a pass of the network. Raises InputError for a card that does not say what is needed."""
+    def __init__(self, net: nn.Module, metadata: Mapping[str, Any], flip_test: bool = False, batch_size: int = 32) -> None:
+        """`net` and `metadata` as `load_network` returns them. flip_test: average the heatmaps of an image and its mirror image.
+        batch_size: people in one forward pass. Raises InputError if the metadata lacks a field."""
         try:
-            self.size, self.sigma = (int(card["model"]["height"]), int(card["model"]["width"])), float(card["model"]["sigma"])
-            self.padding, self.decode = float(card["padding"]), str(card["decode"])
-            known = card["skeleton"]
+            self.size, self.sigma = (int(metadata["model"]["height"]), int(metadata["model"]["width"])), float(metadata["model"]["sigma"])
+            self.padding, self.decode = float(metadata["padding"]), str(metadata["decode"])
+            known = metadata["skeleton"]
             limbs, pairs = (tuple((int(a), int(b)) for a, b in known[name]) if name in known else None for name in ("limbs", "pairs"))
             self.skeleton = Skeleton(str(known["name"]), tuple(known["joints"]), limbs or (), (), ("", ""), pairs)
         except KeyError as error:
-            raise InputError(f"the card of the weight file has no {error}; use a weights.safetensors that `train` wrote") from None
+            raise InputError(f"the metadata of the weight file has no {error}; use a weights.safetensors that `train` wrote") from None
         self.net, self.batch_size = net, batch_size
         self.flip = self.skeleton.flip if flip_test else None
         self.device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
@@ -53,13 +53,13 @@ class Poser:
     @classmethod
     def load(cls, weights: Path | str, device: str | None = None, flip_test: bool = False, batch_size: int = 32) -> "Poser":
         """From a weights.safetensors, on `device` (default: the GPU where there is one). Raises InputError."""
-        net, card = load_network(Path(weights))
-        return cls(net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), card, flip_test, batch_size)
+        net, metadata = load_network(Path(weights))
+        return cls(net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), metadata, flip_test, batch_size)
 
     def predict(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> Predictions:
         """Poses, in px of the image, of the people in these boxes [N, 4] (xywh px); without boxes the image is one person.
 
-        The image is Pillow's, or RGB uint8 [H, W, 3]. Each box goes the way of a training crop: grown by the card's padding to the
+        The image is Pillow's, or RGB uint8 [H, W, 3]. Each box goes the way of a training crop: grown by the metadata's padding to the
         network's aspect, mean colour outside the image. Raises InputError for an image or a box of another kind, the box by its number.
         """
         return next(self.predict_all([(image, boxes)]))

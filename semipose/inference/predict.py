@@ -117,7 +117,7 @@ def to_results(
     category_id: int = 1,
 ) -> list[dict[str, Any]]:
     """COCO keypoint results: image_id, category_id, keypoints (x, y, confidence of each joint), score. Without bbox
-    (trap T18)."""
+    (reference bug T18)."""
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
     rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
     scores = pose_scores(predictions.confidence, box_scores)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from semipose.augment import mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
-from semipose.augment.strengthen import channels_of, clamp_of
+from semipose.augment.strong import channels_of, clamp_of
 from semipose.augment.task import Task
 from semipose.config.methods import AKM as Params
 from semipose.data.loading.batch import Batch
@@ -48,7 +48,7 @@ class AKM(Method):
 
         weak = self.task.weak_view(batch.unlabelled, generator)
         taught = self.pseudo_labels(weak)
-        counts = self.draw_counts(taught, generator)
+        counts = self.sample_counts(taught, generator)
 
         terms, first = {"supervised": loss_s}, None
         mixed = p.mixup.place != ["none"]
@@ -68,7 +68,7 @@ class AKM(Method):
         places = self.p.mixup.place
         host = on_host(generator)
         place = places[int(torch.randint(len(places), (1,), generator=host))]
-        alpha = mixing.draw_alpha(self.p.mixup.alpha, host)
+        alpha = mixing.sample_alpha(self.p.mixup.alpha, host)
         partner = mixing.partner(len(view.images), generator)
         predicted = self.net(view.images, place, lambda x: mixing.mix(x, partner, alpha))
         return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(
@@ -79,9 +79,11 @@ class AKM(Method):
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
         points, _ = decode(taught, STRIDE, "quarter")  # the peers take the cell itself
         eligible = self.simple(taught) if self.p.joints == "simple" else None
-        traps, size = self.task.augment.traps, (self.task.height, self.task.width)
-        channels = channels_of(traps) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
-        mask = patches.keypoint_masks(points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(traps))
+        reference_bugs, size = self.task.augment.reference_bugs, (self.task.height, self.task.width)
+        channels = channels_of(reference_bugs) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
+        mask = patches.keypoint_masks(
+            points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(reference_bugs)
+        )
         theta = self.task.strong(len(weak), generator)
         images = self.task.move_images(patches.mask_keypoints(weak, mask), theta)
         return View(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
@@ -97,7 +99,7 @@ class AKM(Method):
         """n_i, the number of masks that each person's own response asks for, [B] int (before `masking` shuffles or replaces it)."""
         return adaptive_count(heatmaps, self.simple(heatmaps), self.p)
 
-    def draw_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor:
+    def sample_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor:
         adaptive, device = self.adaptive_counts(heatmaps), heatmaps.device
         if self.p.masking == "adaptive":
             return adaptive

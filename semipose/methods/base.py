@@ -15,7 +15,7 @@ from semipose.pose.heatmap import STRIDE, decode, heatmap_loss
 
 if TYPE_CHECKING:
     from semipose.augment.task import Task
-    from semipose.config.augment import Path
+    from semipose.config.augment import Augmentations
     from semipose.config.methods import DataDistill, PseudoPose
 
 
@@ -72,7 +72,7 @@ class Method(nn.Module):
         """Which keypoints of these heatmaps count as simple, [B, K] bool; None where the method does not ask."""
         return None
 
-    def draw_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor | None:
+    def sample_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor | None:
         """How many keypoint masks each person with these heatmaps gets, [B] int; None where the method has no masks of its own."""
         return None
 
@@ -95,7 +95,7 @@ def moved_targets(task: "Task", heatmaps: Tensor, theta: Tensor, pseudo_label: L
     raw: the heatmaps themselves, moved, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its confidence
     (a weight stands inside the square of ``heatmap_loss``, so that half the confidence counts a quarter).
     """
-    theta = task.taught(theta)
+    theta = task.label_transform(theta)
     if pseudo_label == "raw":
         return task.move_heatmaps(heatmaps, theta), torch.ones_like(heatmaps[:, :, 0, 0])
     points, confidence = decode(heatmaps, STRIDE, "dark", task.sigma)  # a quarter cell of rounding would be taught as truth
@@ -111,15 +111,15 @@ class View(NamedTuple):
 
 
 class Consistency(Method):
-    """`paths`: the strengthenings of each strong view, by a name to show."""
+    """`paths`: the strong augmentations of each strong view, by a name to show."""
 
     task: "Task"
     pseudo_label: Literal["raw", "rendered"]
-    paths: dict[str, "Path"]
+    paths: dict[str, "Augmentations"]
 
-    def strong_view(self, easy: Tensor, taught: Tensor, theta: Tensor, path: "Path", generator: Generator) -> View:
-        """W(S(x_e; H), theta) with W(H, theta): strengthened at the keypoints of the heatmaps that are taught on it."""
-        images = self.task.move_images(self.task.strengthen(easy, taught, path, generator), theta)
+    def strong_view(self, easy: Tensor, taught: Tensor, theta: Tensor, path: "Augmentations", generator: Generator) -> View:
+        """W(S(x_e; H), theta) with W(H, theta): strongly augmented at the keypoints of the heatmaps that are taught on it."""
+        images = self.task.move_images(self.task.strong_augment(easy, taught, path, generator), theta)
         return View(images, *moved_targets(self.task, taught, theta, self.pseudo_label))
 
 
@@ -141,10 +141,10 @@ class Offline(Method):
 
     def label(self, crops: Crops) -> Labelled:
         """The crops with the teacher's poses; joints of little confidence are not taught."""
-        heatmaps = self.look(self.task.look(*crops))
+        heatmaps = self.teacher_heatmaps(self.task.view(*crops))
         points, confidence = decode(heatmaps, STRIDE, "dark", self.task.sigma)
         return Labelled(crops, transform(invert(crops.base), points), (confidence >= self.p.confidence).float())
 
-    def look(self, images: Tensor) -> Tensor:
+    def teacher_heatmaps(self, images: Tensor) -> Tensor:
         """The teacher's heatmaps [B, K, h, w] of images [B, 3, H, W], no gradient, running batch-norm statistics."""
-        raise TypeError(f"{type(self).__name__} has no look")
+        raise TypeError(f"{type(self).__name__} has no teacher_heatmaps")

@@ -16,23 +16,23 @@ from semipose.pose.geometry import invert, similarity
 class DataDistill(Offline):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__(nets, params, task)
-        self.looks = list(product((False, True) if params.flip else (False,), params.scales, params.rotations_deg))
-        self.passes = {"net": Passes(gradient=2, no_gradient=len(self.looks))}
+        self.views = list(product((False, True) if params.flip else (False,), params.scales, params.rotations_deg))
+        self.passes = {"net": Passes(gradient=2, no_gradient=len(self.views))}
 
     @torch.no_grad()
-    def look(self, images: Tensor) -> Tensor:
+    def teacher_heatmaps(self, images: Tensor) -> Tensor:
         """Each look is moved back onto the image, with left joints on the left again, before the mean is taken. All looks are one pass:
         with running batch-norm statistics nobody's heatmaps depend on the others'."""
         teacher, task = self.teacher.eval(), self.task
         thetas = []
-        for mirrored, scale, angle in self.looks:
+        for mirrored, scale, angle in self.views:
             angles, scales = (images.new_full((len(images),), value) for value in (angle, scale))
             thetas.append(similarity(angles, scales, torch.full_like(angles, mirrored, dtype=torch.bool), task.centre))
         theta = torch.cat(thetas)
         seen = teacher(task.move_images(images.repeat(len(thetas), 1, 1, 1), theta)).float()
         moved = task.move_heatmaps(seen, invert(theta)).unflatten(0, (len(thetas), len(images)))
-        back = [maps[:, task.flip] if mirrored else maps for (mirrored, *_), maps in zip(self.looks, moved, strict=True)]
+        back = [maps[:, task.flip] if mirrored else maps for (mirrored, *_), maps in zip(self.views, moved, strict=True)]
         return torch.stack(back).mean(dim=0)
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return self.look(weak)
+        return self.teacher_heatmaps(weak)

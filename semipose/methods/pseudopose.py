@@ -15,8 +15,8 @@ class PseudoPose(Offline):
         self.passes = {"net": Passes(gradient=2, no_gradient=1)}
 
     @torch.no_grad()
-    def look(self, images: Tensor) -> Tensor:
+    def teacher_heatmaps(self, images: Tensor) -> Tensor:
         return self.teacher.eval()(images).float()
 
     def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return self.look(weak)
+        return self.teacher_heatmaps(weak)

@@ -27,5 +27,5 @@ def compile_networks(method: nn.Module, mode: Mode, device: torch.device) -> Non
         raise InputError(f"machine.compile: {mode} needs a compiler: install {usual[0]}, or say machine.compile: none")
     torch._dynamo.config.recompile_limit = max(PARTS, torch._dynamo.config.recompile_limit)
     for net in (module for module in method.modules() if isinstance(module, PoseNet)):
-        for part in (*net.trunk.values(), net.head):
+        for part in (*net.backbone.values(), net.head):
             part.compile(dynamic=False, mode=mode)

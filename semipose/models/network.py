@@ -1,4 +1,4 @@
-"""The pose network: a trunk and a head of deconvolutions (Simple Baselines, arXiv 1804.06208), as many as bring it to stride 4."""
+"""The pose network: a backbone and a head of deconvolutions (Simple Baselines, arXiv 1804.06208), as many as bring it to stride 4."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from semipose.models.backbones import trunk_of
+from semipose.models.backbones import backbone_of
 from semipose.pose.heatmap import STRIDE
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -41,19 +41,19 @@ class PoseNet(nn.Module):
     def __init__(self, model: "Model", keypoints: int) -> None:
         super().__init__()
         self.model = model
-        trunk = trunk_of(model)
-        self.trunk = nn.ModuleDict(trunk.layers)
-        hint = " (see model.options.output_stride)" if trunk.stride == trunk.coarsest else ""
-        if trunk.stride != STRIDE * 2 ** len(model.head_channels):
+        backbone = backbone_of(model)
+        self.backbone = nn.ModuleDict(backbone.layers)
+        hint = " (see model.options.output_stride)" if backbone.stride == backbone.coarsest else ""
+        if backbone.stride != STRIDE * 2 ** len(model.head_channels):
             raise InputError(
-                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the trunk's stride {trunk.stride} needs "
-                f"{trunk.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE}{hint}"
+                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the backbone's stride {backbone.stride} needs "
+                f"{backbone.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE}{hint}"
             )
         for side, size in (("height", model.height), ("width", model.width)):
-            if size % trunk.coarsest:
-                raise InputError(f"model.{side} = {size} is not a multiple of the trunk's stride {trunk.coarsest}{hint}")
+            if size % backbone.coarsest:
+                raise InputError(f"model.{side} = {size} is not a multiple of the backbone's stride {backbone.coarsest}{hint}")
         layers: list[nn.Module] = []
-        channels = trunk.channels
+        channels = backbone.channels
         for width in model.head_channels:
             layers += [
                 nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
@@ -70,10 +70,10 @@ class PoseNet(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`); where a trunk
+        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`); where a backbone
         has several resolutions there, to each of them."""
         features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
-        for name, layer in self.trunk.items():
+        for name, layer in self.backbone.items():
             features = layer(features)
             if change and place == name:
                 features = [change(one) for one in features] if isinstance(features, list) else change(features)
@@ -109,7 +109,7 @@ def forward_gflop(net: PoseNet, height: int, width: int) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
+def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
     """What one must know to use a network's weights: skeleton, input, how boxes become crops, decoding (the peers')."""
     return {
         "skeleton": {
@@ -127,44 +127,55 @@ def network_card(model: "Model", skeleton: "Skeleton", padding: float, **more: A
     }
 
 
-def save_network(net: nn.Module, path: Path, card: Mapping[str, Any]) -> None:
-    """Weights and batch-norm statistics as safetensors; the card (what one must know to use them) is its metadata.
+def save_network(net: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Weights and batch-norm statistics as safetensors; and what one must know to use them as its metadata.
 
-    The card is one JSON text under the key "semipose": safetensors writes several keys in any order, and equal networks are to
+    The metadata is one JSON text under the key "semipose": safetensors writes several keys in any order, and equal networks are to
     give equal files.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    data = safetensors.torch.save(tensors, {"semipose": json.dumps(card)})
+    data = safetensors.torch.save(tensors, {"semipose": json.dumps(metadata)})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and card of a file that save_network wrote. Raises InputError; never runs code from the file."""
+    """Tensors and metadata of a file that save_network wrote. Raises InputError; never runs code from the file."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {}).get("semipose", "null"))
-            if not isinstance(card, dict):
-                raise InputError(f"{path} carries no card of semipose: use a weights.safetensors that `train` wrote")
-            return {name: file.get_tensor(name) for name in file.keys()}, card  # noqa: SIM118 (a file is no mapping)
+            metadata = json.loads((file.metadata() or {}).get("semipose", "null"))
+            if not isinstance(metadata, dict):
+                raise InputError(f"{path} carries no metadata of semipose: use a weights.safetensors that `train` wrote")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
+            return _renamed(tensors, metadata)
     except FileNotFoundError:
         raise InputError(f"{path}: no such weight file") from None
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise InputError(f"{path} is not a semipose weight file (safetensors with a card): {error}") from None
+        raise InputError(f"{path} is not a semipose weight file (safetensors with metadata): {error}") from None
+
+
+def _renamed(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Files written by semipose 0.1, where the backbone was called trunk, under today's names."""
+    if isinstance(model := metadata.get("model"), dict) and "trunk" in model:
+        metadata["model"] = {"backbone" if key == "trunk" else key: value for key, value in model.items()}
+        tensors = {f"backbone.{name[6:]}" if name.startswith("trunk.") else name: value for name, value in tensors.items()}
+    return tensors, metadata
 
 
 def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
-    """The network of a weight file, in eval mode, and its card. Raises InputError."""
+    """The network of a weight file, in eval mode, and its metadata. Raises InputError."""
     from semipose.config.network import Model
 
-    tensors, card = load_weights(path)
+    tensors, metadata = load_weights(path)
     try:
-        model = Model.model_validate({**card["model"], "pretrained": False})
-        net = build(model, len(card["skeleton"]["joints"]), seed=0)
+        model = Model.model_validate({**metadata["model"], "pretrained": False})
+        net = build(model, len(metadata["skeleton"]["joints"]), seed=0)
         net.load_state_dict(tensors)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise InputError(f"{path}: its card does not describe its weights: {error}. Use a weights.safetensors that `train` wrote") from None
-    return net.eval(), card
+        raise InputError(
+            f"{path}: its metadata does not describe its weights: {error}. Use a weights.safetensors that `train` wrote"
+        ) from None
+    return net.eval(), metadata
 
 
 @contextmanager

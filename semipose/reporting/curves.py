@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from semipose.reporting.results import Grid, Key
-from semipose.reporting.style import Look, Looks, Picture, legend_of, panels_of, styled
+from semipose.reporting.style import Look, Picture, Styles, legend_of, panels_of, styled
 
 Columns = Mapping[str, Sequence[float]]
 Choice = Callable[[Columns], Sequence[float] | None]
 
 
 @styled
-def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: str, look: Looks) -> Picture | None:
+def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: str, look: Styles) -> Picture | None:
     """Validation metric and each loss over the steps of one budget; mean and standard deviation over seeds."""
     mine = {key: columns for key, columns in histories.items() if key[1] == labels and key[0] in grid.methods}
     if not mine:
@@ -39,7 +39,7 @@ def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: st
 
 
 @styled
-def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: Looks) -> Picture | None:
+def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: Styles) -> Picture | None:
     """Validation metric and training loss over epochs for adaptive and for shuffled masks; a row per budget."""
     if len({key[0] for key in histories}) < 2:
         return None

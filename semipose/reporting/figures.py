@@ -9,12 +9,12 @@ from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, LogLoc
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Grid, Key, Run, headline
-from semipose.reporting.style import Looks, Picture, legend_of, panels_of, small_print, styled
+from semipose.reporting.style import Picture, Styles, legend_of, panels_of, small_print, styled
 from semipose.reporting.tables import spread
 
 
 @styled
-def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None:
+def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
     """Headline metric over labelled people; bars: standard deviation over seeds, or one seed's 95% interval."""
     shown = [method for method in sweep.methods if any(key[0] == method for key in runs)]
     if not shown:
@@ -46,7 +46,7 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None
 
 
 @styled
-def costs(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None:
+def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
     """Headline metric over what a run's training costs, a point for each method; a panel per budget. Bars as in `budgets`."""
     budgets_run = [labels for labels in sweep.labels if any(key[1] == labels for key in runs)]
     if not budgets_run:
@@ -80,7 +80,7 @@ def costs(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None:
 
 
 @styled
-def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | None:
+def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
     """Score of each keypoint, left and right averaged, for each method; a panel per budget."""
     names = list(dict.fromkeys(name for run in runs.values() for name in run.metrics if name.startswith("joint/")))
     kinds = list(dict.fromkeys(map(_kind, names)))
@@ -112,7 +112,7 @@ def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Looks) -> Picture | No
 
 
 @styled
-def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Looks) -> Picture | None:
+def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Styles) -> Picture | None:
     """Mean mask count over the teacher's error, in ten equally filled bins of people of all seeds; a panel per budget.
 
     `people`: the columns of masks.csv: count (masks) and teacher_error (mean error of the pseudo-label, box sizes).

@@ -12,7 +12,7 @@ SHARED: dict[str, Callable[[Run], Any]] = {
     "batch size": lambda run: run.training["batch_size"],
     "warm-up steps": lambda run: run.training["warmup_steps"],
     "input": lambda run: run.protocol["input"],
-    "trunk": lambda run: run.protocol["trunk"],
+    "backbone": lambda run: run.protocol["backbone"],
     "validation people": lambda run: run.protocol["people"],
     "labelled people": lambda run: run.labelled,
     "unlabelled people": lambda run: run.unlabelled,
@@ -36,10 +36,10 @@ def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
 
 
 def evaluation(runs: Sequence[Run]) -> str:
-    """Data, metric, boxes, flip test, decode, epoch, input and trunk in one line."""
+    """Data, metric, boxes, flip test, decode, epoch, input and backbone in one line."""
     say = {name: _either(value_of(run) for run in runs) for name, value_of in SHARED.items()}
     metric = f"{runs[0].protocol['headline']} ({say['metric'].upper()}, 0–100, higher is better)"
-    how = "; ".join(f"{name}: {say[name]}" for name in ("boxes", "flip test", "decode", "epoch", "input", "trunk"))
+    how = "; ".join(f"{name}: {say[name]}" for name in ("boxes", "flip test", "decode", "epoch", "input", "backbone"))
     return f"{runs[0].data} data; {metric} of {say['validation people']} validation people; {how}"
 
 

@@ -13,7 +13,7 @@ from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, sco
 
 FILE = Path(__file__).with_name("published.csv")
 DATASETS = {"coco": "COCO val2017"}  # on MPII: of the test server (semi-supervised), or with a flip test
-METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its own default strengthening
+METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its own default strong augmentation
     "supervised": ("Supervised", "Supervised (Affine)"),
     "pseudopose": ("PseudoPose",),
     "datadistill": ("DataDistill",),
@@ -49,7 +49,7 @@ def published(path: Path = FILE) -> list[dict[str, str]]:
 
 
 def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
-    """Rows: the methods of the sweep, each with AP and with every other metric that is published of it with this data, trunk and input.
+    """Rows: the methods of the sweep, each with AP and with every other metric that is published of it with this data, backbone and input.
     Columns: for each budget ours (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is
     published of the kind."""
     if not runs:
@@ -103,10 +103,11 @@ def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
     sources = dict.fromkeys(f"{row['table']} ({row['source']})" for row in used)
     unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
-        f"Published: with {example.protocol['trunk']} at {example.protocol['input']}, from {'; '.join(sources)}.",
+        f"Published: with {example.protocol['backbone']} at {example.protocol['input']}, from {'; '.join(sources)}.",
         "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not "
         "stated, the others' differ by method and budget (ours: equal), PoseDual and MultiAugs (Dual) start from two sets of ImageNet "
-        "weights (ours: where `networks` says so), and the errors of the released codes are in (ours: where `traps` asks for them). "
+        "weights (ours: where `networks` says so), and the errors of the released codes are in (ours: where "
+        "`reference_bugs` asks for them). "
         "Their unlabelled people: "
         f"{', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. Steps and passes of ours stand under the main table.",
         "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
@@ -115,10 +116,10 @@ def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _alike(row: Mapping[str, str], run: Run) -> bool:
-    trunk = run.protocol["trunk"]
+    backbone = run.protocol["backbone"]
     return (
         row["dataset"] == DATASETS.get(run.data)
         and run.protocol["headline"] == "AP"
         and row["input"] == run.protocol["input"]
-        and row["backbone"].lower().replace("-", "") == trunk.partition(".")[0].lower().replace("_", "").replace("-", "")
+        and row["backbone"].lower().replace("-", "") == backbone.partition(".")[0].lower().replace("_", "").replace("-", "")
     )

@@ -30,7 +30,7 @@ class Look(NamedTuple):
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
-Looks = Mapping[str, Look]
+Styles = Mapping[str, Look]
 # Okabe and Ito's colours, which the common colour blindnesses keep apart: each method has its own in every figure.
 METHODS = {
     "supervised": Look("#555555", "s", "-"),
@@ -57,7 +57,7 @@ class Picture:
     alt: str
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
+def styles(names: Sequence[str]) -> dict[str, Look]:
     """The look of each name; those without one of their own take the free ones in order."""
     free = cycle(VARIANTS)
     return {name: METHODS[name] if name in METHODS else next(free) for name in dict.fromkeys(names)}

@@ -231,7 +231,7 @@ def _records(
         }
         record |= {name: run.training[name] for name in TRAINING}
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
-        record |= {name: run.protocol[name] for name in ("input", "trunk", "boxes", "flip_test", "decode", "epoch", "people")}
+        record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
         records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
     return records
 

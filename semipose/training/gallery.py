@@ -18,7 +18,7 @@ from semipose.models.network import evaluating
 from semipose.pose.drawing import draw_heatmap, sheet
 from semipose.pose.heatmap import STRIDE, decode
 from semipose.training.probe import Probe
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 TILE = 168  # px; width of a picture in a sheet
 MIXED = 0.6  # alpha in the picture of the mixed view: a drawn one is mostly near 0 or 1 and would show little
@@ -40,7 +40,7 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     """One row per person: the weak view and what is taught on it, or where nobody teaches what the network says of it; each strong view,
     the pseudo-label moved onto it and what the student says there; for AKM the mixed view last."""
     device = next(method.parameters()).device
-    generator = draws(0, "strip", 0, device)
+    generator = generator_of(0, "strip", 0, device)
     weak = task.weak_view(pack.read(positions, task.size).to(device), generator)
     with evaluating(method):
         taught = method.pseudo_labels(weak)
@@ -57,7 +57,7 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
                     f"{name}: student": _maps(view.images, method.net(view.images)),
                 }
         if isinstance(method, AKM):
-            view = method.branch(weak, taught, method.draw_counts(taught, generator), generator)
+            view = method.branch(weak, taught, method.sample_counts(taught, generator), generator)
             partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
             columns |= {
                 "masked strong view": _pictures(view.images),
@@ -83,14 +83,14 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are freaks
     positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
     with evaluating(method):
-        weak = task.look(*pack.read(positions, task.size).to(device))
+        weak = task.view(*pack.read(positions, task.size).to(device))
         taught = method.pseudo_labels(weak)
         points, _ = decode(taught, STRIDE, "quarter")
         adaptive = method.adaptive_counts(taught)
         fixed = torch.full_like(adaptive, method.p.fixed_count)
         masked = [
             patches.mask_keypoints(
-                weak, patches.keypoint_masks(points, counts, None, task.size, method.p.patch, draws(0, "masks", 0, device))
+                weak, patches.keypoint_masks(points, counts, None, task.size, method.p.patch, generator_of(0, "masks", 0, device))
             )
             for counts in (fixed, adaptive)
         ]

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from semipose.training.loss_log import Fault
 
 
-class Groups:
+class BatchGroups:
     """Of `count` groups those that are this process's, to be gone through once a step. After the `last` one gradients are shared."""
 
     def __init__(self, count: int, method: "nn.Module", fabric: "Fabric") -> None:
         """Raises InputError where the processes cannot share the groups out evenly."""
         if count % fabric.world_size:
             raise InputError(
-                f"train.groups = {count} cannot be shared out evenly to {fabric.world_size} processes (machine.devices x machine.nodes)"
+                f"train.batch_groups = {count} cannot be split evenly over {fabric.world_size} processes (machine.devices x machine.nodes)"
             )
         self.fabric, self.count = fabric, count
         self.mine = range(fabric.global_rank, count, fabric.world_size)

@@ -13,10 +13,10 @@ Fault = tuple[int, str, float]  # a step, and the name and value of what is no n
 
 EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
 UNREAD = 16
-"""Groups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
+"""BatchGroups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
 
 
-class Tally:
+class LossLog:
     """`sums`: each loss (as `loss/<name>`) and measure, and as `n` the number of steps that they are sums of."""
 
     def __init__(

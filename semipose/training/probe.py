@@ -13,7 +13,7 @@ from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.methods import Method
 from semipose.pose.geometry import invert, transform
 from semipose.pose.heatmap import STRIDE, decode
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts as right
 
@@ -50,10 +50,10 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     counts, simple, errors, right = [], [], [], []
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
-        generator = draws(0, "probe", start, device)
+        generator = generator_of(0, "probe", start, device)
         crops = pack.read(chosen, task.size).to(device)
         matrices, flipped = task.weak(crops, generator)
-        heatmaps = teacher.pseudo_labels(task.look(crops.pixels, matrices))
+        heatmaps = teacher.pseudo_labels(task.view(crops.pixels, matrices))
         if heatmaps is None:
             return None
         found, _ = decode(heatmaps, STRIDE, "quarter")
@@ -62,7 +62,7 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
         box_side = max(task.size) / (crops.base[:, :1, 0] * pack.padding)  # [B, 1], longer side of the box, crop px
         error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
         unknown = torch.full((batch_size,), torch.nan, device=device)
-        drawn, easy = teacher.draw_counts(heatmaps, generator), teacher.simple(heatmaps)
+        drawn, easy = teacher.sample_counts(heatmaps, generator), teacher.simple(heatmaps)
         counts.append(unknown if drawn is None else drawn)
         simple.append(unknown if easy is None else easy.float().mean(dim=1))
         errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))

@@ -14,8 +14,8 @@ from semipose.data.loading.batches import Batches
 from semipose.methods.base import Losses, Method
 from semipose.models.compile import Mode, compile_networks
 from semipose.training import checkpoint
-from semipose.training.groups import Groups
-from semipose.training.loss_log import Row, Tally
+from semipose.training.groups import BatchGroups
+from semipose.training.loss_log import LossLog, Row
 from semipose.utils.errors import Stopped
 from semipose.utils.memory import enough_memory
 from semipose.utils.progress import Progress
@@ -55,9 +55,9 @@ def fit(
     """
     compile_networks(method, compiled, fabric.device)
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
-    groups = Groups(batches.groups, method, fabric)
-    tally = Tally(batches.ids, groups.earliest)
-    training = Training(method, wrapped, optimiser, batches, fabric, groups, tally, steps)
+    groups = BatchGroups(batches.groups, method, fabric)
+    loss_log = LossLog(batches.ids, groups.earliest)
+    training = Training(method, wrapped, optimiser, batches, fabric, groups, loss_log, steps)
     training.resume(state)
     first = fabric.is_global_zero
     for row in training.rows if first else ():
@@ -81,15 +81,15 @@ def fit(
 
 @dataclass
 class Training:
-    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, the tally of the epoch that runs."""
+    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, the loss_log of the epoch that runs."""
 
     method: Method
     wrapped: "_FabricModule"
     optimiser: "_FabricOptimizer"
     batches: Batches
     fabric: Fabric
-    groups: Groups
-    tally: Tally
+    groups: BatchGroups
+    loss_log: LossLog
     steps: int
     step: int = 0
     rows: list[Row] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Training:
             self.optimiser.zero_grad()
             for group in self.groups:
                 losses = self._learn(group)
-                self.tally.add(self.step, losses, 1 / len(self.groups))
+                self.loss_log.add(self.step, losses, 1 / len(self.groups))
             self.optimiser.step()
         self.method.after_step()
         self.step += 1
@@ -111,7 +111,7 @@ class Training:
         """Forward and backward of a group, or of its first so many people; `alone`: gradients stay with this process."""
         with self.fabric.no_backward_sync(self.wrapped, enabled=alone or group != self.groups.last):
             batch = self.batches(self.step, self.fabric.device, group).first(people)
-            losses: Losses = self.wrapped(batch, self.batches.draws(self.step, group, self.fabric.device))
+            losses: Losses = self.wrapped(batch, self.batches.generator_of(self.step, group, self.fabric.device))
             self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(self.groups))
         return losses
 
@@ -124,18 +124,18 @@ class Training:
     def _advice(self, people: int) -> str:
         whole, groups = self.batches.batch_size, self.batches.groups
         return (
-            f"set batch_size (of train, or of the warm-up that this is) to {people * groups} instead of {whole}, or raise train.groups "
-            f"from {groups}: a device takes one group after the other"
+            f"set batch_size (of train, or of the warm-up that this is) to {people * groups} instead of {whole}, or raise "
+            f"train.batch_groups from {groups}: a device takes one group after the other"
         )
 
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""
         self.method.after_epoch()
-        sums = self.groups.mean(self.tally.read())
+        sums = self.groups.mean(self.loss_log.read())
         means = {name: total / sums["n"] for name, total in sums.items() if name != "n"}
         epoch = (self.step - 1) // self.batches.per_epoch + 1
         self.rows.append({"epoch": epoch, "step": self.step, "lr": rate, **means})
-        self.tally.sums = {}
+        self.loss_log.sums = {}
         return self.rows[-1]
 
     def keep(self, folder: Path, every: float, reason: str | None) -> None:
@@ -147,9 +147,9 @@ class Training:
         asked = self.groups.largest(2 if reason else int(due))
         if not asked:
             return
-        self.tally.sums = self.groups.mean(self.tally.read())
+        self.loss_log.sums = self.groups.mean(self.loss_log.read())
         if self.fabric.is_global_zero:
-            progress = {"step": self.step, "rows": self.rows, "sums": self.tally.sums}
+            progress = {"step": self.step, "rows": self.rows, "sums": self.loss_log.sums}
             checkpoint.save(folder, {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": progress})
         self.saved_at = time.monotonic()
         if asked == 2:
@@ -160,7 +160,7 @@ class Training:
         if saved := checkpoint.load(folder):
             self.method.load_state_dict(saved["method"])
             self.optimiser.load_state_dict(saved["optimiser"])
-            self.step, self.rows, self.tally.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
+            self.step, self.rows, self.loss_log.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
 
 
 def adam(method: Method, lr: float) -> torch.optim.Adam:

@@ -12,7 +12,7 @@ def stream(seed: int, purpose: str, number: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def draws(seed: int, purpose: str, number: int, device: torch.device | str = "cpu") -> Generator:
+def generator_of(seed: int, purpose: str, number: int, device: torch.device | str = "cpu") -> Generator:
     """The generator of one step's random operations, on the device where they run."""
     generator = Generator(device)
     generator.manual_seed(stream(seed, purpose, number))

@@ -1,4 +1,4 @@
-"""Patches over, onto and out of people against loops over people with the same draws, and the peers' traps as options."""
+"""Patches over, onto and out of people against loops over people with the same draws, and the peers' reference_bugs as options."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +37,7 @@ def draw_sizes(g: torch.Generator, shape: tuple[int, ...]) -> torch.Tensor:
     return (torch.randint(10, 20, shape, generator=g) * SCALE).round()
 
 
-def draw_patches(g: torch.Generator, points: torch.Tensor, jitter: float) -> tuple[np.ndarray, np.ndarray]:
+def sample_patches(g: torch.Generator, points: torch.Tensor, jitter: float) -> tuple[np.ndarray, np.ndarray]:
     moved = points + jitter * SCALE * torch.randn(points.shape, generator=g)
     return moved.trunc().long().numpy(), draw_sizes(g, points.shape).long().numpy()
 
@@ -63,7 +63,7 @@ def naive_mask(centres: np.ndarray, halves: np.ndarray, size: tuple[int, int], p
 # Keypoint masks
 
 
-@pytest.mark.parametrize("clamp", ["frame", "peers"])
+@pytest.mark.parametrize("clamp", ["frame", "reference"])
 @pytest.mark.parametrize("size", [(128, 96), (96, 128)])
 def test_the_peers_clamp_cuts_rows_off_at_the_width_and_columns_at_the_height(size: tuple[int, int], clamp: Any) -> None:
     g = generator()
@@ -71,14 +71,14 @@ def test_the_peers_clamp_cuts_rows_off_at_the_width_and_columns_at_the_height(si
     halves = draw_sizes(g, (20, 5, 2))
     painted = patches.paint(torch.ones(20, 5, dtype=torch.bool), centres, halves, size, clamp)
     for i in range(20):
-        np.testing.assert_array_equal(painted[i].numpy(), naive_mask(centres[i].numpy(), halves[i].numpy(), size, clamp == "peers"))
+        np.testing.assert_array_equal(painted[i].numpy(), naive_mask(centres[i].numpy(), halves[i].numpy(), size, clamp == "reference"))
     beyond = painted[:, 96:] if size[0] > 96 else painted[:, :, 96:]
     assert beyond.any() == (clamp == "frame")
 
 
 def test_with_the_peers_clamp_ankles_are_never_masked() -> None:
     points = torch.tensor([[[48.0, 120.0]]]).expand(60, 1, 2)
-    assert not patches.keypoint_masks(points, torch.ones(60), None, SIZE, PATCH, generator(), clamp="peers").any()
+    assert not patches.keypoint_masks(points, torch.ones(60), None, SIZE, PATCH, generator(), clamp="reference").any()
     assert patches.keypoint_masks(points, torch.ones(60), None, SIZE, PATCH, generator()).flatten(1).any(1).all()
 
 
@@ -113,16 +113,16 @@ def test_unreal_channels_mask_anywhere_and_real_ones_their_keypoint() -> None:
     assert mask.flatten(1).any(1).float().mean().item() == pytest.approx(1 - (17 / 24) ** 5, abs=0.05)
 
 
-@pytest.mark.parametrize("clamp", ["frame", "peers"])
+@pytest.mark.parametrize("clamp", ["frame", "reference"])
 def test_patches_of_the_peers_equal_a_loop_over_people(clamp: Any) -> None:
     points, counts = joints(8), torch.arange(8)
     mask = patches.keypoint_masks(points, counts, None, SIZE, PATCH, generator(4), channels=CHANNELS, clamp=clamp)
     g = generator(4)
     draws = torch.randint(CHANNELS, (8, CHANNELS), generator=g)
-    centres, halves = draw_patches(g, unreal(g, points), PATCH.jitter)
+    centres, halves = sample_patches(g, unreal(g, points), PATCH.jitter)
     for i in range(8):
         drawn = draws[i, : int(counts[i])].numpy()
-        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, drawn], halves[i, drawn], SIZE, clamp == "peers"))
+        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, drawn], halves[i, drawn], SIZE, clamp == "reference"))
 
 
 def test_channels_and_eligible_keypoints_exclude_each_other() -> None:
@@ -140,11 +140,11 @@ def naive_holes(g: torch.Generator, n: int, count: int, peers: bool) -> list[tor
     return [torch.from_numpy(naive_mask(centres[i].numpy(), halves[i].numpy(), SIZE, peers)) for i in range(n)]
 
 
-@pytest.mark.parametrize("clamp", ["frame", "peers"])
+@pytest.mark.parametrize("clamp", ["frame", "reference"])
 def test_cutout_equals_a_loop_over_people(clamp: Any) -> None:
     images = people(10)
     before, result = images.clone(), cutout(images, 5, PATCH, generator(2), clamp)
-    for i, mask in enumerate(naive_holes(generator(2), 10, 5, clamp == "peers")):
+    for i, mask in enumerate(naive_holes(generator(2), 10, 5, clamp == "reference")):
         assert mask.any()
         assert result[i, :, mask].eq(0).all()
         assert torch.equal(result[i, :, ~mask], before[i, :, ~mask])
@@ -152,12 +152,12 @@ def test_cutout_equals_a_loop_over_people(clamp: Any) -> None:
     assert torch.equal(cutout(images, 0, PATCH, generator()), before)
 
 
-@pytest.mark.parametrize("clamp", ["frame", "peers"])
+@pytest.mark.parametrize("clamp", ["frame", "reference"])
 def test_cutmix_fills_the_holes_with_the_same_place_of_the_partner(clamp: Any) -> None:
     images = people(10)
     before, result = images.clone(), cutmix(images, 2, PATCH, generator(2), clamp)
     g = generator(2)
-    masks, partner = naive_holes(g, 10, 2, clamp == "peers"), torch.randperm(10, generator=g)
+    masks, partner = naive_holes(g, 10, 2, clamp == "reference"), torch.randperm(10, generator=g)
     for i, mask in enumerate(masks):
         assert torch.equal(result[i, :, mask], before[partner[i], :, mask])
         assert torch.equal(result[i, :, ~mask], before[i, :, ~mask])
@@ -179,7 +179,7 @@ def test_holes_lie_anywhere_and_are_20_to_38_px_of_a_192_px_wide_input() -> None
         assert (place.sum(1) / sizes)[inside].mean().item() == pytest.approx((extent - 1) / 2, abs=3)
     covered = one[:, 20:-20, 20:-20].float().mean().item()
     assert covered == pytest.approx(14.6**2 / (128 * 96), rel=0.08)
-    assert not holes(300, 5, (128, 96), PATCH, generator(), "peers")[:, 96:].any()
+    assert not holes(300, 5, (128, 96), PATCH, generator(), "reference")[:, 96:].any()
 
 
 # Cut-Occlude
@@ -195,7 +195,7 @@ def naive_cut_occlude(images: np.ndarray, g: torch.Generator, points: torch.Tens
         points = unreal(g, points)
     else:
         targets, sources = (torch.rand(n, k, generator=g).argsort(dim=1)[:, :count].numpy() for _ in range(2))
-    centres, halves = draw_patches(g, points, PATCH.jitter)
+    centres, halves = sample_patches(g, points, PATCH.jitter)
     result = images.copy()
     for i in range(n):
         q = partner[i]
@@ -308,7 +308,7 @@ def test_the_same_generator_state_gives_the_same_images() -> None:
         lambda g: cutmix(images, 3, PATCH, g),
         lambda g: cut_occlude(images, points, 2, PATCH, g),
         lambda g: cut_occlude(images, points, 2, PATCH, g, channels=CHANNELS, transposed=True),
-        lambda g: patches.keypoint_masks(points, torch.full((6,), 3), None, SIZE, PATCH, g, channels=CHANNELS, clamp="peers"),
+        lambda g: patches.keypoint_masks(points, torch.full((6,), 3), None, SIZE, PATCH, g, channels=CHANNELS, clamp="reference"),
     ):
         torch.rand(3)  # the global generator has no say
         assert torch.equal(draw(generator(7)), draw(generator(7)))

@@ -39,7 +39,7 @@ def normal_cdf(x: float) -> float:
 @pytest.mark.parametrize(("strong", "probability"), [(False, 0.6), (True, 0.8)])
 def test_rotation_and_scale_follow_their_laws(strong: bool, probability: float) -> None:
     n, p = 40000, view(rotation_probability=probability)
-    matrices = views.draw_strong(n, p, CENTRE, generator()) if strong else views.draw_weak(n, p, CENTRE, generator())[0]
+    matrices = views.sample_strong(n, p, CENTRE, generator()) if strong else views.sample_weak(n, p, CENTRE, generator())[0]
     angle, box = angle_and_box(matrices)
     turned = angle[angle.abs() > 1e-4]
     assert len(turned) / n == pytest.approx(probability, abs=0.01)
@@ -58,24 +58,24 @@ def test_rotation_and_scale_follow_their_laws(strong: bool, probability: float) 
 
 
 def test_flip_follows_its_probability_and_shows_in_the_matrix() -> None:
-    matrices, flipped = views.draw_weak(20000, view(flip_probability=0.3), CENTRE, generator())
+    matrices, flipped = views.sample_weak(20000, view(flip_probability=0.3), CENTRE, generator())
     assert flipped.float().mean().item() == pytest.approx(0.3, abs=0.015)
     assert torch.equal(torch.linalg.det(matrices[:, :, :2]) < 0, flipped)
-    assert not (torch.linalg.det(views.draw_strong(50, view(), CENTRE, generator())[:, :, :2]) < 0).any()
+    assert not (torch.linalg.det(views.sample_strong(50, view(), CENTRE, generator())[:, :, :2]) < 0).any()
 
 
 def test_probability_zero_is_the_identity_and_one_is_always() -> None:
     still = view(rotation_probability=0, scale=0, flip_probability=0)
     identity = torch.eye(2, 3).repeat(30, 1, 1)
-    torch.testing.assert_close(views.draw_weak(30, still, CENTRE, generator())[0], identity, atol=1e-5, rtol=0)
-    torch.testing.assert_close(views.draw_strong(30, still, CENTRE, generator()), identity, atol=1e-5, rtol=0)
-    matrices, flipped = views.draw_weak(30, view(rotation_probability=1, flip_probability=1), CENTRE, generator())
+    torch.testing.assert_close(views.sample_weak(30, still, CENTRE, generator())[0], identity, atol=1e-5, rtol=0)
+    torch.testing.assert_close(views.sample_strong(30, still, CENTRE, generator()), identity, atol=1e-5, rtol=0)
+    matrices, flipped = views.sample_weak(30, view(rotation_probability=1, flip_probability=1), CENTRE, generator())
     assert flipped.all()
     assert angle_and_box(matrices)[0].abs().min() > 0
 
 
 def test_every_view_keeps_its_centre() -> None:
-    matrices, _ = views.draw_weak(50, view(), CENTRE, generator())
+    matrices, _ = views.sample_weak(50, view(), CENTRE, generator())
     centre = torch.tensor([*CENTRE, 1.0])
     torch.testing.assert_close((matrices * centre).sum(-1), centre[:2].expand(50, 2), atol=1e-3, rtol=0)
 
@@ -84,10 +84,10 @@ def test_the_same_generator_state_gives_the_same_draws() -> None:
     torch.manual_seed(0)
     points = torch.full((4, 5, 2), 50.0)
     for draw in (
-        lambda g: views.draw_weak(9, view(), CENTRE, g)[0],
-        lambda g: views.draw_strong(9, view(), CENTRE, g),
+        lambda g: views.sample_weak(9, view(), CENTRE, g)[0],
+        lambda g: views.sample_strong(9, view(), CENTRE, g),
         lambda g: patches.keypoint_masks(points, torch.full((4,), 2), None, (128, 96), PATCH, g),
-        lambda g: torch.tensor(mixing.draw_alpha(0.75, g)),
+        lambda g: torch.tensor(mixing.sample_alpha(0.75, g)),
         lambda g: mixing.partner(9, g),
     ):
         torch.rand(3)  # the global generator has no say
@@ -97,7 +97,7 @@ def test_the_same_generator_state_gives_the_same_draws() -> None:
 
 def test_turning_a_law_off_leaves_the_other_draws_as_they_were() -> None:
     """Every law draws its numbers whatever its probability, so ablations compare equal views."""
-    box = [angle_and_box(views.draw_weak(9, view(rotation_probability=p), CENTRE, generator())[0])[1] for p in (0.0, 1.0)]
+    box = [angle_and_box(views.sample_weak(9, view(rotation_probability=p), CENTRE, generator())[0])[1] for p in (0.0, 1.0)]
     torch.testing.assert_close(*box)
 
 
@@ -143,7 +143,7 @@ def test_exactly_count_distinct_eligible_keypoints_are_chosen_uniformly() -> Non
 @pytest.mark.parametrize(("width", "smallest", "largest"), [(192, 10, 19), (384, 20, 38), (64, 3, 6)])
 def test_patch_sizes_scale_with_the_width(width: int, smallest: int, largest: int) -> None:
     points = torch.full((3000, 4, 2), 500.7)
-    centres, halves = patches.draw_patches(points, width / 192, PATCH, generator())
+    centres, halves = patches.sample_patches(points, width / 192, PATCH, generator())
     assert (halves.min(), halves.max()) == (smallest, largest)
     assert torch.equal(halves, halves.round())
     assert torch.equal(centres, centres.trunc())
@@ -183,7 +183,7 @@ def test_patches_equal_a_loop_over_people_with_the_same_draws() -> None:
     mask = patches.keypoint_masks(points, counts, eligible, size, PATCH, generator(4))
     same = generator(4)
     chosen = patches.choose(counts, eligible, same)
-    centres, halves = patches.draw_patches(points, 1.0, PATCH, same)
+    centres, halves = patches.sample_patches(points, 1.0, PATCH, same)
     assert mask.shape == (12, *size)
     assert mask.dtype == torch.bool
     np.testing.assert_array_equal(mask.numpy(), naive_paint(chosen.numpy(), centres.numpy(), halves.numpy(), size))
@@ -214,7 +214,7 @@ def test_masking_writes_zeros_into_a_new_tensor_only() -> None:
 @pytest.mark.parametrize("alpha", [0.2, 0.75, 1.0, 8.0])
 def test_alpha_follows_the_beta_law(alpha: float) -> None:
     g = generator()
-    draws = np.array([mixing.draw_alpha(alpha, g) for _ in range(4000)])
+    draws = np.array([mixing.sample_alpha(alpha, g) for _ in range(4000)])
     assert draws.min() >= 0
     assert draws.max() <= 1
     assert draws.mean() == pytest.approx(0.5, abs=0.02)

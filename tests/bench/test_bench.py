@@ -159,7 +159,7 @@ def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> 
     names = ("even", "over", "under")
     methods = {name: {"of_floor": share, "floor_of_matrix": 0.39, "end_to_end": 2272.0} for name, share in zip(names, reached, strict=True)}
     scoring = {"pycocotools": 8000.0, "faster-coco-eval": 8300.0}
-    known = {"trunk": "resnet18", "input": "256x192", "image_px": 199, "device": device, "methods": methods, "scoring": scoring}
+    known = {"backbone": "resnet18", "input": "256x192", "image_px": 199, "device": device, "methods": methods, "scoring": scoring}
     table = goals(known | {"data_road": 740.0, "cutting": 1800.0})
     assert table
     found = {row["what"]: row["reached"] for row in table.records}
@@ -181,9 +181,9 @@ def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> 
     [
         (["--methods", "akn"], "--methods akn"),
         (["--precision", "8-bit"], "--precision 8-bit"),
-        (["--trunk", "resnet18"], "belong together"),
-        (["--trunk", "resnet18", "--size", "256"], "--size 256"),
-        (["--trunk", "resnet18", "--size", "250x192"], "multiple"),
+        (["--backbone", "resnet18"], "belong together"),
+        (["--backbone", "resnet18", "--size", "256"], "--size 256"),
+        (["--backbone", "resnet18", "--size", "250x192"], "multiple"),
     ],
 )
 def test_what_cannot_be_measured_is_named(more: list[str], words: str) -> None:

@@ -13,7 +13,7 @@ from pipeline import estimate, use
 from semipose.cli.app import app
 from semipose.config.network import Model
 from semipose.evaluation.metrics.oks import KEYS
-from semipose.models.network import build, network_card, save_network
+from semipose.models.network import build, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 
 run = CliRunner().invoke
@@ -23,11 +23,11 @@ run = CliRunner().invoke
 def weights(tmp_path_factory):
     """A small network with random weights."""
     model = Model(
-        trunk="resnet18", options={}, pretrained=False, height=64, width=64, head_channels=[8, 8, 8], sigma=2.0,
+        backbone="resnet18", options={}, pretrained=False, height=64, width=64, head_channels=[8, 8, 8], sigma=2.0,
         networks=["net"],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    save_network(build(model, 17, seed=0), path, network_card(model, COCO17, 1.25))
+    save_network(build(model, 17, seed=0), path, network_metadata(model, COCO17, 1.25))
     return path
 
 
@@ -260,7 +260,7 @@ def test_hours_follow_from_a_measurement(tmp_path, demo):
     """An entry that was not measured is as fast, in operations, as its base."""
     made, file = typer.Typer(), tmp_path / "bench.json"
     made.command()(estimate.estimate)
-    known = {"trunk": demo.model.trunk, "input": f"{demo.model.height}x{demo.model.width}"}
+    known = {"backbone": demo.model.backbone, "input": f"{demo.model.height}x{demo.model.width}"}
     known |= {"precision": demo.train.precision, "batch_size": demo.train.batch_size}
     methods = {"supervised": {"gflop": 10.0, "end_to_end": 50.0}, "akm": {"gflop": 40.0, "end_to_end": 5.0}}  # 0.5 and 0.2 TFLOP/s
     file.write_text(json.dumps(known | {"methods": methods}))

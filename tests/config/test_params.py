@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from semipose.config.budget import by_budget
-from semipose.config.load import changes, load, read_yaml
+from semipose.config.load import changes, load, migrated, read_yaml
 from semipose.config.tree import Params
 from semipose.utils.errors import InputError
 
@@ -69,8 +69,8 @@ def test_a_variant_is_its_base_with_its_own_keys(demo: Params) -> None:
 
 def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, demo: Params) -> None:
     entry = "  posedual:\n    base: posedual\n"
-    own = "    traps:\n      clamp: true\n    strengthen:\n      rand_augment:\n        cutout: false\n"
-    own += "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        trunk: resnet50\n    warmup:\n      steps: 7\n"
+    own = "    reference_bugs:\n      clamp: true\n    strong_augment:\n      rand_augment:\n        cutout: false\n"
+    own += "    strong_view:\n      scale: 0.1\n    networks:\n      second:\n        backbone: resnet50\n    warmup:\n      steps: 7\n"
     text = (
         DEMO.read_text()
         .replace("\n    - net\n", "\n    - net\n    - second\n")
@@ -80,26 +80,26 @@ def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, dem
     path.write_text(text.replace(entry, entry + own))
     params = load(path)
     second = params.network("posedual", "second")
-    assert (second.trunk, second.options) == ("resnet50", {}), "another trunk begins without the options of the first"
+    assert (second.backbone, second.options) == ("resnet50", {}), "another backbone begins without the options of the first"
     assert (second.height, second.sigma, second.head_channels) == (demo.model.height, demo.model.sigma, demo.model.head_channels)
     assert params.network("posedual", "net") == params.network("akm", "net") == params.model
     assert params.method["posedual"].warmup == demo.warmup.model_copy(update={"steps": 7})
     assert params.method["akm"].warmup is None
     assert params.method["posedual"].strong_view == demo.augment.strong.model_copy(update={"scale": 0.1})
     augment = params.method["posedual"].augmented(params.augment)
-    assert augment.traps == demo.augment.traps.model_copy(update={"clamp": True})
-    assert augment.strengthen.rand_augment == demo.augment.strengthen.rand_augment.model_copy(update={"cutout": False})
-    assert augment.strengthen.cutmix == demo.augment.strengthen.cutmix
+    assert augment.reference_bugs == demo.augment.reference_bugs.model_copy(update={"clamp": True})
+    assert augment.strong_augment.rand_augment == demo.augment.strong_augment.rand_augment.model_copy(update={"cutout": False})
+    assert augment.strong_augment.cutmix == demo.augment.strong_augment.cutmix
     assert augment.strong == params.method["posedual"].strong_view
     assert augment.weak == demo.augment.weak
     assert params.method["akm"].augmented(params.augment) == params.augment
-    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "options:\n          stem_width: 16")))
+    path.write_text(text.replace(entry, entry + own.replace("backbone: resnet50", "options:\n          stem_width: 16")))
     assert load(path).network("posedual", "second").options == {"stem_width": 16}, "options are given as a whole"
-    path.write_text(text.replace(entry, entry + own.replace("trunk: resnet50", "trunk: resnet18")))
+    path.write_text(text.replace(entry, entry + own.replace("backbone: resnet50", "backbone: resnet18")))
     assert load(path).network("posedual", "second").options == demo.model.options
     for old, new, message in (
         ("      second:", "      third:", "method.posedual.networks: third is not among the networks that it trains: net, second"),
-        ("        trunk:", "        height:", "method.posedual.networks.second.height is not a parameter"),
+        ("        backbone:", "        height:", "method.posedual.networks.second.height is not a parameter"),
         ("      steps: 7", "      steps:\n        L7: 7", "split.budgets: L50 is not among method.posedual.warmup.steps: L7"),
     ):
         path.write_text(text.replace(entry, entry + own.replace(old, new)))
@@ -148,14 +148,36 @@ def test_the_committed_params_are_the_demo() -> None:
 @pytest.mark.parametrize(
     ("groups", "devices", "message"),
     [
-        (3, 1, "train.batch_size = 16 is not 3 groups (train.groups) of two or more people"),
-        (16, 1, "train.batch_size = 16 is not 16 groups (train.groups) of two or more people"),
-        (2, 4, "train.groups = 2 cannot be shared out to machine.devices x machine.nodes = 4"),
+        (3, 1, "train.batch_size = 16 is not 3 groups (train.batch_groups) of two or more people"),
+        (16, 1, "train.batch_size = 16 is not 16 groups (train.batch_groups) of two or more people"),
+        (2, 4, "train.batch_groups = 2 cannot be shared out to machine.devices x machine.nodes = 4"),
     ],
 )
 def test_groups_part_every_batch_and_are_shared_out_evenly(tmp_path: Path, groups: int, devices: int, message: str) -> None:
-    text = DEMO.read_text().replace("  groups: 1 ", f"  groups: {groups} ").replace("  devices: 1 ", f"  devices: {devices} ")
+    text = DEMO.read_text().replace("  batch_groups: 1 ", f"  batch_groups: {groups} ").replace("  devices: 1 ", f"  devices: {devices} ")
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(InputError) as error:
         load(tmp_path / "params.yaml")
     assert message in str(error.value)
+
+
+OLD = {"  backbone:": "  trunk:", "  batch_groups:": "  groups:", "  strong_augment:": "  strengthen:", "  reference_bugs:": "  traps:"}
+
+
+def test_keys_of_0_1_are_refused_with_their_new_name_and_migrated(tmp_path: Path) -> None:
+    today, path = DEMO.read_text(), tmp_path / "params.yaml"
+    own = "  supervised:\n    base: supervised           # file of semipose/methods/\n"
+    assert own in today
+    today = today.replace(own, own + "    networks:\n      net:\n        backbone: resnet34\n        options:\n          groups: 1\n")
+    old = today
+    for new_key, old_key in OLD.items():
+        assert f"\n{new_key}" in old
+        old = old.replace(new_key, old_key)
+    path.write_text(old)
+    with pytest.raises(InputError) as caught:
+        load(path)
+    for key in ("model.trunk", "train.groups", "augment.strengthen", "augment.traps"):
+        assert f"{key} is now called" in str(caught.value)
+    assert f"`python -m pipeline.use --migrate {path}`" in str(caught.value)
+    assert migrated(old) == today, "comments and layout stay, and the backbone's own `groups` too"
+    assert migrated(today) == today

@@ -19,7 +19,7 @@ from semipose.data.checks import labels, pictures
 from semipose.data.checks.examine import examine, recognise
 from semipose.data.people import People
 from semipose.data.sources import read_people
-from semipose.demo.dataset import draw_set
+from semipose.demo.dataset import render_set
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("drawn")
-    draw_set(root, {"train": 60, "val": 10}, seed=3)
+    render_set(root, {"train": 60, "val": 10}, seed=3)
     return root
 
 
@@ -213,7 +213,7 @@ def test_images_that_show_the_same_are_found_and_others_are_not(drawn: Path, tmp
     Image.new("RGB", (320, 240), (91, 91, 91)).save(tmp_path / "flat too.png")
     seen = {
         name: one
-        for name, one in pictures.look(tmp_path, sorted(path.name for path in tmp_path.iterdir()), 2)
+        for name, one in pictures.inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), 2)
         if isinstance(one, pictures.Picture)
     }
     found = {frozenset(pair) for pair in pictures.same(seen)}

@@ -28,7 +28,7 @@ from semipose.data.schema import annotations_of
 from semipose.data.sources import read_people
 from semipose.data.sources.mpii import head_sizes, read_mpii
 from semipose.evaluation.metrics.pckh import evaluate_pckh, pckh
-from semipose.evaluation.metrics.statistics import draw_weights, intervals, resampled
+from semipose.evaluation.metrics.statistics import intervals, resampled, sample_weights
 from semipose.inference.predict import Predictions, to_results
 from semipose.pose.geometry import transform
 from semipose.pose.skeleton import MPII16
@@ -444,7 +444,7 @@ def test_joints_that_nobody_has_do_not_spoil_the_mean():
 def test_a_resample_holds_people_repeatedly():
     points, joints, missing, heads = made(15)
     hits = pckh(points, joints - 1, (~missing).astype(int), 0.6 * heads, MPII16.joints)
-    weights = draw_weights(15, 4, np.random.default_rng(1))
+    weights = sample_weights(15, 4, np.random.default_rng(1))
     found = hits.metrics(weights)
     for b, row in enumerate(weights):
         again = np.repeat(np.arange(15), row)

@@ -9,7 +9,7 @@ import torch
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
-from semipose.data.loading.prefetch import Ahead, ToGPU
+from semipose.data.loading.prefetch import Prefetch, ToGPU
 from semipose.utils.errors import InputError
 
 
@@ -20,7 +20,7 @@ def tensors(batch: Batch) -> list[torch.Tensor]:
 def test_batches_that_are_read_ahead_are_those_of_their_step(pack: CropPack) -> None:
     """Through two epochs in two groups, then from the middle, as a resumed training does."""
     batches = Batches(pack, (32, 32), np.arange(8), np.arange(40), 8, seed=3, groups=2)
-    ahead = Ahead(batches.read, threads=3)
+    ahead = Prefetch(batches.read, threads=3)
     for step, group in [(step, group) for step in (*range(10), 4, 5, 6, 90) for group in (0, 1)]:
         found, expected = ahead(step, group), batches(step, group=group)
         assert found.step == step
@@ -36,7 +36,7 @@ def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
             raise InputError("crop 17 has changed")
         return 10 * step + group
 
-    ahead = Ahead(make, threads=2)
+    ahead = Prefetch(make, threads=2)
     assert ahead(3, 1) == 31
     assert all(begun[step].wait(10) for step in (4, 5))
     assert not any(begun[step].is_set() for step in (0, 1, 2, 6, 7, 8))
@@ -54,7 +54,7 @@ def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:
         assert going_on.wait(10)
         return step
 
-    ahead = Ahead(make, threads=1, end=4)
+    ahead = Prefetch(make, threads=1, end=4)
     threading.Timer(0.1, going_on.set).start()
     assert ahead(2) == 2
     assert ahead(3) == 3
@@ -66,7 +66,7 @@ def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:
         assert step == 0 or held.wait(10)
         return step
 
-    over = Ahead(slow, threads=2)
+    over = Prefetch(slow, threads=2)
     assert over(0) == 0  # begins steps 1 and 2, too, which are held
     assert all(tried[step].wait(10) for step in (1, 2))
     over.pool.submit(tried[5].set)

@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from semipose.demo.canvas import SCALE, Layer, limb, mark, paint, rectangle
-from semipose.demo.dataset import MIN_AREA, MIN_KEYPOINTS, annotate, draw_set
+from semipose.demo.dataset import MIN_AREA, MIN_KEYPOINTS, annotate, render_set
 from semipose.demo.figure import FACE, draw_figure, place_face, turn_y
 from semipose.demo.outfit import PARTS, Person, draw_outfit
 from semipose.demo.person import paint_person
@@ -25,7 +25,7 @@ SHOWN = 90  # pictures of the set that most tests look at
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    draw_set(folder, {"train": SHOWN, "val": 3}, seed=0)
+    render_set(folder, {"train": SHOWN, "val": 3}, seed=0)
     return folder
 
 
@@ -56,7 +56,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_same_bytes_for_a_seed_and_any_number_of_processes(tmp_path: Path) -> None:
     for name, seed, processes in (("one", 3, 1), ("again", 3, 1), ("two", 3, 2), ("other", 4, 1)):
-        draw_set(tmp_path / name, {"train": 3, "val": 1}, seed, processes=processes)
+        render_set(tmp_path / name, {"train": 3, "val": 1}, seed, processes=processes)
     one, other = files(tmp_path / "one"), files(tmp_path / "other")
     assert len(one) == 3 + 1 + 2
     assert one == files(tmp_path / "again")
@@ -66,7 +66,7 @@ def test_same_bytes_for_a_seed_and_any_number_of_processes(tmp_path: Path) -> No
 
 
 def test_a_picture_does_not_depend_on_how_many_there_are(root: Path, tmp_path: Path) -> None:
-    draw_set(tmp_path, {"train": 2}, seed=0)
+    render_set(tmp_path, {"train": 2}, seed=0)
     for name in ("000000000001.jpg", "000000000002.jpg"):
         assert (tmp_path / "train2017" / name).read_bytes() == (root / "train2017" / name).read_bytes()
 
@@ -235,5 +235,5 @@ def test_tones_of_a_limb_stay_inside_of_it() -> None:
 def test_what_cannot_be_drawn_is_named(tmp_path: Path, wrong: dict[str, object]) -> None:
     arguments = {"counts": {"train": 1}, "seed": 0} | wrong
     with pytest.raises(InputError, match=next(iter(wrong))):
-        draw_set(tmp_path, **arguments)  # type: ignore[arg-type]
+        render_set(tmp_path, **arguments)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())

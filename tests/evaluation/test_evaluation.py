@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from semipose.augment.task import Task
-from semipose.augment.views import draw_weak
+from semipose.augment.views import sample_weak
 from semipose.config.tree import Params
 from semipose.data.ground_truth import ground_truth
 from semipose.data.loading.batches import Batches
@@ -29,7 +29,7 @@ from semipose.models.network import build as build_network
 from semipose.pose.geometry import from_box, transform
 from semipose.training.gallery import training_views
 from semipose.training.probe import probe
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 
 def test_the_coco_road_from_json_to_figures(real_data: Path, demo: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ class Knowing(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.start = 0
 
-    def draw_counts(self, heatmaps: Tensor, generator: torch.Generator) -> Tensor:
+    def sample_counts(self, heatmaps: Tensor, generator: torch.Generator) -> Tensor:
         return (10 - self.shift[self.start - len(heatmaps) : self.start]).long()
 
     def simple(self, heatmaps: Tensor) -> None:
@@ -94,7 +94,7 @@ class Knowing(nn.Module):
     def pseudo_labels(self, weak: Tensor) -> Tensor:
         count = len(weak)
         people = np.arange(self.start, self.start + count)
-        matrices, flipped = self.task.weak(self.pack.read(people, self.task.size), draws(0, "probe", self.start))
+        matrices, flipped = self.task.weak(self.pack.read(people, self.task.size), generator_of(0, "probe", self.start))
         points, visible = self.pack.points(people)
         there = transform(matrices, points)
         there = torch.where(flipped[:, None, None], there[:, self.task.skeleton.flip], there)
@@ -128,8 +128,8 @@ def test_the_teachers_error_is_counted_in_boxes(pack: CropPack, task: Task) -> N
 
 def test_a_weak_view_is_a_draw_on_the_box(pack: CropPack, task: Task) -> None:
     """Through crop and base, or straight from the image: the same place, of everybody."""
-    matrices, _ = task.weak(pack.read(np.arange(40), task.size), draws(3, "v", 0))
-    drawn, _ = draw_weak(40, task.augment.weak, task.centre, draws(3, "v", 0))
+    matrices, _ = task.weak(pack.read(np.arange(40), task.size), generator_of(3, "v", 0))
+    drawn, _ = sample_weak(40, task.augment.weak, task.centre, generator_of(3, "v", 0))
     straight = transform(from_box(torch.from_numpy(pack.people.boxes), task.size, 1.25), torch.from_numpy(pack.people.points))
     assert (transform(matrices, pack.points(np.arange(40))[0]) - transform(drawn, straight)).abs().max() < 1e-3
 
@@ -161,8 +161,8 @@ def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: 
     from semipose.pose.heatmap import decode
 
     batch = Batches(pack, (32, 32), np.arange(40), np.arange(40), 32, 0)(0)
-    images, targets, weight = task.labelled(batch.labelled, draws(1, "v", 0))
-    matrices, flipped = task.weak(batch.labelled.crops, draws(1, "v", 0))
+    images, targets, weight = task.labelled(batch.labelled, generator_of(1, "v", 0))
+    matrices, flipped = task.weak(batch.labelled.crops, generator_of(1, "v", 0))
     assert 5 < int(flipped.sum()) < 27
     points, _ = decode(targets, 4, "dark", task.sigma)
     swap = task.skeleton.flip

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from semipose.evaluation.metrics.oks import KEYS, evaluate_oks, joint_hits, match, person_oks
 from semipose.evaluation.metrics.pck import Hits, box_sizes, evaluate_pck, pck, torso_sizes
-from semipose.evaluation.metrics.statistics import draw_weights, interval, intervals, resampled
+from semipose.evaluation.metrics.statistics import interval, intervals, resampled, sample_weights
 from semipose.pose.skeleton import COCO17, LSP14
 from semipose.utils.errors import InputError
 
@@ -271,7 +271,7 @@ def test_a_resample_is_a_data_set_with_images_repeated(monkeypatch):
     annotations = made_set(rng, images=15)
     results = noisy(annotations, 0.05, rng, extra=12)
     matches = match(annotations, results)
-    weights = draw_weights(15, 6, rng)
+    weights = sample_weights(15, 6, rng)
     ours = matches.metrics(weights)
     monkeypatch.setattr("semipose.evaluation.metrics.oks.CHUNK", 1)
     in_pieces = matches.metrics(weights)
@@ -448,17 +448,17 @@ def made_hits(rng, people, joints=5, share=0.7):
 
 
 def test_weights_count_the_draws():
-    weights = draw_weights(30, 4000, np.random.default_rng(0))
+    weights = sample_weights(30, 4000, np.random.default_rng(0))
     assert weights.shape == (4000, 30)
     assert (weights.sum(1) == 30).all()
     assert weights.mean() == 1
     assert weights.var() == pytest.approx(29 / 30, rel=0.03)
-    assert np.array_equal(weights, draw_weights(30, 4000, np.random.default_rng(0)))
+    assert np.array_equal(weights, sample_weights(30, 4000, np.random.default_rng(0)))
 
 
 def test_weights_are_repetitions():
     hits = made_hits(np.random.default_rng(0), 20)
-    weights = draw_weights(20, 5, np.random.default_rng(1))
+    weights = sample_weights(20, 5, np.random.default_rng(1))
     found = hits.metrics(weights)
     for b, row in enumerate(weights):
         again = np.repeat(hits.hit, row, axis=0)

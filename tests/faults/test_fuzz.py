@@ -43,7 +43,7 @@ from semipose.evaluation.metrics.oks import evaluate_oks
 from semipose.evaluation.metrics.pck import evaluate_pck
 from semipose.evaluation.metrics.pckh import evaluate_pckh
 from semipose.inference.photos import find_photos, read_boxes
-from semipose.models.network import build, load_network, network_card, save_network
+from semipose.models.network import build, load_network, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.reporting.results import Grid, read_columns, read_runs
 from semipose.training import checkpoint
@@ -267,16 +267,16 @@ def test_archives_stay_in_their_folder(folder: Path, data: st.DataObject) -> Non
 @pytest.fixture(scope="module")
 def weights(folder: Path, tiny: Params) -> bytes:
     path = folder / "weights.safetensors"
-    save_network(build(tiny.model, 17, 0), path, network_card(tiny.model, COCO17, 1.25))
+    save_network(build(tiny.model, 17, 0), path, network_metadata(tiny.model, COCO17, 1.25))
     return path.read_bytes()
 
 
 @given(data=st.data())
 def test_weight_files(folder: Path, weights: bytes, tiny: Params, data: st.DataObject) -> None:
-    path, kind = folder / "weights.safetensors", data.draw(st.sampled_from(["bytes", "header", "card", "trunk"]))
-    if kind == "card":
-        card = data.draw(changed(network_card(tiny.model, COCO17, 1.25)))
-        save_network(build(tiny.model, 17, 0), path, card)
+    path, kind = folder / "weights.safetensors", data.draw(st.sampled_from(["bytes", "header", "metadata", "backbone"]))
+    if kind == "metadata":
+        metadata = data.draw(changed(network_metadata(tiny.model, COCO17, 1.25)))
+        save_network(build(tiny.model, 17, 0), path, metadata)
     elif kind == "header":  # its length stands in the first 8 bytes
         end = 8 + int.from_bytes(weights[:8], "little")
         header = data.draw(damaged(weights[8:end]))
@@ -286,8 +286,8 @@ def test_weight_files(folder: Path, weights: bytes, tiny: Params, data: st.DataO
     else:
         saved = io.BytesIO()
         torch.save({"conv1.weight": torch.zeros(3)}, saved)
-        (folder / "trunk.pth").write_bytes(data.draw(damaged(saved.getvalue())))
-        model = tiny.model.model_copy(update={"pretrained": str(folder / "trunk.pth")})
+        (folder / "backbone.pth").write_bytes(data.draw(damaged(saved.getvalue())))
+        model = tiny.model.model_copy(update={"pretrained": str(folder / "backbone.pth")})
         return refused(lambda: build(model, 17, 0))
     return refused(lambda: load_network(path))
 

@@ -279,7 +279,7 @@ def test_two_processes_stop_go_on_and_end_as_one_does(project: Path, tmp_path: P
     checkpoint before it ends, both go on from that; the second is killed, which ends the first; both go on again, and both evaluate."""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
         (tmp_path / name).symlink_to(project / name)
-    text = (project / "params.yaml").read_text().replace("  groups: 1 ", "  groups: 2 ")
+    text = (project / "params.yaml").read_text().replace("  batch_groups: 1 ", "  batch_groups: 2 ")
 
     def prepared(devices: int, minutes: str) -> None:
         changed = text
@@ -397,7 +397,9 @@ def test_of_several_processes_the_first_alone_ends_with_a_code(
         (tmp_path / name).symlink_to(project / name)
     monkeypatch.chdir(tmp_path)
     text = (project / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("  groups: 1 ", "  groups: 2 ").replace("  devices: 1 ", "  devices: 2 "))
+    (tmp_path / "params.yaml").write_text(
+        text.replace("  batch_groups: 1 ", "  batch_groups: 2 ").replace("  devices: 1 ", "  devices: 2 ")
+    )
     monkeypatch.setenv("LOCAL_RANK", "1")
 
     def work(first: bool) -> None:

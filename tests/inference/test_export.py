@@ -16,7 +16,7 @@ from semipose.config.network import Model
 from semipose.inference.export import onnx
 from semipose.inference.export.onnx import export, export_onnx
 from semipose.inference.poser import Poser
-from semipose.models.network import build, load_network, network_card, save_network
+from semipose.models.network import build, load_network, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -27,7 +27,7 @@ pytest.importorskip("onnxruntime")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Weights with statistics that are not the initial ones, in a repository with a record of their run; and the folder of the export."""
     model = Model(
-        trunk="resnet18", options={"layers": [1, 1, 1, 1], "channels": [16, 16, 16, 16], "output_stride": 8}, pretrained=False,
+        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [16, 16, 16, 16], "output_stride": 8}, pretrained=False,
         height=64, width=48, head_channels=[16], sigma=1.0, networks=["net"],
     )  # fmt: skip
     root = tmp_path_factory.mktemp("repository")
@@ -39,7 +39,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         elif name.endswith("running_mean"):
             value += 0.1 * torch.randn(value.shape, generator=generator)
     training = {"labelled": 50, "unlabelled": 3828, "warmup_steps": 400, "steps": 700, "batch_size": 16}
-    card = network_card(
+    card = network_metadata(
         model, COCO17, 1.25, training=training, method={"base": "akm"}, cell="akm-L50-s0", fingerprint="f" * 32, network="net"
     )
     weights = root / "runs" / "demo-akm-L50-s0" / "weights.safetensors"

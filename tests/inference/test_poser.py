@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from semipose.cli.app import app
 from semipose.config.network import Model
-from semipose.demo.dataset import draw_set
+from semipose.demo.dataset import render_set
 from semipose.inference.detector import CLASSES, Detector
 from semipose.inference.poser import Poser
-from semipose.models.network import build, network_card, save_network
+from semipose.models.network import build, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -26,18 +26,18 @@ run = CliRunner().invoke
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = Model(
-        trunk="resnet18", options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "output_stride": 8}, pretrained=False, height=64,
+        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "output_stride": 8}, pretrained=False, height=64,
         width=48, head_channels=[8], sigma=1.0, networks=["net"],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
-    save_network(build(model, 17, seed=0), path, network_card(model, COCO17, 1.25))
+    save_network(build(model, 17, seed=0), path, network_metadata(model, COCO17, 1.25))
     return path
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image.Image]:
     root = tmp_path_factory.mktemp("drawn")
-    draw_set(root, {"train": 6}, seed=0)
+    render_set(root, {"train": 6}, seed=0)
     return [Image.open(path).convert("RGB") for path in sorted((root / "train2017").iterdir())]
 
 

@@ -29,8 +29,8 @@ CARD = {
 }  # fmt: skip
 
 
-def predict_image(net, card, image, boxes=None, flip=False, batch_size=32):
-    return Poser(net, card, flip, batch_size).predict(image, boxes)
+def predict_image(net, metadata, image, boxes=None, flip=False, batch_size=32):
+    return Poser(net, metadata, flip, batch_size).predict(image, boxes)
 
 
 def ruler(width=128, height=128):

@@ -19,7 +19,7 @@ from semipose.methods import AKM, Supervised, build
 from semipose.models.ema import follow
 from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 
 @pytest.fixture
@@ -98,12 +98,12 @@ def test_relative_response_is_blind_to_a_faint_person_and_absolute_is_not() -> N
 
 def test_supervised_loss_equals_a_loop(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
     method = Supervised([net], tiny.method["supervised"], task).train()
-    images, targets, weight = task.labelled(batch.labelled, draws(7, "step", 0))
+    images, targets, weight = task.labelled(batch.labelled, generator_of(7, "step", 0))
     expected = naive_loss(net(images), targets, weight)
     sum(0.5 * ((net(images)[:, j] - targets[:, j]) * weight[:, j, None, None]).square().mean() / 17 for j in range(17)).backward()
     gradient = torch.cat([q.grad.flatten() for q in net.parameters()])
     net.zero_grad()
-    found = method(batch, draws(7, "step", 0)).terms
+    found = method(batch, generator_of(7, "step", 0)).terms
     assert set(found) == {"supervised"}
     assert float(found["supervised"].detach()) == pytest.approx(expected, rel=1e-5)
     found["supervised"].backward()
@@ -119,12 +119,12 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
     """The draws are made in the paper's order; what is computed from them is written out again, person by person."""
     p = tiny.method["akm"].mixup.model_copy(update={"place": [place], "branches": branches})
     method = akm(tiny, net, task, mixup=p, pseudo_label=pseudo_label, lambda_u=0.7, lambda_m=1.3)
-    terms, measures = method(batch, draws(7, "step", 0))
+    terms, measures = method(batch, generator_of(7, "step", 0))
     sum(terms.values()).backward()
     gradient = torch.cat([q.grad.flatten() for q in net.parameters()])
     net.zero_grad()
 
-    g = draws(7, "step", 0)
+    g = generator_of(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_s = 0.5 * ((net(images) - targets) * weight[:, :, None, None]).square().mean()
     weak = task.weak_view(batch.unlabelled, g)
@@ -165,15 +165,15 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
 
     def mixed_mse(view: Tensor, target: Tensor, w: Tensor) -> Tensor:
         torch.randint(1, (1,), generator=g)
-        alpha = mixing.draw_alpha(0.2, g)
+        alpha = mixing.sample_alpha(0.2, g)
         partner = torch.randperm(6, generator=g)
         features = view
         if place == "layer2":
             for name in ("stem", "layer1", "layer2"):
-                features = net.trunk[name](features)
+                features = net.backbone[name](features)
         features = torch.stack([alpha * features[i] + (1 - alpha) * features[partner[i]] for i in range(6)])
         for name in ("layer3", "layer4") if place == "layer2" else ("stem", "layer1", "layer2", "layer3", "layer4"):
-            features = net.trunk[name](features)
+            features = net.backbone[name](features)
         mixed = net.head(features)
         return alpha * mse(mixed, target, w) + (1 - alpha) * mse(mixed, target[partner], w[partner])
 
@@ -198,7 +198,7 @@ def test_counts_under_each_masking(net: PoseNet, task: Task, batch: Batch, tiny:
         taught[person, :simple] = 1.0
     own = [1, 2, 3, 4, 5, 5]
     assert method.adaptive_counts(taught).tolist() == own
-    drawn = torch.stack([method.draw_counts(taught, draws(0, "c", k)) for k in range(300)])
+    drawn = torch.stack([method.sample_counts(taught, generator_of(0, "c", k)) for k in range(300)])
     if masking_rule == "adaptive":
         assert (drawn == torch.tensor(own)).all()
     elif masking_rule == "shuffled":
@@ -213,11 +213,11 @@ def test_counts_under_each_masking(net: PoseNet, task: Task, batch: Batch, tiny:
 
 def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
     method = akm(tiny, net, task)
-    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
+    weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     before = weak.clone()
     taught = method.pseudo_labels(weak)
     maps = taught.clone()
-    view = method.branch(weak, taught, torch.full((6,), 5), draws(0, "b", 0))
+    view = method.branch(weak, taught, torch.full((6,), 5), generator_of(0, "b", 0))
     assert torch.equal(weak, before)
     assert torch.equal(taught, maps)
     assert not taught.requires_grad
@@ -227,7 +227,7 @@ def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_teacher_batch_norm(net: PoseNet, task: Task, batch: Batch, tiny: Params, mode: str) -> None:
     method = akm(tiny, net, task, teacher_bn=mode)
-    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
+    weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     statistics = [value.clone() for name, value in net.named_buffers() if "running" in name]
     whole = method.pseudo_labels(weak)
     moved = any(not torch.equal(a, b) for a, b in zip(statistics, [v for n, v in net.named_buffers() if "running" in n], strict=True))
@@ -240,9 +240,9 @@ def test_teacher_batch_norm(net: PoseNet, task: Task, batch: Batch, tiny: Params
 def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
     one = tiny.method["akm"].mixup.model_copy(update={"place": ["none"]})
     method = akm(tiny, net, task, mixup=one)
-    terms = method(batch, draws(0, "s", 0)).terms
+    terms = method(batch, generator_of(0, "s", 0)).terms
     assert set(terms) == {"supervised", "masked"}
-    unmixed = akm(tiny, net, task, mixup=one.model_copy(update={"branches": "both"}))(batch, draws(0, "s", 0)).terms
+    unmixed = akm(tiny, net, task, mixup=one.model_copy(update={"branches": "both"}))(batch, generator_of(0, "s", 0)).terms
     assert float(unmixed["masked"].detach()) == pytest.approx(float(terms["masked"].detach()), rel=1e-6)
     assert method.passes == {"net": (2, 1)}
     seen: list[Tensor] = []
@@ -250,7 +250,7 @@ def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch,
     original = shared.mixed_loss
     shared.mixed_loss = lambda view, generator: (seen.append(view.images), original(view, generator))[1]  # type: ignore[method-assign]
     hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    shared(batch, draws(0, "s", 0))
+    shared(batch, generator_of(0, "s", 0))
     hook.remove()
     masked, mixed = seen[2], seen[3]
     assert torch.equal(masked, mixed)
@@ -261,26 +261,26 @@ def test_without_weight_the_masked_branch_is_not_there(net: PoseNet, task: Task,
     method = akm(tiny, net, task, lambda_u=0.0, second_view="shared")
     passes: list[Tensor] = []
     net.register_forward_pre_hook(lambda module, inputs: passes.append(inputs[0]))
-    assert set(method(batch, draws(0, "s", 0)).terms) == {"supervised", "mixed"}
+    assert set(method(batch, generator_of(0, "s", 0)).terms) == {"supervised", "mixed"}
     assert len(passes) == sum(method.passes["net"]) == 3
 
 
 def test_ramp_up(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
-    full = akm(tiny, net, task)(batch, draws(0, "s", 0)).terms["masked"]
+    full = akm(tiny, net, task)(batch, generator_of(0, "s", 0)).terms["masked"]
     ramped = akm(tiny, net, task, ramp_up_steps=4)
     for step, share in ((0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)):
-        value = ramped(batch._replace(step=step), draws(0, "s", 0)).terms["masked"]
+        value = ramped(batch._replace(step=step), generator_of(0, "s", 0)).terms["masked"]
         assert float(value.detach()) == pytest.approx(share * float(full.detach()), rel=1e-5)
 
 
 def test_simple_joints_alone_are_masked(net: PoseNet, task: Task, batch: Batch, tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     method = akm(tiny, net, task, joints="simple")
-    weak = task.weak_view(batch.unlabelled, draws(0, "w", 0))
+    weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     taught = method.pseudo_labels(weak)
     seen = []
     original = patches.keypoint_masks
     monkeypatch.setattr(patches, "keypoint_masks", lambda *a, **k: (seen.append(a[2]), original(*a, **k))[1])
-    method.branch(weak, taught, method.adaptive_counts(taught), draws(0, "b", 0))
+    method.branch(weak, taught, method.adaptive_counts(taught), generator_of(0, "b", 0))
     assert seen[0].tolist() == naive_simple(taught, "relative", 0.5)
 
 

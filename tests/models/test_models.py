@@ -1,14 +1,16 @@
 """The network: shapes, taps, what its weight file holds, and every way in which weights can be wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 from semipose.config.network import Model
 from semipose.config.tree import Params
-from semipose.models.network import build, forward_gflop, load_network, load_weights, network_card, save_network
+from semipose.models.network import build, forward_gflop, load_network, load_weights, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -41,14 +43,14 @@ def high_resolution(tiny: Params) -> Model:
     stages = {
         name: {**stage, "num_channels": [4, 8, 16, 32][: stage["num_branches"]], "fuse_method": "SUM"} for name, stage in branches.items()
     }
-    return tiny.model.model_copy(update={"trunk": "hrnet_w18_small", "options": stages, "head_channels": [], "height": 64, "width": 32})
+    return tiny.model.model_copy(update={"backbone": "hrnet_w18_small", "options": stages, "head_channels": [], "height": 64, "width": 32})
 
 
 def test_an_hrnet_is_timms_up_to_its_finest_features(high_resolution: Model, tmp_path: Path) -> None:
     import timm
 
     theirs = timm.create_model("hrnet_w18_small", num_classes=0, **high_resolution.options)
-    path = tmp_path / "trunk.pth"
+    path = tmp_path / "backbone.pth"
     torch.save(theirs.state_dict() | {"classifier.weight": torch.zeros(1)}, path)
     net = build(high_resolution.model_copy(update={"pretrained": str(path)}), 17, 0).eval()
     images = torch.randn(2, 3, 64, 32)
@@ -92,28 +94,28 @@ def test_the_seed_alone_decides(tiny: Params) -> None:
 def test_weights_round_trip_with_their_card(tiny: Params, tmp_path: Path) -> None:
     net = build(tiny.model, 17, 1)
     path = tmp_path / "weights.safetensors"
-    save_network(net, path, network_card(tiny.model, COCO17, 1.25, cell="x"))
-    again, card = load_network(path)
+    save_network(net, path, network_metadata(tiny.model, COCO17, 1.25, cell="x"))
+    again, metadata = load_network(path)
     image = torch.randn(2, 3, 32, 32)
     assert torch.equal(again(image), net.eval()(image))
-    assert card["skeleton"]["joints"] == list(COCO17.joints)
-    assert (card["model"]["height"], card["padding"], card["stride"], card["cell"]) == (32, 1.25, 4, "x")
+    assert metadata["skeleton"]["joints"] == list(COCO17.joints)
+    assert (metadata["model"]["height"], metadata["padding"], metadata["stride"], metadata["cell"]) == (32, 1.25, 4, "x")
     assert list(tmp_path.iterdir()) == [path]
     bytes_before = path.read_bytes()
-    save_network(net, path, network_card(tiny.model, COCO17, 1.25, cell="x"))
+    save_network(net, path, network_metadata(tiny.model, COCO17, 1.25, cell="x"))
     assert path.read_bytes() == bytes_before
 
 
 def test_pretrained_from_a_file_of_the_user(tiny: Params, tmp_path: Path) -> None:
     import timm
 
-    trunk = timm.create_model("resnet18", num_classes=10, **tiny.model.options)
-    path = tmp_path / "trunk.pth"
-    torch.save(trunk.state_dict(), path)
+    backbone = timm.create_model("resnet18", num_classes=10, **tiny.model.options)
+    path = tmp_path / "backbone.pth"
+    torch.save(backbone.state_dict(), path)
     net = build(tiny.model.model_copy(update={"pretrained": str(path)}), 17, 0)
-    stem = net.trunk["stem"]
+    stem = net.backbone["stem"]
     assert isinstance(stem, nn.Sequential)
-    assert torch.equal(stem[0][0].weight, trunk.conv1[0].weight)
+    assert torch.equal(stem[0][0].weight, backbone.conv1[0].weight)
     wrong = tiny.model.model_copy(update={"pretrained": str(path), "options": {**tiny.model.options, "channels": [8, 8, 8, 16]}})
     with pytest.raises(InputError, match="does not fit"):
         build(wrong, 17, 0)
@@ -136,11 +138,11 @@ def test_a_download_that_fails_names_both_ways_out(demo: Params, monkeypatch: py
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trunk": "resnet19"}, "timm cannot make it"),
-        ({"trunk": "vit_tiny_patch16_224", "options": {}}, "neither a ResNet nor an HRNet"),
+        ({"backbone": "resnet19"}, "timm cannot make it"),
+        ({"backbone": "vit_tiny_patch16_224", "options": {}}, "neither a ResNet nor an HRNet"),
         ({"options": {"layres": [1]}}, "timm cannot make it"),
         ({"head_channels": [8]}, "needs 3 for heatmaps of stride 4"),
-        ({"width": 72}, r"model\.width = 72 is not a multiple of the trunk's stride 32"),
+        ({"width": 72}, r"model\.width = 72 is not a multiple of the backbone's stride 32"),
     ],
 )
 def test_a_network_that_cannot_be(tiny: Params, changes: dict[str, object], message: str) -> None:
@@ -162,9 +164,23 @@ def test_heatmaps_are_not_rounded_under_autocast(demo: Params) -> None:
     """The layers before are in bfloat16, the last one is not."""
     net = build(demo.model, 17, seed=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = nn.Sequential(*net.trunk.values(), *net.head[:-1])(torch.rand(2, 3, 64, 48))
+        features = nn.Sequential(*net.backbone.values(), *net.head[:-1])(torch.rand(2, 3, 64, 48))
         heatmaps = net.head[-1](features)
     assert (features.dtype, heatmaps.dtype) == (torch.bfloat16, torch.float32)
     last = net.head[-1]
     assert isinstance(last, nn.Conv2d)
     assert torch.equal(heatmaps, nn.functional.conv2d(features.float(), last.weight, last.bias))
+
+
+def test_a_weight_file_of_0_1_loads(tiny: Params, tmp_path: Path) -> None:
+    """There the backbone was called trunk, in the tensors' names and in the metadata."""
+    net, path = build(tiny.model, 17, seed=3).eval(), tmp_path / "weights.safetensors"
+    metadata = network_metadata(tiny.model, COCO17, 1.25)
+    metadata["model"] = {"trunk" if key == "backbone" else key: value for key, value in metadata["model"].items()}
+    tensors = {name.replace("backbone.", "trunk."): value.contiguous() for name, value in net.state_dict().items()}
+    assert any(name.startswith("trunk.") for name in tensors)
+    safetensors.torch.save_file(tensors, path, {"semipose": json.dumps(metadata)})
+    again, found = load_network(path)
+    assert found["model"]["backbone"] == tiny.model.backbone
+    for name, value in net.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)

@@ -152,8 +152,8 @@ WEAK = {"rotation_probability": 0.6, "rotation_deg": 30.0, "rotation_limit_deg":
 def composition(kind: str, n: int, centre: tuple[float, float]) -> torch.Tensor:
 
     g = generator(5)
-    weak = views.draw_weak(n, SimpleNamespace(**WEAK, flip_probability=0.5), centre, g)[0]  # type: ignore[arg-type]
-    strong = views.draw_strong(n, SimpleNamespace(**WEAK | {"rotation_probability": 0.8}), centre, g)  # type: ignore[arg-type]
+    weak = views.sample_weak(n, SimpleNamespace(**WEAK, flip_probability=0.5), centre, g)[0]  # type: ignore[arg-type]
+    strong = views.sample_strong(n, SimpleNamespace(**WEAK | {"rotation_probability": 0.8}), centre, g)  # type: ignore[arg-type]
     return {"weak": weak, "strong": strong, "strong of weak": geometry.compose(strong, weak)}[kind]
 
 

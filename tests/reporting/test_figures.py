@@ -12,7 +12,7 @@ from semipose.reporting.curves import curves, mean_band, shuffled
 from semipose.reporting.figures import binned, budgets, costs, keypoints, masks, rank_correlation
 from semipose.reporting.results import Grid
 
-LOOK = style.looks(["supervised", "akm", "akm_shuffled"])
+LOOK = style.styles(["supervised", "akm", "akm_shuffled"])
 
 
 @pytest.fixture
@@ -152,9 +152,9 @@ def test_rank_correlation_with_ties():
 
 
 def test_colours_are_fixed_and_differ():
-    assert style.looks(["akm", "x"])["akm"] == style.looks(["y", "z", "akm"])["akm"] == style.METHODS["akm"]
+    assert style.styles(["akm", "x"])["akm"] == style.styles(["y", "z", "akm"])["akm"] == style.METHODS["akm"]
     names = [*style.METHODS, *(f"variant{number}" for number in range(len(style.VARIANTS)))]
-    assert len(set(style.looks(names).values())) == len(names)
+    assert len(set(style.styles(names).values())) == len(names)
     assert not {look.colour for look in style.METHODS.values()} & set(style.MUTED)
 
 

@@ -1,4 +1,4 @@
-"""Published numbers stand beside ours only where data, trunk, input, metric and budget are the same."""
+"""Published numbers stand beside ours only where data, backbone, input, metric and budget are the same."""
 
 import csv
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_what_must_be_equal_and_is_not_is_said(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("changed", [{"trunk": "resnet50"}, {"input": "64x48"}, {"headline": "AP50"}])
+@pytest.mark.parametrize("changed", [{"backbone": "resnet50"}, {"input": "64x48"}, {"headline": "AP50"}])
 def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -> None:
     if "headline" in changed:
         from made_runs import write_drawn
@@ -81,7 +81,7 @@ def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -
 
 
 def test_all_labels_are_the_papers_train2017(tmp_path: Path) -> None:
-    told = {"data": "coco", "cell": "coco-supervised-All-s0", "input": "256x192", "trunk": "resnet50"}
+    told = {"data": "coco", "cell": "coco-supervised-All-s0", "input": "256x192", "backbone": "resnet50"}
     made_run = read_run(
         write(tmp_path, record("supervised", "L1", 0, 70.0, **told) | {"labels": "All"}), "coco", "train", ("supervised", "All", 0)
     )

@@ -167,7 +167,7 @@ UNEQUAL = {
     "batch_size": ("batch size", 16),
     "warmup_steps": ("warm-up steps", 0),
     "input": ("input", "256x192"),
-    "trunk": ("trunk", "resnet50"),
+    "backbone": ("backbone", "resnet50"),
     "people": ("validation people", 300),
     "labelled": ("labelled people", 99),
     "unlabelled": ("unlabelled people", 1),
@@ -217,7 +217,7 @@ def test_protocol_is_under_the_table(runs):
     ):
         assert part in text
     assert "input: 64x64" in text
-    assert "trunk: resnet18" in text
+    assert "backbone: resnet18" in text
     assert "seeds 0, 1" in text
 
 

@@ -19,7 +19,7 @@ from semipose.methods.base import Method
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
 from semipose.training.trainer import Row, fit
-from semipose.utils.seeding import draws, on_host
+from semipose.utils.seeding import generator_of, on_host
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
 
@@ -29,7 +29,7 @@ METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "p
 
 @pytest.fixture
 def everything(tiny: Params, demo: Params) -> Params:
-    """Every strengthening in PoseCons, AKM as it stands in the demo: a moving average, rendered labels, Mixup at every layer."""
+    """Every strong augmentation in PoseCons, AKM as it stands in the demo: a moving average, rendered labels, Mixup at every layer."""
     method = tiny.method | {"akm": demo.method["akm"], "posecons": tiny.method["posecons"].model_copy(update={"strong": STRENGTHENINGS})}
     return tiny.model_copy(update={"method": method})
 
@@ -122,9 +122,9 @@ def test_a_compiled_training_is_the_same_but_for_rounding(everything: Params, pa
 
 
 def test_draws_of_the_host_belong_to_a_place_in_the_stream_of_the_gpu() -> None:
-    first, same = (draws(0, "step", 3, "cuda") for _ in range(2))
+    first, same = (generator_of(0, "step", 3, "cuda") for _ in range(2))
     begun = torch.rand((), generator=on_host(first))
     assert begun == torch.rand((), generator=on_host(same))
     torch.rand(5, generator=first, device="cuda")
     assert begun != torch.rand((), generator=on_host(first))
-    assert begun != torch.rand((), generator=on_host(draws(0, "step", 4, "cuda")))
+    assert begun != torch.rand((), generator=on_host(generator_of(0, "step", 4, "cuda")))

@@ -1,4 +1,4 @@
-"""Groups of a step: shared out to processes they give the weights of one process; each has draws and statistics of its own."""
+"""BatchGroups of a step: shared out to processes they give the weights of one process; each has draws and statistics of its own."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ from torch import nn
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.training.devices import take
-from semipose.training.groups import Groups
+from semipose.training.groups import BatchGroups
 from semipose.utils.errors import InputError
 
 HERE = Path(__file__).parent.parent
@@ -90,7 +90,7 @@ def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:
     for field in ("pixels", "base"):
         for people in (lambda batch: batch.labelled.crops, lambda batch: batch.unlabelled):
             assert torch.equal(torch.cat([getattr(people(part), field) for part in parts]), getattr(people(whole(3)), field))
-    first, second = (torch.rand(4, generator=parted.draws(3, group)) for group in range(2))
+    first, second = (torch.rand(4, generator=parted.generator_of(3, group)) for group in range(2))
     assert not torch.equal(first, second)
 
 
@@ -102,7 +102,7 @@ def test_statistics_are_the_mean_of_what_each_group_makes_of_them() -> None:
         other = nn.BatchNorm1d(2)
         other(part)
         alone.append(other.running_var)
-    groups = Groups(3, norm, Fabric(accelerator="cpu", devices=1))
+    groups = BatchGroups(3, norm, Fabric(accelerator="cpu", devices=1))
     for group in groups:
         norm(data[group])
     torch.testing.assert_close(norm.running_var, torch.stack(alone).mean(0))  # type: ignore[arg-type]
@@ -112,8 +112,8 @@ def test_groups_that_cannot_be_shared_out_are_refused() -> None:
     class Three:
         world_size, global_rank = 3, 0
 
-    with pytest.raises(InputError, match=r"train\.groups = 2 cannot be shared out evenly to 3 processes"):
-        Groups(2, nn.Identity(), Three())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"train\.batch_groups = 2 cannot be split evenly over 3 processes"):
+        BatchGroups(2, nn.Identity(), Three())  # type: ignore[arg-type]
 
 
 def hold_a_gpu(said: Connection) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semipose.methods.base import Losses
-from semipose.training.loss_log import UNREAD, Tally
+from semipose.training.loss_log import UNREAD, LossLog
 from semipose.utils.errors import InputError
 
 
@@ -18,35 +18,35 @@ def people(step: int) -> tuple[list[int], list[int]]:
 
 
 def test_sums_are_those_of_numbers_read_at_once() -> None:
-    tally, expected = Tally(people), {"loss/supervised": 0.0, "masks": 0.0, "n": 0.0}
+    loss_log, expected = LossLog(people), {"loss/supervised": 0.0, "masks": 0.0, "n": 0.0}
     for step in range(3 * UNREAD + 5):
-        tally.add(step, losses(step), 0.5)
+        loss_log.add(step, losses(step), 0.5)
         for name, value in zip(expected, [*losses(step).terms.values(), *losses(step).measures.values(), torch.ones(())], strict=True):
             expected[name] += 0.5 * float(value.detach())
-    assert len(tally.unread) == 5
-    assert tally.read() == tally.sums == expected
-    assert tally.read() == expected
-    assert not tally.unread
+    assert len(loss_log.unread) == 5
+    assert loss_log.read() == loss_log.sums == expected
+    assert loss_log.read() == expected
+    assert not loss_log.unread
 
 
 @pytest.mark.parametrize(("bad", "words"), [(float("nan"), "nan"), (-float("inf"), "-inf"), (2e4, "2e[+]04")])
 def test_a_fault_read_later_is_that_of_its_step(bad: float, words: str) -> None:
-    tally = Tally(people)
+    loss_log = LossLog(people)
 
     def add(step: int) -> None:
         wrong = torch.tensor(bad if step in (3, 5) else 0.1)
-        tally.add(step, Losses({"supervised": torch.tensor(0.2), "masked": wrong}, {}), 1.0)
+        loss_log.add(step, Losses({"supervised": torch.tensor(0.2), "masked": wrong}, {}), 1.0)
 
     for step in range(UNREAD - 1):
         add(step)
     with pytest.raises(InputError, match=f"step 3: loss/masked is {words}[.] .*: labelled 3, 4; unlabelled 103$"):
         add(UNREAD - 1)
-    assert tally.sums["n"] == 3
-    assert not tally.unread
+    assert loss_log.sums["n"] == 3
+    assert not loss_log.unread
 
 
 def test_losses_of_half_precision_and_methods_that_measure_more_in_some_steps() -> None:
-    tally = Tally(people)
-    tally.add(0, Losses({"supervised": torch.tensor(0.5, dtype=torch.bfloat16)}, {}), 1.0)
-    tally.add(1, Losses({"supervised": torch.tensor(0.25)}, {"kept": torch.tensor(1.0, dtype=torch.float64)}), 1.0)
-    assert tally.read() == {"loss/supervised": 0.75, "n": 2.0, "kept": 1.0}
+    loss_log = LossLog(people)
+    loss_log.add(0, Losses({"supervised": torch.tensor(0.5, dtype=torch.bfloat16)}, {}), 1.0)
+    loss_log.add(1, Losses({"supervised": torch.tensor(0.25)}, {"kept": torch.tensor(1.0, dtype=torch.float64)}), 1.0)
+    assert loss_log.read() == {"loss/supervised": 0.75, "n": 2.0, "kept": 1.0}

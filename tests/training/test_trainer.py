@@ -17,7 +17,7 @@ from semipose.models.network import build as build_network
 from semipose.training import checkpoint
 from semipose.training.trainer import Row, fit, learning_rate
 from semipose.utils.errors import InputError, Stopped
-from semipose.utils.seeding import draws, stream
+from semipose.utils.seeding import generator_of, stream
 
 
 class Killed(BaseException):
@@ -134,7 +134,7 @@ def test_unlabelled_people_come_without_labels(pack: CropPack) -> None:
 def test_streams_are_independent() -> None:
     seeds = {stream(seed, purpose, number) for seed in range(3) for purpose in ("a", "b") for number in range(50)}
     assert len(seeds) == 300
-    first, second = (torch.rand(1000, generator=draws(0, "x", k)) for k in range(2))
+    first, second = (torch.rand(1000, generator=generator_of(0, "x", k)) for k in range(2))
     assert abs(float(torch.corrcoef(torch.stack([first, second]))[0, 1])) < 0.1
 
 

@@ -11,7 +11,7 @@ from pipeline.stages.evaluate import _networks
 from semipose.augment.task import Task
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
-from semipose.models.network import PoseNet, build, network_card, save_network
+from semipose.models.network import PoseNet, build, network_metadata, save_network
 from semipose.pose.skeleton import COCO17, LSP14
 from semipose.training.devices import launch
 from semipose.training.warmup import warm_up
@@ -46,12 +46,12 @@ def test_name_and_seed_alone_decide(tiny: Params, pack: CropPack, task: Task, tm
 def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     net = build(tiny.model, 17, 1)
-    save_network(net, path, network_card(tiny.model, COCO17, 1.25))
+    save_network(net, path, network_metadata(tiny.model, COCO17, 1.25))
     taken, _ = warmed_up(path, tiny.model.model_copy(update={"pretrained": True}), COCO17)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), taken.parameters(), strict=True))
     wider = {**tiny.model.options, "channels": [8, 8, 8, 16]}
     for changes, skeleton, said in (
-        ({"trunk": "resnet50"}, COCO17, "trunk = resnet18, now it is resnet50"),
+        ({"backbone": "resnet50"}, COCO17, "backbone = resnet18, now it is resnet50"),
         ({"options": wider}, COCO17, "warmed up with options"),
         ({"width": 64}, COCO17, "width = 32, now it is 64"),
         ({}, LSP14, "warmed up with joints"),
@@ -61,6 +61,6 @@ def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_p
 
 
 def test_a_trained_network_of_another_skeleton_is_not_evaluated(tiny: Params, tmp_path: Path) -> None:
-    save_network(build(tiny.model, 14, 1), tmp_path / "weights.safetensors", network_card(tiny.model, LSP14, 1.25))
+    save_network(build(tiny.model, 14, 1), tmp_path / "weights.safetensors", network_metadata(tiny.model, LSP14, 1.25))
     with pytest.raises(InputError, match=r"weights\.safetensors was trained for the joints of lsp14, the validation people have .* coco17"):
         _networks(tmp_path, COCO17, torch.device("cpu"))

@@ -52,7 +52,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
             continue
         found.people[part] = people
         found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
-        told, odd[part] = labels.look(people, part)
+        told, odd[part] = labels.check(people, part)
         found.findings += told
     found.findings += _images(root, found.people, threads)
     for part, people in found.people.items():
@@ -69,7 +69,7 @@ def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding
     sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
     faults: dict[str, dict[str, list[str]]] = {part: {"missing": [], "broken": [], "other": []} for part in people}
-    for name, picture in followed(pictures.look(root, list(parts), threads), len(parts), "images"):
+    for name, picture in followed(pictures.inspect(root, list(parts), threads), len(parts), "images"):
         of = faults[parts[name]]
         if not isinstance(picture, pictures.Picture):
             of["missing" if picture == "missing" else "broken"].append(name if picture == "missing" else f"{name} ({picture})")

@@ -12,7 +12,7 @@ CROSSED = 0.25  # of the box's diagonal: so much shorter the limbs of two sides 
 OPPOSITE = 0.05  # of the box's diagonal: two pairs at least so wide that point in opposite directions
 
 
-def look(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
+def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
     """What is odd about the labels, and who has something that a person should look at, [N] bool."""
     name = [f"annotation {one} ({image})" for one, image in zip(people.ids, people.images, strict=True)]
     count, seen = len(people), people.visibility > 0

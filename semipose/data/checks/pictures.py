@@ -29,7 +29,7 @@ class Picture:
     digest: bytes
 
 
-def look(root: Path, names: Sequence[str], threads: int) -> Iterator[tuple[str, Picture | str]]:
+def inspect(root: Path, names: Sequence[str], threads: int) -> Iterator[tuple[str, Picture | str]]:
     """Every image decoded as `prepare` does it: its Picture, or why it cannot be read."""
 
     def one(name: str) -> tuple[str, Picture | str]:

@@ -15,7 +15,7 @@ from torch import Generator
 from semipose.data.loading.batch import Batch, Labelled
 from semipose.data.loading.pack import CropPack
 from semipose.data.loading.prefetch import ToGPU
-from semipose.utils.seeding import draws, stream
+from semipose.utils.seeding import generator_of, stream
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Batches:
         labelled, unlabelled = self.positions(step)
         return self.pack.people.ids[labelled].tolist(), (self.unlabelled_pack or self.pack).people.ids[unlabelled].tolist()
 
-    def draws(self, step: int, group: int, device: torch.device | str = "cpu") -> Generator:
+    def generator_of(self, step: int, group: int, device: torch.device | str = "cpu") -> Generator:
         """The generator of what is drawn for one group of a step."""
-        return draws(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
+        return generator_of(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
 
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
         device = torch.device(device)

@@ -25,7 +25,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 THREADS = min(8, CORES)
 
 
-class Ahead(Generic[Made]):
+class Prefetch(Generic[Made]):
     """`make(step, group)`, a pure function, begun for the next `threads` steps of a group, those before `end`, whenever one of its steps is
     asked for. What it raises is raised when its step is asked for."""
 
@@ -57,14 +57,14 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 class ToGPU(Generic[Sent]):
     """The tensors of `read(step, group)` on a GPU, read and sent ahead: from pinned memory, on a stream of their own, so that they travel
-    while the step before computes. `end` as of Ahead."""
+    while the step before computes. `end` as of Prefetch."""
 
     def __init__(self, read: Callable[[int, int], Sent], device: torch.device, end: int | None = None) -> None:
         self.read, self.stream = read, _stream(device)
-        self.ahead = Ahead(self._sent, end=end)
+        self.prefetch = Prefetch(self._sent, end=end)
 
     def __call__(self, step: int, group: int = 0) -> Sent:
-        tensors, arrived = self.ahead(step, group)
+        tensors, arrived = self.prefetch(step, group)
         now = torch.cuda.current_stream(self.stream.device)
         now.wait_event(arrived)
 
@@ -76,7 +76,7 @@ class ToGPU(Generic[Sent]):
 
     def close(self) -> None:
         """Give the memory of what is coming back; nothing more may be asked for."""
-        self.ahead.close()
+        self.prefetch.close()
 
     def _sent(self, step: int, group: int) -> tuple[Sent, torch.cuda.Event]:
         with torch.cuda.stream(self.stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that

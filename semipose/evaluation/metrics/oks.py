@@ -40,7 +40,7 @@ def evaluate_oks(
     Annotations and predictions are in COCO's layout, files or their content; no prediction at all gives AP 0. `sigmas`:
     K numbers, needed where the joints are not COCO's 17. A result without `bbox`, as this project writes them, has the
     area of the smallest box around its keypoints: that area decides in AP_M and AP_L whether an unmatched result
-    counts. With a `bbox` pycocotools takes the area of that box (trap T18), so the same poses can score differently in
+    counts. With a `bbox` pycocotools takes the area of that box (reference bug T18), so the same poses can score differently in
     AP_M and AP_L. `backend`: faster-coco-eval counts the same in C++ and adds up in another order, which moves the last of 16 digits.
 
     Raises:

@@ -22,7 +22,7 @@ class Measure(NamedTuple):
     high: float
 
 
-def draw_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def sample_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Draw `units` of the units with replacement, `resamples` times: how often each was drawn, [resamples, units]."""
     if units == 0:
         return np.zeros((resamples, 0), np.int64)
@@ -31,7 +31,7 @@ def draw_weights(units: int, resamples: int, generator: np.random.Generator) -> 
 
 def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     """Every value of the statistic in each resample, [resamples]. Equal generators draw equal resamples of as many units."""
-    return statistic(draw_weights(units, resamples, generator))
+    return statistic(sample_weights(units, resamples, generator))
 
 
 def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:

@@ -21,7 +21,7 @@ def model_card(card: Mapping[str, Any], run: Mapping[str, Any] | None, licence: 
     training, method = card.get("training", {}), card.get("method", {})
     base = method["base"] if isinstance(method, Mapping) else method
     facts = {
-        "trunk": f"{model['trunk']}, {weights / 1e6:.2f} million weights",
+        "backbone": f"{model['backbone']}, {weights / 1e6:.2f} million weights",
         "input": f"RGB crop, {height} x {width} px, the person's box grown by {card['padding']:g} to this aspect",
         "output": f"{len(joints)} heatmaps, a cell for {card['stride']} x {card['stride']} px, Gaussians of {model['sigma']:g} cells",
         "joints": ", ".join(joints),

@@ -25,7 +25,7 @@ from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
 from semipose.pose.geometry import similarity, transform
 from semipose.pose.heatmap import decode
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
 PEOPLE = 6
 PATHS = [["cut_occlude", "cutout"], ["joint_cutout", "cutmix"], ["joint_cutout"], ["cut_occlude"]]  # JOCO, JCCM, JC, JO (methods.md 2.8)
@@ -67,7 +67,7 @@ def hard_view(
     task: Task, easy: Tensor, heatmaps: Tensor, theta: Tensor, generator: torch.Generator, path: Sequence[str] = ("joint_cutout",)
 ) -> Tensor:
     """What the path does at the keypoints of the heatmaps, with the papers' numbers, then the warp, person by person."""
-    points, patch = decode(heatmaps, 4, "quarter")[0], task.augment.strengthen.patch
+    points, patch = decode(heatmaps, 4, "quarter")[0], task.augment.strong_augment.patch
     views = easy.clone()
     for name in path:
         match name:
@@ -95,7 +95,7 @@ def gradients(method: Method) -> Tensor:
 
 def check(method: Method, batch: Batch, expected: dict[str, Tensor], naive: list[PoseNet]) -> None:
     """Terms and gradients of the method equal those of the naive losses on the naive networks (in the order of `networks`)."""
-    terms = method(batch, draws(7, "step", 0)).terms
+    terms = method(batch, generator_of(7, "step", 0)).terms
     assert set(terms) == set(expected)
     for name, value in terms.items():
         assert float(value.detach()) == pytest.approx(float(expected[name].detach()), rel=1e-5), name
@@ -107,10 +107,10 @@ def check(method: Method, batch: Batch, expected: dict[str, Tensor], naive: list
 
 def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
     method = made(tiny, "posecons", nets, task, lambda_u=0.7)
-    f, g = nets[0], draws(7, "step", 0)
+    f, g = nets[0], generator_of(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = mse(f(images), targets, weight)
-    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
+    easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     taught = f(easy).detach()
     theta = task.strong(PEOPLE, g)
     hard = hard_view(task, easy, taught, theta, g)
@@ -120,10 +120,10 @@ def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -
 
 def test_posedual(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
     method = made(tiny, "posedual", nets, task)
-    (f1, f2), g = nets[:2], draws(7, "step", 0)
+    (f1, f2), g = nets[:2], generator_of(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = 0.5 * mse(f1(images), targets, weight) + 0.5 * mse(f2(images), targets, weight)
-    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
+    easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     one, two = f1(easy).detach(), f2(easy).detach()
     theta, sure = task.strong(PEOPLE, g), torch.ones(PEOPLE, 17)
     hard1 = hard_view(task, easy, two, theta, g)
@@ -149,10 +149,10 @@ def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoc
                     value.mul_(1.1)
             for net, moved in zip((method.networks["teacher1"], method.networks["teacher2"]), (a_net, b_net), strict=True):
                 net.load_state_dict(moved.state_dict())
-    g = draws(7, "step", 0)
+    g = generator_of(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = sum(0.5 * mse(net(images), targets, weight) for net in (a_net, b_net, student))
-    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
+    easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     a, b = a_net(easy).detach(), b_net(easy).detach()
     corrected, sure, near = torch.empty_like(a), torch.zeros(PEOPLE, 17), torch.zeros(PEOPLE, 17)
     before_a, before_b = old_a(easy).detach(), old_b(easy).detach()
@@ -204,10 +204,10 @@ def test_sspcm_masks() -> None:
 @pytest.mark.parametrize("dual", [False, True])
 def test_multiaugs(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], dual: bool) -> None:
     method = made(tiny, "multiaugs", nets, task, dual=dual)
-    used, g = nets[: 2 if dual else 1], draws(7, "step", 0)
+    used, g = nets[: 2 if dual else 1], generator_of(7, "step", 0)
     images, targets, weight = task.labelled(batch.labelled, g)
     expected = {"supervised": sum(mse(net(images), targets, weight) for net in used) / len(used)}
-    easy = task.look(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
+    easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
     taught = [net(easy).detach() for net in used]
     theta = task.strong(PEOPLE, g)
     for n, net in enumerate(used):
@@ -224,8 +224,8 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
     tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], name: str, confident: float
 ) -> None:
     method = made(tiny, name, nets, task, confidence=confident, **({"scales": [0.9, 1.0]} if name == "datadistill" else {}))
-    f, teacher, g = nets[0], copy.deepcopy(nets[0]).eval(), draws(7, "step", 0)
-    plain = task.look(*batch.unlabelled)
+    f, teacher, g = nets[0], copy.deepcopy(nets[0]).eval(), generator_of(7, "step", 0)
+    plain = task.view(*batch.unlabelled)
     with torch.no_grad():
         if name == "pseudopose":
             heatmaps = teacher(plain)
@@ -262,7 +262,7 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
     expected["pseudo"] = mse(f(images), targets, weight)
     check(method, batch, expected, nets[:1])
     before = [value.clone() for value in method.teacher.state_dict().values()]
-    method(batch, draws(8, "step", 0))
+    method(batch, generator_of(8, "step", 0))
     method.after_step()
     method.after_epoch()
     assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.state_dict().values(), strict=True))
@@ -284,21 +284,24 @@ def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[P
 
 
 def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
-    easy = task.weak_view(batch.unlabelled, draws(0, "w", 0))
+    easy = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     taught = nets[0](easy).detach()
     before, maps = easy.clone(), taught.clone()
     names = ("joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco")
     for name in names:
-        strong = task.strengthen(easy, taught, [name], draws(0, name, 0))
-        again = task.strengthen(easy, taught, [name], draws(0, name, 0))
+        strong = task.strong_augment(easy, taught, [name], generator_of(0, name, 0))
+        again = task.strong_augment(easy, taught, [name], generator_of(0, name, 0))
         assert torch.equal(strong, again), name
         assert strong.shape == easy.shape
         assert not torch.allclose(strong, easy, atol=0.1), name
     assert torch.equal(easy, before)
     assert torch.equal(taught, maps)
-    one, two = task.strengthen(easy, taught, ["cutout", "cutmix"], draws(0, "p", 0)), task.strengthen(easy, taught, [], draws(0, "p", 0))
+    one, two = (
+        task.strong_augment(easy, taught, ["cutout", "cutmix"], generator_of(0, "p", 0)),
+        task.strong_augment(easy, taught, [], generator_of(0, "p", 0)),
+    )
     assert torch.equal(two, easy)
-    assert not torch.equal(one, task.strengthen(easy, taught, ["cutmix", "cutout"], draws(0, "p", 0)))
+    assert not torch.equal(one, task.strong_augment(easy, taught, ["cutmix", "cutout"], generator_of(0, "p", 0)))
 
 
 def test_adaptive_cutout_counts_as_akm_does(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
@@ -306,9 +309,9 @@ def test_adaptive_cutout_counts_as_akm_does(tiny: Params, task: Task, batch: Bat
     easy = torch.ones(200, 3, 32, 32)
     taught = torch.full((200, 17, 8, 8), 0.05)
     taught[100:, :, 4, 4] = 0.95
-    strong = task.strengthen(easy, taught, ["adaptive_cutout"], draws(0, "a", 0))
+    strong = task.strong_augment(easy, taught, ["adaptive_cutout"], generator_of(0, "a", 0))
     hidden = (strong == 0).float().mean(dim=(1, 2, 3))
-    spread = task.strengthen(easy, taught, ["joint_cutout"], draws(0, "a", 0))
+    spread = task.strong_augment(easy, taught, ["joint_cutout"], generator_of(0, "a", 0))
     assert hidden[:100].mean() < 0.5 * hidden[100:].mean()
     assert hidden[100:].mean() == pytest.approx(float((spread[100:] == 0).float().mean()), rel=0.05)  # n_max = joint_cutout = 5
 
@@ -323,9 +326,9 @@ def test_traps_of_the_strong_view(tiny: Params, task: Task) -> None:
     centre = torch.tensor([[[95.5, 127.5]]]).expand(2, 1, 2)
     assert torch.allclose(transform(sheared(theta, (256, 192)), centre), centre, atol=1e-3)
 
-    traps = task.augment.traps.model_copy(update={"half_cell": True})
-    trapped = replace(task, augment=task.augment.model_copy(update={"traps": traps}))
-    assert torch.equal(task.taught(theta), theta)
+    reference_bugs = task.augment.reference_bugs.model_copy(update={"half_cell": True})
+    trapped = replace(task, augment=task.augment.model_copy(update={"reference_bugs": reference_bugs}))
+    assert torch.equal(task.label_transform(theta), theta)
     points = torch.tensor([[[10.0, 20.0]]]).expand(2, 1, 2)
     beside = transform(trapped.taught(theta), points) - transform(theta, points)
     expected = torch.stack([(torch.eye(2) - linear) @ torch.tensor([-1.5, -1.5]) for linear in theta[:, :, :2]])

@@ -1,4 +1,4 @@
-"""What makes a weak view strong before it moves: a path of strengthenings, one after the other. Pseudo-labels stay as they are."""
+"""What makes a weak view strong before it moves: a path of strong augmentations, one after the other. Pseudo-labels stay as they are."""
 
 from typing import TYPE_CHECKING
 
@@ -13,22 +13,22 @@ from semipose.data.loading.normalise import denormalise, normalise
 from semipose.utils.seeding import on_host
 
 if TYPE_CHECKING:
-    from semipose.config.augment import Augment, Path, Strengthening, Traps
+    from semipose.config.augment import Augment, Augmentation, Augmentations, ReferenceBugs
 
-CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (trap T3)
+CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (reference bug T3)
 
 
-def apply(images: Tensor, heatmaps: Tensor, points: Tensor, path: "Path", p: "Augment", generator: torch.Generator) -> Tensor:
-    """New images [B, 3, H, W] (normalised), strengthened by each of ``path`` in turn; ``heatmaps`` [B, K, h, w] are the teacher's,
+def apply(images: Tensor, heatmaps: Tensor, points: Tensor, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
+    """New images [B, 3, H, W] (normalised), strongly augmented by each of ``path`` in turn; ``heatmaps`` [B, K, h, w] are the teacher's,
     ``points`` [B, K, 2] theirs, px of the images."""
     for name in path:
         images = one(name, images, heatmaps, points, p, generator)
     return images
 
 
-def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
-    """One strengthening, with the numbers of ``augment.strengthen`` and the traps of ``augment.traps``."""
-    much, traps, channels, clamp = p.strengthen, p.traps, channels_of(p.traps), clamp_of(p.traps)
+def one(name: "Augmentation", images: Tensor, heatmaps: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
+    """One strong augmentation, with the numbers of ``augment.strong_augment`` and the reference_bugs of ``augment.reference_bugs``."""
+    much, reference_bugs, channels, clamp = p.strong_augment, p.reference_bugs, channels_of(p.reference_bugs), clamp_of(p.reference_bugs)
     match name:
         case "joint_cutout" | "adaptive_cutout":
             counts = torch.full((len(images),), much.joint_cutout, device=images.device)
@@ -39,14 +39,16 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
             mask = patches.keypoint_masks(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
             return patches.mask_keypoints(images, mask)
         case "cut_occlude":
-            return cut_occlude(images, points, much.cut_occlude, much.patch, generator, channels=channels, transposed=traps.transposed)
+            return cut_occlude(
+                images, points, much.cut_occlude, much.patch, generator, channels=channels, transposed=reference_bugs.transposed
+            )
         case "cutout":
             return cutout(images, much.cutout, much.patch, generator, clamp)
         case "cutmix":
             return cutmix(images, much.cutmix, much.patch, generator, clamp)
         case "mixup":
             share = (
-                1 - mixing.draw_alpha(much.mixup_alpha, on_host(generator)) / 4
+                1 - mixing.sample_alpha(much.mixup_alpha, on_host(generator)) / 4
             )  # the person whose labels are taught stays the clearer one
             return mixing.mix(images, mixing.partner(len(images), generator), share)
         case "rand_augment":
@@ -64,11 +66,11 @@ def one(name: "Strengthening", images: Tensor, heatmaps: Tensor, points: Tensor,
             return normalise(yoco(first, second, generator))
 
 
-def channels_of(traps: "Traps") -> int | None:
+def channels_of(reference_bugs: "ReferenceBugs") -> int | None:
     """Among how many channels keypoints are drawn, with replacement; None: among those that there are, without (T3)."""
-    return CHANNELS if traps.channels else None
+    return CHANNELS if reference_bugs.channels else None
 
 
-def clamp_of(traps: "Traps") -> patches.Clamp:
+def clamp_of(reference_bugs: "ReferenceBugs") -> patches.Clamp:
     """Where patches are cut off (T1)."""
-    return "peers" if traps.clamp else "frame"
+    return "reference" if reference_bugs.clamp else "frame"

@@ -1,4 +1,4 @@
-"""From the names in params.yaml to what is done to a view: each strengthening with the papers' numbers, each trap where it belongs."""
+"""From the names in params.yaml to the view: each strong augmentation with the papers' numbers, each reference bug in its place."""
 
 from dataclasses import replace
 
@@ -12,18 +12,18 @@ from semipose.augment import colour, patches
 from semipose.augment.adaptive import adaptive_count
 from semipose.augment.mixing import yoco
 from semipose.augment.patches import cut_occlude, cutmix, cutout
-from semipose.augment.strengthen import one
+from semipose.augment.strong import one
 from semipose.augment.task import Task
-from semipose.augment.views import draw_strong, sheared
+from semipose.augment.views import sample_strong, sheared
 from semipose.config.augment import Augment
 from semipose.config.tree import Params
 from semipose.data.loading.normalise import denormalise, normalise
 from semipose.data.loading.pack import CropPack
 from semipose.methods import AKM, build
 from semipose.models.network import build as build_network
-from semipose.utils.seeding import draws
+from semipose.utils.seeding import generator_of
 
-SIZE = 64, 48  # portrait, as the traps need it
+SIZE = 64, 48  # portrait, as the reference_bugs need it
 PEOPLE = 24
 
 
@@ -48,20 +48,20 @@ def heatmaps() -> Tensor:
 
 
 def trapped(augment: Augment, *names: str) -> Augment:
-    return augment.model_copy(update={"traps": augment.traps.model_copy(update=dict.fromkeys(names, True))})
+    return augment.model_copy(update={"reference_bugs": augment.reference_bugs.model_copy(update=dict.fromkeys(names, True))})
 
 
 def generator() -> torch.Generator:
-    return draws(5, "strengthen", 0)
+    return generator_of(5, "strong_augment", 0)
 
 
-@pytest.mark.parametrize("traps", [(), ("clamp", "transposed", "channels")])
+@pytest.mark.parametrize("reference_bugs", [(), ("clamp", "transposed", "channels")])
 def test_each_name_is_its_function_with_the_papers_numbers(
-    tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, traps: tuple[str, ...]
+    tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, reference_bugs: tuple[str, ...]
 ) -> None:
     """methods.md 2.3, 2.7, 2.8: five joints, two pasted, five holes, two swapped, two colour changes of magnitude 20."""
-    p, patch = trapped(tiny.augment, *traps), tiny.augment.strengthen.patch
-    channels, clamp, transposed = (24, "peers", True) if traps else (None, "frame", False)
+    p, patch = trapped(tiny.augment, *reference_bugs), tiny.augment.strong_augment.patch
+    channels, clamp, transposed = (24, "reference", True) if reference_bugs else (None, "frame", False)
 
     def hidden(counts: Tensor) -> Tensor:
         mask = patches.keypoint_masks(points, counts, None, SIZE, patch, generator(), channels=channels, clamp=clamp)
@@ -72,7 +72,7 @@ def test_each_name_is_its_function_with_the_papers_numbers(
         two = [colour.rand_augment(plain, 2, 20, g) if change == "rand" else colour.trivial_augment(plain, g) for _ in range(2)]
         return normalise(yoco(*two, g))
 
-    law = p.strengthen.adaptive
+    law = p.strong_augment.adaptive
     simple = heatmaps.amax(dim=(2, 3)) >= law.tau
     expected = {
         "joint_cutout": hidden(torch.full((PEOPLE,), 5)),
@@ -91,7 +91,7 @@ def test_each_name_is_its_function_with_the_papers_numbers(
 
 
 @pytest.mark.parametrize(
-    ("trap", "names"),
+    ("bug", "names"),
     [
         ("clamp", {"joint_cutout", "adaptive_cutout", "cutout", "cutmix"}),
         ("transposed", {"cut_occlude"}),
@@ -99,10 +99,10 @@ def test_each_name_is_its_function_with_the_papers_numbers(
     ],
 )
 def test_a_trap_changes_what_it_is_about_and_nothing_else(
-    tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, trap: str, names: set[str]
+    tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, bug: str, names: set[str]
 ) -> None:
     everything = ("joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco")
-    right, wrong = tiny.augment, trapped(tiny.augment, trap)
+    right, wrong = tiny.augment, trapped(tiny.augment, bug)
     changed = {
         name
         for name in everything
@@ -116,7 +116,7 @@ def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatma
     images = torch.eye(PEOPLE, dtype=torch.float64).reshape(PEOPLE, 1, 1, PEOPLE).expand(PEOPLE, 3, 1, PEOPLE)
     shares = []
     for step in range(400):
-        mixed = one("mixup", images, heatmaps, points, tiny.augment, draws(step, "mixup", 0))[:, 0, 0]
+        mixed = one("mixup", images, heatmaps, points, tiny.augment, generator_of(step, "mixup", 0))[:, 0, 0]
         assert torch.allclose(mixed.sum(dim=1), torch.ones(PEOPLE, dtype=torch.float64))
         own = mixed.diagonal()
         with_another = own < 1
@@ -130,7 +130,7 @@ def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatma
 
 
 def test_sheared_strong_views_are_drawn_under_the_trap_alone(portrait: Task) -> None:
-    theta = draw_strong(PEOPLE, portrait.augment.strong, portrait.centre, generator(), "cpu")
+    theta = sample_strong(PEOPLE, portrait.augment.strong, portrait.centre, generator(), "cpu")
     assert torch.equal(portrait.strong(PEOPLE, generator()), theta)
     wrong = replace(portrait, augment=trapped(portrait.augment, "shear"))
     assert torch.equal(wrong.strong(PEOPLE, generator()), sheared(theta, SIZE))
@@ -142,8 +142,8 @@ def test_the_traps_hold_for_akm_too(tiny: Params, portrait: Task, images: Tensor
     still = portrait.augment.strong.model_copy(update={"rotation_probability": 0.0, "scale": 0.0})
     p = tiny.method["akm"].model_copy(update={"masking": "fixed", "fixed_count": 17})
 
-    def hidden(*traps: str) -> Tensor:
-        task = replace(portrait, augment=trapped(portrait.augment.model_copy(update={"strong": still}), *traps))
+    def hidden(*reference_bugs: str) -> Tensor:
+        task = replace(portrait, augment=trapped(portrait.augment.model_copy(update={"strong": still}), *reference_bugs))
         method = build([build_network(tiny.model, 17, seed=0)], p, task)  # which no view passes
         assert isinstance(method, AKM)
         view = method.branch(images, heatmaps, torch.full((PEOPLE,), 17), generator())
