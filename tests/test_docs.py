@@ -69,3 +69,19 @@ def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
     costs = costs_of(load(preset_file(preset)))
     pflop = sum(cost.pflop for cost in costs)
     assert figures == [f"{len(costs)}", short(pflop), short(hours(pflop, 790)), short(hours(pflop, 79))]
+
+
+def test_references_to_methods_md_lead_somewhere() -> None:
+    """Comments cite sections ("methods.md 1.3") and bugs of the released code ("T18")."""
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^#{2,3} (\d(?:\.\d+)?)\.? ", page, flags=re.MULTILINE))
+    bugs = set(re.findall(r"^\| (T\d+) \|", page, flags=re.MULTILINE))
+    found = 0
+    for folder in ("semipose", "pipeline", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            for cited, known in ((r"methods\.md (\d+(?:\.\d+)?)", sections), (r"(?<!\w)(T\d+)(?=[).,:; ])", bugs)):
+                numbers = set(re.findall(cited, text))
+                found += len(numbers)
+                assert numbers <= known, f"{path}: {sorted(numbers - known)}"
+    assert found > 20

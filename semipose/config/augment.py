@@ -69,7 +69,7 @@ class StrongAugment(Section):
 
 
 class ReferenceBugs(Section):
-    """The released codes' reference_bugs (methods.md 5), all false by default."""
+    """The released codes' reference_bugs (methods.md 4), all false by default."""
 
     clamp: bool
     transposed: bool

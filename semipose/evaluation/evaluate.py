@@ -98,7 +98,7 @@ def detected_results(
     net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate", fabric: "Fabric | None" = None
 ) -> list[dict[str, Any]]:
     """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
-    non-maximum suppression leaves (methods.md 1.11). Its area is that of the padded box."""
+    non-maximum suppression leaves (methods.md 1.5). Its area is that of the padded box."""
     people = detected.people
     width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
     return suppressed(_predict(net, task, detected, p, fabric), people, width**2 / detected.aspect, p.nms_oks)

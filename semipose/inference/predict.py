@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SURE = 0.2
-"""Joints of a lower confidence do not count in a person's score (methods.md 1.11) and are not drawn."""
+"""Joints of a lower confidence do not count in a person's score (methods.md 1.5) and are not drawn."""
 
 
 @dataclass(frozen=True, eq=False)

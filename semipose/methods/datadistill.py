@@ -1,4 +1,4 @@
-"""Data distillation (Radosavovic et al., CVPR 2018; methods.md 6): a trained network looks at each unlabelled person mirrored and
+"""Data distillation (Radosavovic et al., CVPR 2018; methods.md 3.6): a trained network looks at each unlabelled person mirrored and
 not, at several scales and under several rotations, and the mean of its heatmaps is believed."""
 
 from itertools import product

@@ -1,4 +1,4 @@
-"""MultiAugs (Zhang et al. 2024; methods.md 2.8): several differently strongly augmented copies of the easy view, a loss for each.
+"""MultiAugs (Zhang et al. 2024; methods.md 3.5): several differently strongly augmented copies of the easy view, a loss for each.
 
 Single: L = L(f(x_l), Y) + lambda_u sum_k L(f(x_k), W(H, theta)); dual: the targets crossed and the supervised losses halved, as in
 PoseDual. x_k = W(S_k(x_e), theta): path k augments its own copy, and one theta per person moves all of them.

@@ -1,4 +1,4 @@
-"""PseudoPose, the offline baseline (methods.md 6): a trained network looks at each unlabelled person once, as it is."""
+"""PseudoPose, the offline baseline (methods.md 3.6): a trained network looks at each unlabelled person once, as it is."""
 
 import torch
 from torch import Tensor

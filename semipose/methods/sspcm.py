@@ -1,4 +1,4 @@
-"""SSPCM (Huang et al., CVPR 2023, arXiv 2303.04346; methods.md 2.6): two teachers that teach each other, a student that both teach.
+"""SSPCM (Huang et al., CVPR 2023, arXiv 2303.04346; methods.md 3.4): two teachers that teach each other, a student that both teach.
 
 A and B are the teachers, C the student, A' and B' the teachers as they were at the end of the previous epoch. On an easy view they
 say a, b, a', b'. Joint by joint, the pair whose peaks lie nearest to each other is believed: E = half the sum of (a, b), (a', b),

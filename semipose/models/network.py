@@ -35,7 +35,7 @@ class PoseNet(nn.Module):
     """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
 
     Deconvolutions 4x4 of stride 2 without bias, batch norm, ReLU; a 1x1 convolution last. Weights of deconvolutions and head
-    ~ N(0, 0.001^2), bias 0 (methods.md 1.9).
+    ~ N(0, 0.001^2), bias 0 (methods.md 1.4).
     """
 
     def __init__(self, model: "Model", keypoints: int) -> None:

@@ -83,7 +83,7 @@ def test_with_the_peers_clamp_ankles_are_never_masked() -> None:
 
 
 def test_five_draws_among_24_channels_hide_3_26_keypoints() -> None:
-    """methods.md 2.4: of five draws 3.54 fall on real joints, on 3.26 distinct ones."""
+    """methods.md 3.8: of five draws 3.54 fall on real joints, on 3.26 distinct ones."""
     n, k = 20000, 17
     chosen = patches.choose_with_replacement(torch.full((n,), 5), CHANNELS, generator()).float()
     assert chosen.shape == (n, CHANNELS)

@@ -28,7 +28,7 @@ from semipose.pose.heatmap import decode
 from semipose.utils.seeding import generator_of
 
 PEOPLE = 6
-PATHS = [["cut_occlude", "cutout"], ["joint_cutout", "cutmix"], ["joint_cutout"], ["cut_occlude"]]  # JOCO, JCCM, JC, JO (methods.md 2.8)
+PATHS = [["cut_occlude", "cutout"], ["joint_cutout", "cutmix"], ["joint_cutout"], ["cut_occlude"]]  # JOCO, JCCM, JC, JO (methods.md 3.5)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def batch(pack: CropPack) -> Batch:
 
 
 def mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """methods.md 1.8 with K for 24, joint by joint and person by person."""
+    """methods.md 1.3 with K for 24, joint by joint and person by person."""
     total = predicted.new_zeros(())
     for j in range(17):
         for b in range(len(predicted)):
@@ -330,6 +330,6 @@ def test_traps_of_the_strong_view(tiny: Params, task: Task) -> None:
     trapped = replace(task, augment=task.augment.model_copy(update={"reference_bugs": reference_bugs}))
     assert torch.equal(task.label_transform(theta), theta)
     points = torch.tensor([[[10.0, 20.0]]]).expand(2, 1, 2)
-    beside = transform(trapped.taught(theta), points) - transform(theta, points)
+    beside = transform(trapped.label_transform(theta), points) - transform(theta, points)
     expected = torch.stack([(torch.eye(2) - linear) @ torch.tensor([-1.5, -1.5]) for linear in theta[:, :, :2]])
     assert torch.allclose(beside[:, 0], expected, atol=1e-4)

@@ -59,7 +59,7 @@ def generator() -> torch.Generator:
 def test_each_name_is_its_function_with_the_papers_numbers(
     tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, reference_bugs: tuple[str, ...]
 ) -> None:
-    """methods.md 2.3, 2.7, 2.8: five joints, two pasted, five holes, two swapped, two colour changes of magnitude 20."""
+    """methods.md 3.8: five joints, two pasted, five holes, two swapped, two colour changes of magnitude 20."""
     p, patch = trapped(tiny.augment, *reference_bugs), tiny.augment.strong_augment.patch
     channels, clamp, transposed = (24, "reference", True) if reference_bugs else (None, "frame", False)
 
@@ -112,7 +112,7 @@ def test_a_trap_changes_what_it_is_about_and_nothing_else(
 
 
 def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatmaps: Tensor, points: Tensor) -> None:
-    """methods.md 2.8: the own weight is 1 - lam / 4, lam from Beta(0.2, 0.2). Person i is bright at pixel i alone."""
+    """methods.md 3.5: the own weight is 1 - lam / 4, lam from Beta(0.2, 0.2). Person i is bright at pixel i alone."""
     images = torch.eye(PEOPLE, dtype=torch.float64).reshape(PEOPLE, 1, 1, PEOPLE).expand(PEOPLE, 3, 1, PEOPLE)
     shares = []
     for step in range(400):

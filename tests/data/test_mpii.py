@@ -359,7 +359,7 @@ def test_head_sizes_travel_with_the_table(tmp_path):
 
 
 def by_definition(points: np.ndarray, joints: np.ndarray, missing: np.ndarray, heads: np.ndarray, threshold: float) -> dict[str, float]:
-    """methods.md 4, joint by joint: points count from pixel 0, joints of the file from 1; heads are diagonals."""
+    """methods.md 1.6, joint by joint: points count from pixel 0, joints of the file from 1; heads are diagonals."""
     shares, counts = {}, {}
     for j, name in enumerate(MPII16.joints):
         found = count = 0

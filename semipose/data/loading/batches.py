@@ -21,7 +21,7 @@ from semipose.utils.seeding import generator_of, stream
 @dataclass(frozen=True)
 class Batches:
     """Batches of B labelled and B unlabelled people, in `groups` parts of equal size. One epoch is one pass over the larger, unlabelled
-    set (methods.md 1.9): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
+    set (methods.md 1.4): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
     is paired with a labelled one drawn uniformly with replacement. For a GPU they are read and sent ahead, by threads."""
 
     pack: CropPack

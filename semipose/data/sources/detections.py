@@ -31,7 +31,7 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
     """Every box of a person with at least this score, in file order; images without one have nobody.
 
     `images` is the list of the annotation file that the detector was run on (id, file_name), `folder` their place under `root`. Boxes
-    are xywh px and not clamped (methods.md 1.2); areas are theirs. ids number the boxes from 1. Left out and counted in
+    are xywh px and not clamped (methods.md 1.1); areas are theirs. ids number the boxes from 1. Left out and counted in
     `People.dropped`: a lower score, degenerate box (no extent, or off its image).
     Raises InputError naming file, entry and field; also where a box lies in an image that is not among `images`.
     """

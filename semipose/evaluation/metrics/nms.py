@@ -1,6 +1,6 @@
 """OKS non-maximum suppression: of several poses of one person, found in overlapping boxes, the best-scored one stays.
 
-Source: Papandreou et al., CVPR 2017; threshold and area as in Simple Baselines (methods.md 1.11).
+Source: Papandreou et al., CVPR 2017; threshold and area as in Simple Baselines (methods.md 1.5).
 """
 
 from collections.abc import Sequence
