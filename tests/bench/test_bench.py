@@ -107,6 +107,7 @@ def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
     assert steps == [0, -1, 1, 2, -1, 3]
 
 
+@pytest.mark.slow
 def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
     p = tiny.model_copy(
         update={
@@ -139,6 +140,7 @@ def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
     assert (p.model.head_channels, p.model.sigma, p.data.crop.size) == ([256, 256, 256], 2.0, 320)
 
 
+@pytest.mark.slow
 def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
     arguments = ["bench", "--params", str(ROOT / "pipeline/presets/smoke.yaml"), "--methods", "supervised", "--people", "16"]
     files = ["--json", str(tmp_path / "bench.json"), "--page", str(tmp_path / "bench.md")]
@@ -197,6 +199,7 @@ def test_real_data_needs_a_folder(demo: Params) -> None:
         bench(demo.model_copy(update={"data": demo.data.model_copy(update={"source": "lsp"})}), ["akm"], None, 8, 1, 1)
 
 
+@pytest.mark.slow
 def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Path) -> None:
     arguments = ["bench-packs", "--params", str(ROOT / "pipeline/presets/lsp.yaml"), "--root", str(real_data / "lspet")]
     sizes = ["--people", "128", "--entries", "1000", "--crop", "32", "--rounds", "1"]

@@ -256,6 +256,7 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
     assert run(made, ["--nothing"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_hours_follow_from_a_measurement(tmp_path, demo):
     """An entry that was not measured is as fast, in operations, as its base."""
     made, file = typer.Typer(), tmp_path / "bench.json"
