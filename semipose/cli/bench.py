@@ -57,7 +57,7 @@ def bench(
             raise InputError(f"--precision {precision}: must be 32-true or bf16-mixed")
         # One group after the other is what a device does; what is measured is one.
         changed = {"batch_size": batch_size or p.train.batch_size // p.train.batch_groups, "precision": precision or p.train.precision}
-        train = p.train.model_copy(update=changed | {"groups": 1})
+        train = p.train.model_copy(update=changed | {"batch_groups": 1})
         where = root or (Path(p.data.root) if p.data.root else None)
         found = measure(p.model_copy(update={"machine": machine, "train": train}), named, where, people, rounds, steps)
         text = "\n".join(to_markdown(table).replace("# ", "## ", 1) for table in tables(found))

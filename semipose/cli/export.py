@@ -10,10 +10,10 @@ from semipose.utils.console import make_folder, reported
 
 def export(
     weights: Annotated[Path, typer.Option(help="A weights.safetensors that training wrote.", metavar="W")],
-    out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.safetensors, the model metadata and an example.", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.safetensors, the model card and an example.", metavar="DIR")],
     licence: Annotated[str, typer.Option(help="Of the weights, an SPDX name; the data's own terms may narrow it.")] = "Apache-2.0",
 ) -> None:
-    """Write a network as ONNX (any batch size, checked against PyTorch) and safetensors, with a model metadata and an example.
+    """Write a network as ONNX (any batch size, checked against PyTorch) and safetensors, with a model card and an example.
 
     Example: semipose export --weights runs/demo-akm-L50-s0/weights.safetensors --out exported
     """
