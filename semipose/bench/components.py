@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from semipose.bench.clock import in_turn, rate, spread
+from semipose.data.annotations import annotations_of
 from semipose.data.loading.pack import CropPack, pack_matrices
 from semipose.data.packing.cutting import Cut, cut_images
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
-from semipose.data.schema import annotations_of
 from semipose.evaluation.evaluate import suppressed
 from semipose.evaluation.metrics.oks import Backend, evaluate_oks
 from semipose.inference.predict import Predictions

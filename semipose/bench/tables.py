@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from semipose.bench.goals import goals
 from semipose.bench.packs import projected
 from semipose.reporting.tables import Cell, Column, Table
 
@@ -73,8 +72,7 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         [f"{found['people']} people"],
         [{"what": what, "rate": value} for what, value in rates.items()],
     )
-    asked = goals(found)
-    return [training, shares, beside, *([asked] if asked else [])]
+    return [training, shares, beside]
 
 
 def _row(*texts: str) -> list[Cell]:

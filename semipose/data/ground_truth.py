@@ -1,12 +1,11 @@
 """The truth that predictions are held against, in COCO's layout, as pycocotools reads it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semipose.data.annotations import annotations_of
 from semipose.data.people import People
-from semipose.data.schema import annotations_of
-from semipose.data.sources.coco import find_category
+from semipose.data.schema import TRAINED, find_category, of_category, read_content
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
@@ -19,9 +18,8 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
         return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, custom.category)
     if source not in ("coco", "demo"):
         return annotations_of(people)
-    whole = json.loads((root / "annotations" / f"person_keypoints_{part}2017.json").read_text(encoding="utf-8"))
-    annotations = [{key: value for key, value in one.items() if key != "segmentation"} for one in whole["annotations"]]
-    return {"images": whole["images"], "annotations": annotations, "categories": whole["categories"]}
+    path = root / "annotations" / f"person_keypoints_{part}2017.json"
+    return read_content(TRAINED, path, str(path))
 
 
 def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
@@ -33,13 +31,7 @@ def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
 
 def custom_ground_truth(path: Path, category: str | None = None) -> dict[str, Any]:
     """The same of a file that `sources.coco.read_custom` has read: its one category, numbered 1 as in results."""
-    whole = json.loads(path.read_text(encoding="utf-8"))
-    chosen = find_category(whole["categories"], category, path)
-    nothing = [0] * 3 * len(chosen["keypoints"])
-    annotations = [
-        {key: value for key, value in one.items() if key != "segmentation"}
-        | {"category_id": 1, "keypoints": one.get("keypoints") or nothing}
-        for one in whole["annotations"]
-        if one["category_id"] == chosen["id"]
-    ]
-    return {"images": whole["images"], "annotations": annotations, "categories": [chosen | {"id": 1}]}
+    content = read_content(TRAINED, path, str(path))
+    chosen = find_category(content["categories"], category, str(path))
+    found = of_category(content, chosen["id"], len(chosen["keypoints"] or []), str(path))
+    return content | {"annotations": [one | {"category_id": 1} for _, one in found], "categories": [chosen | {"id": 1}]}

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from semipose.data.annotations import annotations_of
 from semipose.data.loading.pack import CropPack
 from semipose.data.people import People
-from semipose.data.schema import annotations_of
 from semipose.evaluation.metrics.nms import oks_nms
 from semipose.evaluation.metrics.oks import evaluate_oks, joint_hits, match, person_oks
 from semipose.evaluation.metrics.pck import Hits, box_sizes, pck, torso_sizes

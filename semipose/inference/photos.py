@@ -3,18 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
+from semipose.data.schema import Box, Id, Number
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
-from semipose.utils.json_checks import is_object, number, numbers
+from semipose.utils.validation import read_valid
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-PERSON = 1  # COCO's category id
+
+
+class GivenBox(TypedDict):
+    """A box of a person in one of the photos."""
+
+    file_name: NotRequired[str]
+    image_id: NotRequired[Id]
+    category_id: NotRequired[Literal[1]]
+    bbox: Box
+    score: NotRequired[Number]
+
+
+GIVEN = TypeAdapter(list[GivenBox])
 
 
 @dataclass(frozen=True)
@@ -82,22 +96,14 @@ def read_boxes(path: Path, photos: Sequence[Photo]) -> dict[Path, Boxes]:
     `category_id`, if given, must be 1 (person). Raises InputError naming the file, the entry and the field; also for a
     box that belongs to none of the photos.
     """
-    content = read_json(path)
-    if not isinstance(content, list):
-        raise InputError(f"{path}: must be a list of boxes, each with image_id or file_name, bbox and score")
     by_name, by_id = ({photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in photos})
+    entries = read_valid(GIVEN, path, str(path))
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
-    for index, entry in enumerate(content):
-        place = f"{path}: box [{index}]"
-        is_object(entry, place)
-        photo = _owner(entry, by_name, by_id, place)
-        if entry.get("category_id", PERSON) != PERSON:
-            raise InputError(f"{place}: category_id {entry['category_id']!r} is no person ({PERSON}); leave this box out")
-        score = number({"score": 1.0} | entry, "score", place)
-        box = numbers(entry, "bbox", 4, place)
-        if box[2] <= 0 or box[3] <= 0:
-            raise InputError(f"{place}: bbox {box}, must be x, y, width, height with width and height above 0")
-        rows[photo.path].append([*box, score])
+    for index, entry in enumerate(entries):
+        photo = _owner(entry, by_name, by_id, f"{path}: [{index}]")
+        if min(entry["bbox"][2:]) <= 0:
+            raise InputError(f"{path}: [{index}]: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
+        rows[photo.path].append([*entry["bbox"], entry.get("score", 1.0)])
     tables = {name: np.array(row, np.float64).reshape(-1, 5) for name, row in rows.items()}
     return {name: Boxes(table[:, :4].astype(np.float32), table[:, 4]) for name, table in tables.items()}
 
@@ -112,15 +118,11 @@ def _check(path: Path) -> None:
         raise InputError(f"{path} is not an image: {error}") from None
 
 
-def _owner(entry: dict[str, Any], by_name: dict[str, Photo], by_id: dict[int, Photo], place: str) -> Photo:
+def _owner(entry: GivenBox, by_name: dict[str, Photo], by_id: dict[int, Photo], place: str) -> Photo:
     if "file_name" in entry:
-        name = entry["file_name"]
-        photo = by_name.get(Path(name).name) if isinstance(name, str) else None
-        what = f"file_name {name!r}"
+        photo, what = by_name.get(Path(entry["file_name"]).name), f"file_name {entry['file_name']!r}"
     elif "image_id" in entry:
-        key = entry["image_id"]
-        photo = by_id.get(key) if isinstance(key, int) else None
-        what = f"image_id {key!r}"
+        photo, what = by_id.get(entry["image_id"]), f"image_id {entry['image_id']}"
     else:
         raise InputError(f"{place}: has neither file_name nor image_id")
     if photo is None:

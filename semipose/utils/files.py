@@ -33,22 +33,37 @@ def replacing(target: Path) -> Iterator[Path]:
         raise
 
 
-def read_json(path: Path, remedy: str = "") -> Any:
-    """The content of a JSON file. Raises InputError where it cannot be read; `remedy` is what to do about it."""
-    what_now = f"; {remedy}" if remedy else ""
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Millions of small lists, none of them garbage: to look through them again and again costs seconds."""
     collecting = gc.isenabled()
-    gc.disable()  # millions of small lists, none of them garbage: looking through them again and again costs seconds
+    gc.disable()
     try:
-        return json.loads(path.read_bytes())
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def read_bytes(path: Path, remedy: str = "") -> bytes:
+    """The content of a file. Raises InputError if it cannot be read; `remedy` says what to do about it."""
+    what_now = f"; {remedy}" if remedy else ""
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file{what_now}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}{what_now}") from None
+
+
+def read_json(path: Path, remedy: str = "") -> Any:
+    """The content of a JSON file. Raises InputError if it cannot be read; `remedy` says what to do about it."""
+    content = read_bytes(path, remedy)
+    try:
+        with without_collection():
+            return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}{what_now}") from None
-    finally:
-        if collecting:
-            gc.enable()
+        raise InputError(f"{path} is not JSON: {error}{f'; {remedy}' if remedy else ''}") from None
 
 
 DIGEST = 16  # bytes

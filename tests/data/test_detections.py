@@ -96,9 +96,9 @@ def test_boxes_are_read_in_order_and_counted(root: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({}, "not a list"),
-        ([box(-5)], r"\[0\]: image_id -5 is not one of the 32 images"),
-        ([1], "not a list of objects"),
+        ({}, "should be a valid array"),
+        ([box(-5)], r"\[0\]: image_id: -5 is not one of the 32 images"),
+        ([1], r"\[0\]: should be an object, not 1"),
     ],
 )
 def test_a_wrong_file_is_named(root: Path, tmp_path: Path, entries: object, message: str) -> None:
@@ -134,9 +134,16 @@ def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Pa
     assert [result["score"] for result in results] == pytest.approx([0.8 * 0.7, 0.5 * 0.7, 0.3 * 0.7])  # joints below 0.2 do not count
 
 
-@pytest.mark.parametrize("content", ["[]", '{"images": 3}', '{"images": [{"id": 1}]}'])
-def test_images_without_a_list_of_them_are_named(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", "should be an object"),
+        ('{"images": 3}', "images: should be"),
+        ('{"images": [{"id": 1}]}', r"images\[0\]: file_name: is missing"),
+    ],
+)
+def test_images_without_a_list_of_them_are_named(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "image_info.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"image_info\.json: no list `images` of objects with id and file_name; run `dvc repro download`"):
+    with pytest.raises(InputError, match=rf"image_info\.json: {words}.*; run `dvc repro download`"):
         read_images(path)

@@ -70,17 +70,17 @@ def broken(drawn: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     said: dict[str, str] = {}
     short, invisible, far, nan, lost, twin = alone[:6]
     short["keypoints"] = short["keypoints"][:-1]
-    said["short"] = f"annotation {short['id']}: `keypoints` has 50 values"
+    said["short"] = "keypoints: has 50 numbers, must have 51"
     invisible["keypoints"][2] = 3
-    said["visibility"] = f"annotation {invisible['id']}: `keypoints` has a visibility that is not 0, 1 or 2"
+    said["visibility"] = "keypoints: has a visibility that is not 0, 1 or 2"
     far["bbox"] = [900, 900, 20, 20]
-    said["outside"] = f"annotation {far['id']}: `bbox` lies wholly outside"
+    said["outside"] = "bbox: lies wholly outside"
     nan["bbox"][0] = None
-    said["number"] = f"annotation {nan['id']}: `bbox` is [None"
+    said["number"] = "bbox[0]: should be a valid number, not None"
     lost["image_id"] = 777
-    said["image"] = f"annotation {lost['id']}: `image_id` 777"
+    said["image"] = "image_id: 777 is not"
     twin["id"] = alone[6]["id"]
-    said["twice"] = f"the `id` {alone[6]['id']} occurs twice"
+    said["twice"] = f"id: {alone[6]['id']} occurs twice"
     # Of images
     file(alone[7]).unlink()
     said["missing"] = "1 of 54 images are missing"

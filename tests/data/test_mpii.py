@@ -19,12 +19,12 @@ from scipy.io import savemat
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
+from semipose.data.annotations import annotations_of
 from semipose.data.download.datasets import BY_HAND, DATASETS, check_layout, describe, download
 from semipose.data.ground_truth import ground_truth
 from semipose.data.loading.pack import CropPack, crop_matrices
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
-from semipose.data.schema import annotations_of
 from semipose.data.sources import read_people
 from semipose.data.sources.mpii import head_sizes, read_mpii
 from semipose.evaluation.metrics.pckh import evaluate_pckh, pckh

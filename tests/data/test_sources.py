@@ -125,38 +125,41 @@ def test_clamp_is_the_peers(box, clamped):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (annotation(8, 3, keypoints=[1] * 50), "`keypoints` has 50 values, not 51"),
-        (annotation(8, 3, keypoints=5), "`keypoints` has no list but 5"),
-        (without(annotation(8, 3), "keypoints"), "the field `keypoints` is missing"),
-        (annotation(8, 3, keypoints=[float("nan"), 2, 2] * 17), "`keypoints` is .*not 51 finite"),
-        (annotation(8, 3, keypoints=["a", 2, 2] * 17), "`keypoints` is .*not 51 finite"),
-        (annotation(8, 3, keypoints=[1, 2, 3] * 17), "`keypoints` has a visibility that is not 0, 1 or 2"),
-        (annotation(8, 99), "`image_id` 99"),
-        (annotation(8, 3, bbox=[200, 20, 10, 10]), "`bbox` lies wholly outside"),
-        (annotation(8, 3, bbox=[20, -30, 10, 10]), "`bbox` lies wholly outside"),
-        (annotation(8, 3, bbox=[20, 30, 10]), "`bbox` is .*not 4 finite"),
-        (annotation(8, 3, bbox=[20, 30, 10, float("inf")]), "`bbox` is .*not 4 finite"),
-        (without(annotation(8, 3), "bbox"), "`bbox` is None"),
-        (without(annotation(8, 3), "area"), "`area` is None"),
-        (annotation(8, 3, area=10**400), r"`area` is 1000+\.\.\., not a finite number"),
+        (annotation(8, 3, keypoints=[1] * 50), "keypoints: has 50 numbers, must have 51"),
+        (annotation(8, 3, keypoints=5), "keypoints: should be a valid array, not 5"),
+        (without(annotation(8, 3), "keypoints"), "keypoints: is missing"),
+        (annotation(8, 3, keypoints=[float("nan"), 2, 2] * 17), r"keypoints\[0\]: should be a finite number, not nan"),
+        (annotation(8, 3, keypoints=["a", 2, 2] * 17), r"keypoints\[0\]: should be a valid number, not 'a'"),
+        (annotation(8, 3, keypoints=[1, 2, 3] * 17), "keypoints: has a visibility that is not 0, 1 or 2"),
+        (annotation(8, 99), "image_id: 99 is not"),
+        (annotation(8, 3, bbox=[200, 20, 10, 10]), "bbox: lies wholly outside"),
+        (annotation(8, 3, bbox=[20, -30, 10, 10]), "bbox: lies wholly outside"),
+        (annotation(8, 3, bbox=[20, 30, 10]), "bbox: List should have at least 4 items"),
+        (annotation(8, 3, bbox=[20, 30, 10, float("inf")]), r"bbox\[3\]: should be a finite number, not inf"),
+        (without(annotation(8, 3), "bbox"), "bbox: is missing"),
+        (without(annotation(8, 3), "area"), "area: is missing"),
+        (annotation(8, 3, area=10**400), r"area: should be a (finite|valid) number, not 1000+\.\.\."),
     ],
 )
 def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
-    with pytest.raises(InputError, match=rf"(?s)person_keypoints_train2017\.json: annotation 8: {message}.*; repair"):
+    with pytest.raises(InputError, match=rf"(?s)person_keypoints_train2017\.json: annotations\[1\]: {message}.*; (repair|run `dvc)"):
         read_coco(write(tmp_path, [annotation(1, 3), entry, annotation(9, 3)]), "train")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": None}, "list `images` is missing"),
+        ({"images": None}, "images: should be a valid array, not None"),
         ({"categories": [{"id": 2, "name": "dog"}]}, "no category named person"),
         ({"categories": [{"id": 1, "name": "person", "keypoints": ["nose"]}]}, "`keypoints` are not COCO's 17"),
-        ({"images": [{"id": 3, "file_name": "a.jpg", "width": 0, "height": 5}]}, "`width` and `height`"),
-        ({"images": [{"id": 3, "file_name": "a.jpg", "height": 5}]}, "image 3: `width` is None"),
-        ({"images": [{"id": 3, "width": 5, "height": 5}]}, r"images\[0\]: `file_name`"),
-        ({"annotations": [annotation(1, 3), annotation(1, 3)]}, r"annotations\[1\]: the `id` 1 occurs twice"),
-        ({"annotations": [without(annotation(1, 3), "id")]}, r"annotations\[0\]: `id` is missing"),
+        (
+            {"images": [{"id": 3, "file_name": "a.jpg", "width": 0, "height": 5}]},
+            r"images\[0\]: width: should be greater than or equal to 1",
+        ),
+        ({"images": [{"id": 3, "file_name": "a.jpg", "height": 5}]}, r"images\[0\]: width: is missing"),
+        ({"images": [{"id": 3, "width": 5, "height": 5}]}, r"images\[0\]: file_name: is missing"),
+        ({"annotations": [annotation(1, 3), annotation(1, 3)]}, r"annotations\[1\]: id: 1 occurs twice"),
+        ({"annotations": [without(annotation(1, 3), "id")]}, r"annotations\[0\]: id: is missing"),
         ({"annotations": [annotation(1, 3, area=0)]}, r"nobody with keypoints is left \(dropped: \{'area <= 0': 1"),
         ({"annotations": [without(annotation(1, 3), "keypoints")]}, r"instances_train2017.*put person_keypoints_train"),
     ],

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from semipose.augment.task import Task
 from semipose.augment.views import sample_weak
 from semipose.config.tree import Params
+from semipose.data.annotations import annotations_of
 from semipose.data.ground_truth import ground_truth
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
-from semipose.data.schema import annotations_of
 from semipose.data.sources import read_people
 from semipose.evaluation.evaluate import evaluate, headline, validate
 from semipose.evaluation.metrics.oks import evaluate_oks

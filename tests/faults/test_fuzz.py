@@ -32,9 +32,8 @@ from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.download.archives import unpack
 from semipose.data.ground_truth import ground_truth
-from semipose.data.loading.pack import CropPack
+from semipose.data.loading.pack import PACK, CropPack
 from semipose.data.packing.cutting import BrokenImage, decode
-from semipose.data.packing.journal import Unfinished
 from semipose.data.packing.writing import Recipe, cut_pack, write_pack
 from semipose.data.sources import read_people
 from semipose.data.sources.detections import read_detections, read_images
@@ -376,8 +375,7 @@ def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObje
     cut_pack(people, folder, target, RECIPES[number], 0, 1)
     left = target.with_name(f".{number}.partial")
     if data.draw(st.booleans()):  # killed before its end
-        whole = (left / Unfinished.JOURNAL).read_bytes().splitlines(keepends=True)
-        (left / Unfinished.JOURNAL).write_bytes(b"".join(whole[:-1]))
+        (left / PACK).unlink()
     spoil(data, left, folder / "making" / "spoiled")
     shutil.rmtree(left)
     (folder / "making" / "spoiled").rename(left)

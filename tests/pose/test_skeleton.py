@@ -216,12 +216,12 @@ def test_a_custom_set_names_file_category_and_field(tmp_path):
     for changes, words, message in (
         ({}, {}, r"2 categories with `keypoints` \(the joints' names\) where one is wanted; .*: fox, bird; name one"),
         ({}, {"category": "cat"}, r"0 categories with `keypoints` .* are named 'cat'"),
-        ({"skeleton": [[0, 1]]}, {"category": "fox"}, r"category fox: `skeleton` has \[0, 1\], not two joint numbers of 1 to 5"),
+        ({"skeleton": [[0, 1]]}, {"category": "fox"}, r"categories\[\d\]: skeleton\[0\]\[0\]: should be greater than or equal to 1, not 0"),
         ({"skeleton": [[1, 6]]}, {"category": "fox"}, r"category fox: `skeleton` has \[1, 6\]"),
-        ({"skeleton": 5}, {"category": "fox"}, r"category fox: `skeleton` has 5"),
+        ({"skeleton": 5}, {"category": "fox"}, r"categories\[\d\]: skeleton: should be a valid array, not 5"),
         ({"keypoints": ["left_ear", *FOX[1:]]}, {"category": "fox"}, "category fox: joints 'left_ear' and 'LEar' are one"),
-        ({"keypoints": FOX[:4]}, {"category": "fox", "pairs": []}, "category fox: `skeleton` has .4, 5., not two joint numbers of 1 to 4"),
-        ({"keypoints": FOX[:4], "skeleton": []}, {"category": "fox"}, "annotation 11: `keypoints` has 15 values, not 12"),
+        ({"keypoints": FOX[:4]}, {"category": "fox", "pairs": []}, "category fox: `skeleton` has .4, 5., but there are 4 joints"),
+        ({"keypoints": FOX[:4], "skeleton": []}, {"category": "fox"}, r"annotations\[\d\]: keypoints: has 15 numbers, must have 12"),
         ({}, {"category": "fox", "pairs": [["LEar", "Rear"]]}, "category fox: pair"),
     ):
         write_foxes(tmp_path, **changes)

@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 from semipose.augment.task import Task
 from semipose.config.methods import Supervised as Entry
 from semipose.config.tree import Params
+from semipose.data.annotations import annotations_of
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
-from semipose.data.schema import annotations_of
 from semipose.evaluation.evaluate import evaluate
 from semipose.methods.base import Losses
 from semipose.methods.supervised import Supervised

@@ -50,10 +50,4 @@ def _without(content: Any, message: str) -> bool:
     if by_place := re.search(r": (images|annotations)\[(\d+)\]", message):
         del content[by_place[1]][int(by_place[2])]
         return True
-    if by_id := re.search(r": (annotation|image) (-?\d+): ", message):
-        entries, number = content[by_id[1] + "s"], int(by_id[2])
-        left = [one for one in entries if not (isinstance(one, dict) and one.get("id") == number)]
-        if len(left) < len(entries):
-            entries[:] = left
-            return True
     return False

@@ -25,6 +25,7 @@ from semipose.pose.geometry import from_box, identity, transform
 from semipose.utils.errors import InputError
 from semipose.utils.files import DIGEST, digest
 
+PACK = "pack.json"
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
 WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
 
@@ -144,7 +145,7 @@ class CropPack:
         hears when it is read.)"""
         folder = Path(folder)
         try:
-            record = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+            record = json.loads((folder / PACK).read_text(encoding="utf-8"))
             people = People.load(folder / "people.npz")
             matrices = np.load(folder / "matrices.npy")
             made = dict(record)

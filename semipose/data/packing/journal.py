@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from semipose.data.loading.pack import PACK, digest_of
 from semipose.data.packing.cutting import Cutout
 from semipose.utils.files import DIGEST, digest
 
@@ -24,8 +26,9 @@ class Unfinished:
     The journal is a line with the ``key``, then a line for each chunk of images; each begins with its digest. What another key wrote is
     removed; of the chunks of this key those count that still have the bytes that the journal says, up to the first that has not.
 
-    records: the broken images of each chunk that was written, and why. cut [N]: the rows that are written. summary: as given to
-    ``finish``, if that is where the former writer came to.
+    The pack is finished once its pack.json is written, the last of its files.
+
+    records: the broken images of each chunk that was written, and why. cut [N]: the rows that are written.
     """
 
     JOURNAL = "journal.jsonl"
@@ -38,7 +41,6 @@ class Unfinished:
         self.index = np.zeros((shape[0], 2), np.int64)  # where in crops.jpg each begins, and its bytes
         self.end = 0
         self.records: list[dict[str, str]] = []
-        self.summary: dict[str, Any] | None = None
         lines = journal.read_bytes().splitlines(keepends=True) if journal.exists() and self.crops.exists() else []
         if lines[:1] != [_line({"key": key})]:
             self._begin(journal, key)
@@ -53,6 +55,14 @@ class Unfinished:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.journal.close()
         self.blob.close()
+
+    @property
+    def finished(self) -> bool:
+        """Whether pack.json is there, and the tables are those that it was written for."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads((self.folder / PACK).read_bytes())
+            return bool(record["digest"] == digest_of(self.folder, record))
+        return False
 
     def add(self, made: Cutout) -> dict[str, str]:
         """Note a chunk (and write its JPEGs); returns its broken images."""
@@ -73,21 +83,6 @@ class Unfinished:
         if self.jpeg:
             np.save(self.folder / "index.npy", self.index[kept])
 
-    def finish(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """Note that the pack is whole, and what its tables hold; returns the summary."""
-        self.journal.write(_line({"summary": summary, "tables": self._tables()}))
-        self.journal.flush()
-        return summary
-
-    def _tables(self) -> dict[str, str]:
-        """SHA-256 of each file but the crops, each of which has its own."""
-        paths = [path for path in sorted(self.folder.iterdir()) if path.name not in (self.JOURNAL, self.crops.name)]
-        found = {}
-        for path in paths:
-            with path.open("rb") as file:  # gigabytes, where people are millions
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return found
-
     def _begin(self, journal: Path, key: str) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -98,19 +93,17 @@ class Unfinished:
         journal.write_bytes(_line({"key": key}))
 
     def _go_on(self, journal: Path, key: str, lines: Sequence[bytes]) -> None:
-        contents = [_content(line) for line in lines[1:]]
-        if contents and contents[-1] and "summary" in contents[-1]:
-            if contents[-1]["tables"] != self._tables():
-                return self._begin(journal, key)
-            self.summary = contents[-1]["summary"]
+        if (self.folder / PACK).exists():
+            if not self.finished:
+                self._begin(journal, key)
             return
         crops = None if self.jpeg else _mapped(self.crops)
         if crops is not None and crops.shape != self.shape:  # damaged, or killed while rows of broken images were left out
             return self._begin(journal, key)
         good = len(lines[0])
         with self.crops.open("rb") as blob:
-            for line, content in zip(lines[1:], contents, strict=True):
-                made = Cutout(**content) if content else None
+            for line in lines[1:]:
+                made = _cutout(line)
                 if made is None or not self._is_whole(made, blob, crops):
                     break
                 self._take(made)
@@ -139,11 +132,11 @@ def _line(content: dict[str, Any]) -> bytes:
     return hashlib.sha256(data).hexdigest().encode() + b" " + data + b"\n"
 
 
-def _content(line: bytes) -> dict[str, Any] | None:
-    """What ``_line`` wrote; None where it was not written to its end, or has changed since."""
-    digest, _, data = line.removesuffix(b"\n").partition(b" ")
-    content: dict[str, Any] | None = json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
-    return content if line.endswith(b"\n") else None
+def _cutout(line: bytes) -> Cutout | None:
+    """What ``_line`` wrote; None if it was not written to its end, or has changed since."""
+    known, _, data = line.removesuffix(b"\n").partition(b" ")
+    whole = line.endswith(b"\n") and hashlib.sha256(data).hexdigest().encode() == known
+    return Cutout(**json.loads(data)) if whole else None
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

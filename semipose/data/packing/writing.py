@@ -15,13 +15,14 @@ import PIL
 from numpy.typing import NDArray
 
 from semipose.data.loading import pack
-from semipose.data.loading.pack import digest_of, pack_matrices
+from semipose.data.loading.pack import PACK, digest_of, pack_matrices
 from semipose.data.packing import cutting
 from semipose.data.packing.cutting import Cut, cut_parallel
 from semipose.data.packing.journal import Unfinished
 from semipose.data.people import ARRAYS, OPTIONAL, People
 from semipose.pose import geometry
 from semipose.utils.errors import InputError
+from semipose.utils.files import replacing
 from semipose.utils.progress import Progress
 
 CHUNK = 64  # images that a process takes at a time
@@ -69,7 +70,9 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
     try:
         key = _key(people, root, recipe, images)
         with Unfinished(partial, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality)) as unfinished:
-            return unfinished.summary or _write(people, root, unfinished, recipe, max_broken, processes)
+            if not unfinished.finished:
+                _write(people, root, unfinished, recipe, max_broken, processes)
+            return _summary(partial) | {"bytes": unfinished.crops.stat().st_size}
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = "room" if recipe.quality else f"room for {len(people) * recipe.size**2 * 3:,} bytes"
@@ -135,8 +138,8 @@ def _check_boxes(people: People) -> None:
         )
 
 
-def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """All files of the pack, flushed to disk; returns what ``write_pack`` does."""
+def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> None:
+    """All files of the pack, flushed to disk; pack.json is the last."""
     folder, how = unfinished.folder, asdict(recipe)
     matrices = pack_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
     broken = _cut(people, root, unfinished, matrices, recipe, max_broken, processes)
@@ -149,12 +152,18 @@ def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, m
     people.save(folder / "people.npz")
     record = how | {"count": len(people), "broken": list(broken)}
     record["digest"] = digest_of(folder, record)
-    (folder / "pack.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    counts = {"people": len(people), "images": len(set(people.images)), "bytes": unfinished.crops.stat().st_size}
-    return unfinished.finish(record | counts | {"dropped": people.dropped})
+    with replacing(folder / PACK) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """What ``write_pack`` says of a finished pack, but for the bytes of its crops."""
+    people = People.load(folder / "people.npz")
+    record: dict[str, Any] = json.loads((folder / PACK).read_bytes())
+    return record | {"people": len(people), "images": len(set(people.images)), "dropped": people.dropped}
 
 
 def _cut(

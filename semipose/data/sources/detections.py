@@ -6,25 +6,16 @@ from typing import Any
 import numpy as np
 
 from semipose.data.people import People
-from semipose.data.sources.reading import BRING, image_sizes, numbers
+from semipose.data.schema import DETECTIONS, IMAGES, PERSON
+from semipose.data.sources.reading import BRING, image_sizes
 from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
-
-PERSON = 1  # COCO's category
+from semipose.utils.validation import read_valid
 
 
 def read_images(path: Path) -> list[dict[str, Any]]:
     """The list `images` (id, file_name) of a file in COCO's layout that has no annotations. Raises InputError."""
-    content = read_json(path, BRING)
-    images = content.get("images") if isinstance(content, dict) else None
-    if not isinstance(images, list) or not all(_is_image(image) for image in images):
-        raise InputError(f"{path}: no list `images` of objects with id and file_name; {BRING}")
-    return images
-
-
-def _is_image(entry: Any) -> bool:
-    return isinstance(entry, dict) and type(entry.get("id")) is int and type(entry.get("file_name")) is str
+    return read_valid(IMAGES, path, str(path), BRING)["images"]  # type: ignore[return-value]
 
 
 def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder: str, skeleton: Skeleton, score: float = 0.0) -> People:
@@ -35,20 +26,17 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
     `People.dropped`: a lower score, degenerate box (no extent, or off its image).
     Raises InputError naming file, entry and field; also where a box lies in an image that is not among `images`.
     """
-    entries = read_json(path, BRING)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"{path}: not a list of objects; detections have image_id, category_id, bbox and score, as COCO's results")
+    entries = read_valid(DETECTIONS, path, str(path), BRING)
     known = {image["id"]: image["file_name"] for image in images}
     for index, entry in enumerate(entries):
-        if type(entry.get("image_id")) is not int or entry["image_id"] not in known:
+        if entry["image_id"] not in known:
             raise InputError(
-                f"{path}: [{index}]: image_id {entry.get('image_id')!r} is not one of the {len(known)} images of this part: "
+                f"{path}: [{index}]: image_id: {entry['image_id']} is not one of the {len(known)} images of this part: "
                 "give the detections of these images"
             )
-    people = [(index, entry) for index, entry in enumerate(entries) if entry.get("category_id") == PERSON]
-    repair = "repair that entry"
-    scores = numbers([entry.get("score") for _, entry in people], (), lambda i: f"{path}: [{people[i][0]}]: score", repair)
-    boxes = numbers([entry.get("bbox") for _, entry in people], (4,), lambda i: f"{path}: [{people[i][0]}]: bbox", repair)
+    people = [(index, entry) for index, entry in enumerate(entries) if entry["category_id"] == PERSON]
+    scores = np.array([entry["score"] for _, entry in people])
+    boxes = np.array([entry["bbox"] for _, entry in people]).reshape(-1, 4)
     names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for _, entry in people]
     sizes = image_sizes(root, names, path.name)
     low = scores < score

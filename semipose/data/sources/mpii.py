@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io.matlab import mat_struct
 
+from semipose.data.annotations import HEAD_SHARE
 from semipose.data.people import People
-from semipose.data.schema import HEAD_SHARE
 from semipose.data.sources.matlab import read_matlab
 from semipose.data.sources.reading import BRING, image_numbers, image_sizes, numbers
 from semipose.pose.skeleton import MPII16

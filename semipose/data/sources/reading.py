@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semipose.data.schema import LARGEST
 from semipose.utils.errors import InputError
 
-LARGEST = 1e9
-"""A coordinate or an area beyond this is no number of pixels."""
 HEADER_THREADS = 8
 BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
 

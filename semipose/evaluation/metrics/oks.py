@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from semipose.data.schema import read_annotations, read_predictions
+from semipose.data.annotations import read_annotations, read_predictions
 from semipose.evaluation.metrics.pck import Hits
 from semipose.pose.skeleton import COCO17, Skeleton
 from semipose.utils.errors import InputError

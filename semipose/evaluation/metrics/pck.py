@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from semipose.data.schema import Annotations, read_annotations, read_predictions
+from semipose.data.annotations import Annotations, read_annotations, read_predictions
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semipose.data.schema import HEAD_SHARE, read_annotations
+from semipose.data.annotations import HEAD_SHARE, read_annotations
 from semipose.evaluation.metrics.pck import Hits, assigned, pck
 from semipose.utils.errors import InputError
 

@@ -1,11 +1,18 @@
-"""What the measurements are meant to reach: shares of the machine's own limit, and multiples of the public PoseDual code's figures."""
+"""The targets of docs/benchmark.md beside what was measured: `python docs/goals.py bench.json` prints the table.
 
+They are shares of the machine's own limit, and multiples of the figures of the public PoseDual code.
+"""
+
+import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from semipose.reporting.tables import Cell, Column, Table
+from semipose.reporting.typeset import to_markdown
 
-ASKED = ("resnet18", "256x192")  # the network that the goals are about
+ASKED = ("resnet18", "256x192")  # the network that the targets are about
 # The public PoseDual code in one process and thread of another CPU, views of 256 x 192.
 PEER_PAIRS = 307  # a second: read, cut and augmented, from images of 240 px as LSPET has them; 269 at its slowest
 PEER_PAIRS_LARGE = 142  # from images of 640 px
@@ -17,8 +24,10 @@ LOADERS = 16  # processes that would read for a GPU
 
 
 def goals(found: Mapping[str, Any]) -> Table | None:
-    """Each goal beside what `bench` found; those of the other kind of device are named as not measured. None for another network than
-    they are about."""
+    """Each target beside what `semipose bench` found; those of the other kind of device are named as not measured.
+
+    None if another network was measured than the targets are about.
+    """
     if (found["backbone"], found["input"]) != ASKED:
         return None
     here = "CPU" if found["device"] == "CPU" else "GPU"
@@ -53,3 +62,8 @@ def goals(found: Mapping[str, Any]) -> Table | None:
         ],
         [dict(zip(("what", "asked", "measured", "reached"), one, strict=True)) for one in rows],
     )
+
+
+if __name__ == "__main__":
+    table = goals(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    print(to_markdown(table) if table else f"the targets are about {' at '.join(ASKED)}")

@@ -1,0 +1,126 @@
+"""Annotations and results in COCO's layout, read for evaluation, and written from a people table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semipose.data.people import People
+from semipose.data.schema import EVALUATED, RESULTS, find_category, of_category, read_content
+from semipose.pose.skeleton import COCO17
+from semipose.utils.errors import InputError
+from semipose.utils.validation import read_valid
+
+HEAD_SHARE = 0.6
+"""`head_size` of an annotation is this share of the diagonal of the head's box (MPII's definition)."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A COCO annotation file made safe for pycocotools: `dataset` has images, one category, annotations."""
+
+    dataset: dict[str, Any]
+    joints: tuple[str, ...]
+    label: str  # what messages call it: the path, or "annotations"
+
+    @property
+    def image_ids(self) -> list[int]:
+        """Sorted, as COCOeval orders images."""
+        return sorted(image["id"] for image in self.dataset["images"])
+
+
+def read_annotations(source: Path | dict[str, Any]) -> Annotations:
+    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed.
+
+    The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
+    Annotations of other categories are left out. `iscrowd` defaults to 0, and `num_keypoints` is counted if it is missing.
+    Ids are numbered again from 1, because COCOeval takes a match with id 0 for no match.
+
+    Raises:
+        InputError: Names the file, the annotation and the field.
+    """
+    label = str(source) if isinstance(source, Path) else "annotations"
+    content = read_content(EVALUATED, source, label)
+    categories = content["categories"]
+    category = categories[0] if len(categories) == 1 else find_category(categories, None, label)
+    joints = tuple(category.get("keypoints") or COCO17.joints)
+    annotations: list[dict[str, Any]] = []
+    for index, one in of_category(content, category["id"], len(joints), label):
+        if one["area"] < 0:
+            raise InputError(f"{label}: annotations[{index}]: area: {one['area']:g}, must not be negative")
+        counted = {"num_keypoints": sum(v > 0 for v in one["keypoints"][2::3])}
+        annotations.append(counted | one | {"id": len(annotations) + 1})
+    return Annotations(content | {"categories": [category], "annotations": annotations}, joints, label)
+
+
+def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotations) -> list[dict[str, Any]]:
+    """Read keypoint results in COCO's layout (a file, or the list) for images of the annotations; there may be none.
+
+    `bbox` is kept if every result has one, other fields are left out. The source is not changed.
+
+    Raises:
+        InputError: Names the file, the result and the field.
+    """
+    label = str(source) if isinstance(source, Path) else "predictions"
+    results: list[dict[str, Any]] = read_valid(RESULTS, source, label)  # type: ignore[arg-type]
+    images, category = set(annotations.image_ids), annotations.dataset["categories"][0]["id"]
+    values = 3 * len(annotations.joints)
+    with_box = next((index for index, result in enumerate(results) if result.get("bbox")), None)
+    for index, result in enumerate(results):
+        fault = None
+        if result["image_id"] not in images:
+            fault = f"image_id: {result['image_id']} is not an image of {annotations.label}"
+        elif result["category_id"] != category:
+            fault = f"category_id: {result['category_id']}, must be {category} (person)"
+        elif len(result["keypoints"]) != values:
+            fault = f"keypoints: has {len(result['keypoints'])} numbers, must have {values} (3 for each of {values // 3} joints)"
+        elif with_box is not None and not result.get("bbox"):
+            fault = f"bbox: is missing, but [{with_box}] has one; give it to all or to none"
+        if fault:
+            raise InputError(f"{label}: [{index}]: {fault}")
+        if with_box is None:
+            result.pop("bbox", None)
+    return results
+
+
+def annotations_of(people: People) -> dict[str, Any]:
+    """A people table in COCO's layout, for pycocotools; with `head_size` (px, null where unknown) where the table has head sizes."""
+    first = {int(image): k for k, image in reversed(list(enumerate(people.image_ids)))}
+    keypoints = np.concatenate([people.points, people.visibility[..., None]], axis=2).astype(np.float64)
+    keypoints[people.visibility == 0] = 0
+    return {
+        "images": [
+            {"id": image, "file_name": people.images[k], "width": int(people.sizes[k, 0]), "height": int(people.sizes[k, 1])}
+            for image, k in sorted(first.items())
+        ],
+        "annotations": [
+            {
+                "id": int(people.ids[k]),
+                "image_id": int(people.image_ids[k]),
+                "category_id": 1,
+                "iscrowd": 0,
+                "bbox": people.boxes[k].astype(float).tolist(),
+                "area": float(people.areas[k]),
+                "keypoints": keypoints[k].ravel().tolist(),
+                "num_keypoints": int((people.visibility[k] > 0).sum()),
+                **_head(people, k),
+            }
+            for k in range(len(people))
+        ],
+        "categories": [
+            {
+                "id": 1,
+                "name": "person",
+                "keypoints": list(people.skeleton.joints),
+                "skeleton": [[a + 1, b + 1] for a, b in people.skeleton.limbs],
+            }
+        ],
+    }
+
+
+def _head(people: People, k: int) -> dict[str, float | None]:
+    if people.head_sizes is None:
+        return {}
+    size = float(people.head_sizes[k])
+    return {"head_size": size if np.isfinite(size) else None}
