@@ -1,6 +1,5 @@
 """What the training loop asks of a method, whatever the paper."""
 
-import copy
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -9,15 +8,12 @@ from torch import Generator, Tensor, nn
 from semipose.augment import strong
 from semipose.augment.pseudo import PseudoLabels, View
 from semipose.augment.task import Task
-from semipose.data.loading.batch import Batch, Labelled
-from semipose.data.loading.pack import Crops
+from semipose.data.loading.batch import Batch
 from semipose.models.network import PoseNet
-from semipose.pose.geometry import invert, transform
 from semipose.pose.heatmap import heatmap_loss
 
 if TYPE_CHECKING:
     from semipose.config.augment import Augmentations
-    from semipose.config.methods import DataDistill, PseudoPose
 
 
 class Losses(NamedTuple):
@@ -84,31 +80,3 @@ class Consistency(Method):
         """W(S(x_e; H), theta) with W(H, theta): strongly augmented at the keypoints of its pseudo-labels, then moved."""
         augmented = strong.augment(easy, pseudo, path, self.task.augment, generator)
         return self.task.moved(augmented, pseudo, theta, self.pseudo_label)
-
-
-class Offline(Method):
-    """L = L(f(x_l), Y) + lambda_u L(f(x_u), Y of the teacher), both people in weak views."""
-
-    def __init__(self, nets: list[PoseNet], params: "PseudoPose | DataDistill", task: Task) -> None:
-        super().__init__()
-        (self.net,) = nets
-        self.teacher = copy.deepcopy(self.net).requires_grad_(False)
-        self.p, self.task = params, task
-
-    def forward(self, batch: Batch, generator: Generator) -> Losses:
-        loss_l = view_loss(self.net, self.task.labelled(batch.labelled, generator))
-        pseudo = self.task.labelled(self.label(batch.unlabelled), generator)
-        loss_u = view_loss(self.net, pseudo)
-        return Losses({"supervised": loss_l, "pseudo": self.p.lambda_u * loss_u}, {"kept": (pseudo.weight > 0).float().mean()})
-
-    def label(self, crops: Crops) -> Labelled:
-        """The crops with the teacher's poses; joints of little confidence have weight 0."""
-        points, confidence = PseudoLabels(self.teacher_heatmaps(self.task.view(*crops)), self.task.sigma).exact
-        return Labelled(crops, transform(invert(crops.base), points), (confidence >= self.p.confidence).float())
-
-    def teacher_heatmaps(self, images: Tensor) -> Tensor:
-        """The teacher's heatmaps [B, K, h, w] of images [B, 3, H, W], no gradient, running batch-norm statistics."""
-        raise TypeError(f"{type(self).__name__} has no teacher_heatmaps")
-
-    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        return PseudoLabels(self.teacher_heatmaps(weak), self.task.sigma)
