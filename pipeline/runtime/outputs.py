@@ -19,6 +19,7 @@ from semipose.data.loading.batches import Batches
 from semipose.methods import Method
 from semipose.models.network import network_metadata, save_network
 from semipose.pose.skeleton import Skeleton
+from semipose.training.cost import step_cost
 from semipose.training.devices import peak_memory
 from semipose.training.probe import Probe
 from semipose.training.trainer import Row
@@ -27,16 +28,17 @@ from semipose.utils.files import replacing
 
 def training_record(p: Params, entry: Entry, labels: str, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
     """What the weight file and the run's record say of the training."""
+    cost = step_cost(method)
     return {
         "steps": by_budget(p.train.steps, labels),
         "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
         "batch_size": p.train.batch_size,
         "labelled": len(batches.labelled),
         "unlabelled": len(batches.unlabelled),
-        "networks": sum(passes.gradient > 0 for passes in method.passes.values()),
+        "networks": sum(any(weight.requires_grad for weight in net.parameters()) for net in method.networks.values()),
         "reported": method.reported,
-        "passes": sum(sum(passes) for passes in method.passes.values()),
-        "gflop": method.gflop(),
+        "passes": sum(cost.passes.values()),
+        "gflop": cost.gflop,
         **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
     }
 

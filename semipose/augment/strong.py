@@ -9,6 +9,7 @@ from semipose.augment import colour, mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.mixing import yoco
 from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment.pseudo import PseudoLabels
 from semipose.data.loading.normalise import denormalise, normalise
 from semipose.utils.seeding import on_host
 
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
 CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (reference bug T3)
 
 
-def apply(images: Tensor, heatmaps: Tensor, points: Tensor, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
-    """New images [B, 3, H, W] (normalised), strongly augmented by each of ``path`` in turn; ``heatmaps`` [B, K, h, w] are the teacher's,
-    ``points`` [B, K, 2] theirs, px of the images."""
+def augment(images: Tensor, pseudo: PseudoLabels, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
+    """New images [B, 3, H, W] (normalised), strongly augmented by each of ``path`` in turn, at the keypoints of ``pseudo``."""
     for name in path:
-        images = one(name, images, heatmaps, points, p, generator)
+        images = one(name, images, pseudo, p, generator)
     return images
 
 
-def one(name: "Augmentation", images: Tensor, heatmaps: Tensor, points: Tensor, p: "Augment", generator: torch.Generator) -> Tensor:
+def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment", generator: torch.Generator) -> Tensor:
     """One strong augmentation, with the numbers of ``augment.strong_augment`` and the reference_bugs of ``augment.reference_bugs``."""
     much, reference_bugs, channels, clamp = p.strong_augment, p.reference_bugs, channels_of(p.reference_bugs), clamp_of(p.reference_bugs)
     match name:
@@ -34,13 +34,13 @@ def one(name: "Augmentation", images: Tensor, heatmaps: Tensor, points: Tensor, 
             counts = torch.full((len(images),), much.joint_cutout, device=images.device)
             if name == "adaptive_cutout":
                 law = much.adaptive
-                counts = adaptive_count(heatmaps, simple_keypoints(heatmaps, law.response, law.tau), law)
+                counts = adaptive_count(pseudo.heatmaps, simple_keypoints(pseudo.heatmaps, law.response, law.tau), law)
             size = images.shape[2], images.shape[3]
-            mask = patches.keypoint_masks(points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
+            mask = patches.keypoint_masks(pseudo.points, counts, None, size, much.patch, generator, channels=channels, clamp=clamp)
             return patches.mask_keypoints(images, mask)
         case "cut_occlude":
             return cut_occlude(
-                images, points, much.cut_occlude, much.patch, generator, channels=channels, transposed=reference_bugs.transposed
+                images, pseudo.points, much.cut_occlude, much.patch, generator, channels=channels, transposed=reference_bugs.transposed
             )
         case "cutout":
             return cutout(images, much.cutout, much.patch, generator, clamp)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Generator, Tensor
 
-from semipose.augment import strong, views
+from semipose.augment import views
+from semipose.augment.pseudo import PseudoLabels, View
 from semipose.data.loading.batch import Labelled
 from semipose.data.loading.normalise import normalise
 from semipose.data.loading.pack import Crops
@@ -17,7 +18,7 @@ from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from semipose.config.augment import Augment, Augmentations
+    from semipose.config.augment import Augment
     from semipose.config.tree import Params
     from semipose.data.loading.pack import CropPack
 
@@ -57,15 +58,14 @@ class Task:
         """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
         return geometry.warp(crops, matrices, self.size, normalise)
 
-    def labelled(self, people: Labelled, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Augmented images [B, 3, H, W] with their target heatmaps [B, K, h, w] and weights [B, K]."""
+    def labelled(self, people: Labelled, generator: Generator) -> View:
+        """A weak view of each labelled person."""
         matrices, flipped = self.weak(people.crops, generator)
         points = geometry.transform(matrices, people.points)
         # A mirrored person's left hand is a right hand.
         points = torch.where(flipped[:, None, None], points[:, self.flip], points)
         visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
-        targets, weight = self.targets(points, visible)
-        return self.view(people.crops.pixels, matrices), targets, weight
+        return View(self.view(people.crops.pixels, matrices), *self.targets(points, visible))
 
     def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
@@ -92,10 +92,21 @@ class Task:
         shift = theta[:, :, 2] - beside + beside * theta[:, :, :2].sum(dim=2)  # t - (1 - L) (1.5, 1.5)
         return torch.cat([theta[:, :, :2], shift[..., None]], dim=-1)
 
-    def strong_augment(self, images: Tensor, heatmaps: Tensor, path: "Augmentations", generator: Generator) -> Tensor:
-        """Weak views [B, 3, H, W] with the strong augmentations of `path` drawn on them, at the keypoints of the heatmaps [B, K, h, w]."""
-        points, _ = heatmap.decode(heatmaps, STRIDE, "quarter")
-        return strong.apply(images, heatmaps, points, path, self.augment, generator)
+    def moved(self, images: Tensor, pseudo: PseudoLabels, theta: Tensor, targets: Literal["raw", "rendered"]) -> View:
+        """The strong view W(images, theta) with its pseudo-labels W(H, theta).
+
+        Args:
+            images: Weak views [B, 3, H, W], perhaps strongly augmented.
+            pseudo: The teacher's answer on the weak views.
+            theta: Matrices [B, 2, 3] from weak-view px to strong-view px.
+            targets: raw: the teacher's heatmaps, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its
+                confidence. ``heatmap_loss`` squares the weight, so half the confidence counts a quarter.
+        """
+        seen, theta = self.move_images(images, theta), self.label_transform(theta)
+        if targets == "raw":
+            return View(seen, self.move_heatmaps(pseudo.heatmaps, theta), torch.ones_like(pseudo.heatmaps[:, :, 0, 0]))
+        points, confidence = pseudo.exact
+        return View(seen, *self.targets(geometry.transform(theta, points), confidence.clamp(0, 1)))
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

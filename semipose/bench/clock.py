@@ -73,7 +73,8 @@ class Clock:
 
     @contextmanager
     def watching(self, part: str, thing: object, *names: str) -> Iterator[None]:
-        """Counts the time of these methods of an object, by whomever they are called, as that of the part."""
+        """Counts the time of these methods of an object, or functions of a module, as that of the part, whoever calls them."""
+        own = {name: vars(thing)[name] for name in names if name in vars(thing)}
         for name in names:
             vars(thing)[name] = self._timed(part, getattr(thing, name))
         try:
@@ -81,6 +82,7 @@ class Clock:
         finally:
             for name in names:
                 del vars(thing)[name]
+            vars(thing).update(own)
 
     def shares(self) -> dict[str, float]:
         """Each part's share of all seconds, 0-1."""

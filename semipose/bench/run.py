@@ -112,7 +112,7 @@ def bench(
 
 
 def _summary(name: str, subject: Subject, found: dict[str, list[float]], matrix: float) -> dict[str, Any]:
-    gflop = subject.method.gflop()
+    gflop = subject.cost.gflop
     floor, step, whole = (found[f"{name} {what}"] for what in ("floor", "step", "end_to_end"))
     of_floor = spread([one / limit for one, limit in zip(whole, floor, strict=True)])
     return {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from semipose.augment import strong
 from semipose.augment.task import task_of
 from semipose.bench.clock import Clock, now, rate
 from semipose.data.loading.batch import Batch
@@ -22,6 +23,7 @@ from semipose.models.compile import compile_networks
 from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
 from semipose.training import trainer
+from semipose.training.cost import step_cost
 from semipose.training.devices import peak_memory
 from semipose.utils.seeding import generator_of
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from semipose.config.tree import Params
 
 PARTS = {  # of a step -> the task's methods that are it
-    "views": ("weak", "strong", "view", "move_images", "strong_augment"),
+    "views": ("weak", "strong", "view", "move_images"),
     "targets": ("targets", "move_heatmaps"),
 }
 
@@ -45,6 +47,7 @@ class Subject:
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)
+        self.cost = step_cost(self.method)
         self.p, self.pack, self.fabric, self.steps, self.task = p, pack, fabric, steps, task
         self.size, self.device, self.state = task.size, fabric.device, folder / "state"
         everybody = np.arange(len(pack))
@@ -62,12 +65,12 @@ class Subject:
             for _ in range(self.steps):
                 total = torch.zeros((), device=self.device)
                 with self.fabric.autocast():
-                    for name, net in self.method.networks.items():
-                        with torch.no_grad():
-                            for _ in range(self.method.passes[name].no_gradient):
-                                net(self.images)
-                        for _ in range(self.method.passes[name].gradient):
-                            total = total + net(self.images).float().square().mean()
+                    for (name, gradient), passes in self.cost.passes.items():
+                        for _ in range(passes):
+                            with torch.set_grad_enabled(gradient):
+                                heatmaps = self.method.get_submodule(name)(self.images)
+                            if gradient:
+                                total = total + heatmaps.float().square().mean()
                 self.optimiser.zero_grad()
                 self.fabric.backward(total)
             return self.units
@@ -115,6 +118,7 @@ class Subject:
         with ExitStack() as watched:
             for part, names in PARTS.items():
                 watched.enter_context(clock.watching(part, self.task, *names))
+            watched.enter_context(clock.watching("views", strong, "augment"))
             for net in (module for module in self.method.modules() if isinstance(module, PoseNet)):
                 watched.enter_context(clock.watching("network", net, "forward"))
             for number in range(self.steps):

@@ -130,14 +130,8 @@ def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric
     device, size = next(net.parameters()).device, task.size
 
     def share(positions: NDArray[np.int64]) -> Predictions:
-        def predict(people: NDArray[np.int64], at_once: int) -> Predictions:
-            return predict_pack(net, pack, people, size, p.flip_test, p.decode, at_once, device, task.sigma)
-
-        def advice(people: int) -> str:
-            return f"set evaluate.batch_size to {people}"
-
-        with enough_memory(p.batch_size, lambda people: predict(positions[:people], people), advice):
-            return predict(positions, p.batch_size)
+        with enough_memory(f"lower evaluate.batch_size from {p.batch_size}"):
+            return predict_pack(net, pack, positions, size, p.flip_test, p.decode, p.batch_size, device, task.sigma)
 
     everybody = np.arange(len(pack))
     return share(everybody) if fabric is None else shared_out(share, everybody, fabric)

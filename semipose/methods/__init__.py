@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from semipose.methods.akm import AKM
-from semipose.methods.base import Losses, Method, Passes
+from semipose.methods.base import Losses, Method
 from semipose.methods.datadistill import DataDistill
 from semipose.methods.multiaugs import MultiAugs
 from semipose.methods.posecons import PoseCons
@@ -24,7 +24,6 @@ __all__ = [
     "Losses",
     "Method",
     "MultiAugs",
-    "Passes",
     "PoseCons",
     "PoseDual",
     "PseudoPose",

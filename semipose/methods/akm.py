@@ -12,14 +12,15 @@ from torch import Generator, Tensor
 
 from semipose.augment import mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
+from semipose.augment.pseudo import MaskedLabels, View
 from semipose.augment.strong import channels_of, clamp_of
 from semipose.augment.task import Task
 from semipose.config.methods import AKM as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Losses, Method, Passes, View, moved_targets, teach
+from semipose.methods.base import Losses, Method, teach, view_loss
 from semipose.models.ema import follow
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import STRIDE, decode, heatmap_loss
+from semipose.pose.heatmap import heatmap_loss
 from semipose.utils.seeding import on_host
 
 
@@ -31,10 +32,6 @@ class AKM(Method):
         (self.net,) = nets
         self.p, self.task = params, task
         self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
-        gradient = 1 + (params.lambda_u > 0) + (params.mixup.place != ["none"])
-        self.passes = {"net": Passes(gradient, no_gradient=0), "teacher": Passes(gradient=0, no_gradient=1)}
-        if self.teacher is None:
-            self.passes = {"net": Passes(gradient, no_gradient=1)}
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -43,25 +40,20 @@ class AKM(Method):
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f = self.p, self.net
-        images, targets, weight = self.task.labelled(batch.labelled, generator)
-        loss_s = heatmap_loss(f(images), targets, weight)
+        terms = {"supervised": view_loss(f, self.task.labelled(batch.labelled, generator))}
 
         weak = self.task.weak_view(batch.unlabelled, generator)
-        taught = self.pseudo_labels(weak)
-        counts = self.sample_counts(taught, generator)
-
-        terms, first = {"supervised": loss_s}, None
-        mixed = p.mixup.place != ["none"]
+        pseudo = self.pseudo_labels(weak, generator)
+        mixed, masked = p.mixup.place != ["none"], None
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
-        if p.lambda_u > 0:  # else the branch is not there: a pass without a loss would still move the batch statistics
-            first = self.branch(weak, taught, counts, generator)
+        if p.lambda_u > 0:  # without a loss, the pass would still move the batch statistics
+            masked = self.strong_view(weak, pseudo, generator)
             both = mixed and p.mixup.branches == "both"
-            loss_u = self.mixed_loss(first, generator) if both else heatmap_loss(f(first.images), first.targets, first.weight)
-            terms["masked"] = p.lambda_u * ramp * loss_u
+            terms["masked"] = p.lambda_u * ramp * (self.mixed_loss(masked, generator) if both else view_loss(f, masked))
         if mixed:
-            second = first if first and p.second_view == "shared" else self.branch(weak, taught, counts, generator)
+            second = masked if masked and p.second_view == "shared" else self.strong_view(weak, pseudo, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
-        return Losses(terms, {"masks": counts.float().mean(), "simple": self.simple(taught).float().mean()})
+        return Losses(terms, {"masks": pseudo.counts.float().mean(), "simple": pseudo.simple.float().mean()})
 
     def mixed_loss(self, view: View, generator: Generator) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
@@ -75,39 +67,33 @@ class AKM(Method):
             predicted, view.targets[partner], view.weight[partner]
         )
 
-    def branch(self, weak: Tensor, taught: Tensor, counts: Tensor, generator: Generator) -> View:
+    def strong_view(self, weak: Tensor, pseudo: MaskedLabels, generator: Generator) -> View:
         """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
-        points, _ = decode(taught, STRIDE, "quarter")  # the peers take the cell itself
-        eligible = self.simple(taught) if self.p.joints == "simple" else None
-        reference_bugs, size = self.task.augment.reference_bugs, (self.task.height, self.task.width)
-        channels = channels_of(reference_bugs) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
+        p, task, bugs = self.p, self.task, self.task.augment.reference_bugs
+        eligible = pseudo.simple if p.joints == "simple" else None
+        channels = channels_of(bugs) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
         mask = patches.keypoint_masks(
-            points, counts, eligible, size, self.p.patch, generator, channels=channels, clamp=clamp_of(reference_bugs)
+            pseudo.points, pseudo.counts, eligible, task.size, p.patch, generator, channels=channels, clamp=clamp_of(bugs)
         )
-        theta = self.task.strong(len(weak), generator)
-        images = self.task.move_images(patches.mask_keypoints(weak, mask), theta)
-        return View(images, *moved_targets(self.task, taught, theta, self.p.pseudo_label))
+        theta = task.strong(len(weak), generator)
+        return task.moved(patches.mask_keypoints(weak, mask), pseudo, theta, p.pseudo_label)
 
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
-        """H_i on the weak views."""
-        return teach(self.net if self.teacher is None else self.teacher, weak, self.p.teacher_bn)
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> MaskedLabels:
+        """H_i on the weak views, with the number of masks that each person gets."""
+        return self.counted(teach(self.net if self.teacher is None else self.teacher, weak, self.p.teacher_bn), generator)
 
-    def simple(self, heatmaps: Tensor) -> Tensor:
-        return simple_keypoints(heatmaps, self.p.response, self.p.tau)
-
-    def adaptive_counts(self, heatmaps: Tensor) -> Tensor:
-        """n_i, the number of masks that each person's own response asks for, [B] int (before `masking` shuffles or replaces it)."""
-        return adaptive_count(heatmaps, self.simple(heatmaps), self.p)
-
-    def sample_counts(self, heatmaps: Tensor, generator: Generator) -> Tensor:
-        adaptive, device = self.adaptive_counts(heatmaps), heatmaps.device
-        if self.p.masking == "adaptive":
-            return adaptive
-        if self.p.masking == "shuffled":
-            return adaptive[torch.randperm(len(adaptive), generator=generator, device=device)]
-        if self.p.masking == "random":
-            return torch.randint(self.p.n_min, self.p.n_max + 1, adaptive.shape, generator=generator, device=device)
-        return torch.full_like(adaptive, self.p.fixed_count if self.p.masking == "fixed" else 0)
+    def counted(self, heatmaps: Tensor, generator: Generator) -> MaskedLabels:
+        """These heatmaps [B, K, h, w] with their simple keypoints and numbers of masks."""
+        p, device = self.p, heatmaps.device
+        simple = simple_keypoints(heatmaps, p.response, p.tau)
+        counts = adaptive_count(heatmaps, simple, p)  # n_i
+        if p.masking == "shuffled":
+            counts = counts[torch.randperm(len(counts), generator=generator, device=device)]
+        elif p.masking == "random":
+            counts = torch.randint(p.n_min, p.n_max + 1, counts.shape, generator=generator, device=device)
+        elif p.masking != "adaptive":
+            counts = torch.full_like(counts, p.fixed_count if p.masking == "fixed" else 0)
+        return MaskedLabels(heatmaps, self.task.sigma, simple, counts)
 
     def after_step(self) -> None:
         if self.teacher is not None:

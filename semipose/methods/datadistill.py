@@ -8,21 +8,20 @@ from torch import Tensor
 
 from semipose.augment.task import Task
 from semipose.config.methods import DataDistill as Params
-from semipose.methods.base import Offline, Passes
+from semipose.methods.pseudopose import PseudoPose
 from semipose.models.network import PoseNet
 from semipose.pose.geometry import invert, similarity
 
 
-class DataDistill(Offline):
+class DataDistill(PseudoPose):
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__(nets, params, task)
         self.views = list(product((False, True) if params.flip else (False,), params.scales, params.rotations_deg))
-        self.passes = {"net": Passes(gradient=2, no_gradient=len(self.views))}
 
     @torch.no_grad()
     def teacher_heatmaps(self, images: Tensor) -> Tensor:
-        """Each look is moved back onto the image, with left joints on the left again, before the mean is taken. All looks are one pass:
-        with running batch-norm statistics nobody's heatmaps depend on the others'."""
+        """The mean over views, each moved back onto the image with left joints on the left again. All views are one pass:
+        with running batch-norm statistics no heatmap depends on the others."""
         teacher, task = self.teacher.eval(), self.task
         thetas = []
         for mirrored, scale, angle in self.views:
@@ -33,6 +32,3 @@ class DataDistill(Offline):
         moved = task.move_heatmaps(seen, invert(theta)).unflatten(0, (len(thetas), len(images)))
         back = [maps[:, task.flip] if mirrored else maps for (mirrored, *_), maps in zip(self.views, moved, strict=True)]
         return torch.stack(back).mean(dim=0)
-
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return self.teacher_heatmaps(weak)

@@ -7,12 +7,12 @@ PoseDual. x_k = W(S_k(x_e), theta): path k augments its own copy, and one theta 
 import torch
 from torch import Generator, Tensor
 
+from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.task import Task
 from semipose.config.methods import MultiAugs as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.methods.base import Consistency, Losses, teach, view_loss
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss
 
 
 class MultiAugs(Consistency):
@@ -23,7 +23,6 @@ class MultiAugs(Consistency):
         self.net, self.second = nets[0], nets[1] if len(nets) > 1 else None
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {f"path {k}": path for k, path in enumerate(params.paths, start=1)}
-        self.passes = dict.fromkeys(self.networks, Passes(gradient=1 + len(params.paths), no_gradient=1))
         self.reported = "net" if len(nets) == 1 else "mean"
 
     @property
@@ -32,17 +31,16 @@ class MultiAugs(Consistency):
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, task, networks = self.p, self.task, self.networks
-        images, targets, weight = task.labelled(batch.labelled, generator)
-        terms = {"supervised": torch.stack([heatmap_loss(net(images), targets, weight) for net in networks.values()]).mean()}
+        labelled = task.labelled(batch.labelled, generator)
+        terms = {"supervised": torch.stack([view_loss(net, labelled) for net in networks.values()]).mean()}
 
         easy = task.weak_view(batch.unlabelled, generator)
-        taught = [teach(net, easy, p.teacher_bn) for net in networks.values()]
+        answers = [PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in networks.values()]
         theta = task.strong(len(easy), generator)
-        for (name, net), heatmaps in zip(networks.items(), reversed(taught), strict=True):  # those of the other network
+        for (name, net), pseudo in zip(networks.items(), reversed(answers), strict=True):  # those of the other network
             for k, path in enumerate(p.paths, start=1):
-                hard, moved, weight = self.strong_view(easy, heatmaps, theta, path, generator)
-                terms[f"{name}/path{k}"] = p.lambda_u * heatmap_loss(net(hard), moved, weight)
+                terms[f"{name}/path{k}"] = p.lambda_u * view_loss(net, self.strong_view(easy, pseudo, theta, path, generator))
         return Losses(terms, {})
 
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return teach(self.second or self.net, weak, self.p.teacher_bn)
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
+        return PseudoLabels(teach(self.second or self.net, weak, self.p.teacher_bn), self.task.sigma)

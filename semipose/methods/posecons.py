@@ -6,12 +6,12 @@ L = L(f(x_l), Y) + lambda_u L(f(x_h), W(H, theta)), H = f(x_e) without gradient,
 
 from torch import Generator, Tensor
 
+from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.task import Task
 from semipose.config.methods import PoseCons as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.methods.base import Consistency, Losses, teach, view_loss
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss
 
 
 class PoseCons(Consistency):
@@ -20,19 +20,16 @@ class PoseCons(Consistency):
         (self.net,) = nets
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
-        self.passes = {"net": Passes(gradient=2, no_gradient=1)}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f, task = self.p, self.net, self.task
-        images, targets, weight = task.labelled(batch.labelled, generator)
-        loss_l = heatmap_loss(f(images), targets, weight)
+        loss_l = view_loss(f, task.labelled(batch.labelled, generator))
 
         easy = task.weak_view(batch.unlabelled, generator)
-        taught = teach(f, easy, p.teacher_bn)  # H
+        pseudo = self.pseudo_labels(easy, generator)  # H
         theta = task.strong(len(easy), generator)
-        hard, moved, weight = self.strong_view(easy, taught, theta, p.strong, generator)
-        loss_u = heatmap_loss(f(hard), moved, weight)
+        loss_u = view_loss(f, self.strong_view(easy, pseudo, theta, p.strong, generator))
         return Losses({"supervised": loss_l, "unsupervised": p.lambda_u * loss_u}, {})
 
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return teach(self.net, weak, self.p.teacher_bn)
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
+        return PseudoLabels(teach(self.net, weak, self.p.teacher_bn), self.task.sigma)

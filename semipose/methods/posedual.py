@@ -6,12 +6,12 @@ gradient, x_hn = W(S(x_e; H of the other network), theta), one theta for both. T
 
 from torch import Generator, Tensor
 
+from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.task import Task
 from semipose.config.methods import PoseDual as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.methods.base import Consistency, Losses, teach, view_loss
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss
 
 
 class PoseDual(Consistency):
@@ -22,7 +22,6 @@ class PoseDual(Consistency):
         self.net, self.second = nets
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
-        self.passes = dict.fromkeys(self.networks, Passes(gradient=2, no_gradient=1))
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -30,17 +29,15 @@ class PoseDual(Consistency):
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f1, f2, task = self.p, self.net, self.second, self.task
-        images, targets, weight = task.labelled(batch.labelled, generator)
-        loss_l = 0.5 * heatmap_loss(f1(images), targets, weight) + 0.5 * heatmap_loss(f2(images), targets, weight)
+        labelled = task.labelled(batch.labelled, generator)
+        loss_l = 0.5 * view_loss(f1, labelled) + 0.5 * view_loss(f2, labelled)
 
         easy = task.weak_view(batch.unlabelled, generator)
-        taught1, taught2 = teach(f1, easy, p.teacher_bn), teach(f2, easy, p.teacher_bn)  # H1, H2
+        pseudo1, pseudo2 = (PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in (f1, f2))  # H1, H2
         theta = task.strong(len(easy), generator)
-        hard1, moved2, weight2 = self.strong_view(easy, taught2, theta, p.strong, generator)
-        hard2, moved1, weight1 = self.strong_view(easy, taught1, theta, p.strong, generator)
-        loss_1 = heatmap_loss(f1(hard1), moved2, weight2)
-        loss_2 = heatmap_loss(f2(hard2), moved1, weight1)
+        loss_1 = view_loss(f1, self.strong_view(easy, pseudo2, theta, p.strong, generator))
+        loss_2 = view_loss(f2, self.strong_view(easy, pseudo1, theta, p.strong, generator))
         return Losses({"supervised": loss_l, "net1": p.lambda_u * loss_1, "net2": p.lambda_u * loss_2}, {})
 
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
-        return teach(self.second, weak, self.p.teacher_bn)
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
+        return PseudoLabels(teach(self.second, weak, self.p.teacher_bn), self.task.sigma)

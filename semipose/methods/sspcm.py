@@ -12,12 +12,13 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.task import Task
 from semipose.config.methods import SSPCM as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Consistency, Losses, Passes, teach
+from semipose.methods.base import Consistency, Losses, teach, view_loss
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss, peak
+from semipose.pose.heatmap import peak
 
 
 def least_inconsistent(a: Tensor, b: Tensor, previous_a: Tensor, previous_b: Tensor) -> Tensor:
@@ -53,8 +54,6 @@ class SSPCM(Consistency):
         self.epochs = 0
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
-        taught, teaching = Passes(gradient=2, no_gradient=0), Passes(gradient=2, no_gradient=2)  # as they are and as they were
-        self.passes = {"student": taught, "teacher1": teaching, "teacher2": teaching}
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -63,8 +62,8 @@ class SSPCM(Consistency):
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, task = self.p, self.task
         trained = {"teacher1": self.first, "teacher2": self.second, "student": self.net}
-        images, targets, weight = task.labelled(batch.labelled, generator)
-        loss_l = 0.5 * torch.stack([heatmap_loss(net(images), targets, weight) for net in trained.values()]).sum()
+        labelled = task.labelled(batch.labelled, generator)
+        loss_l = 0.5 * torch.stack([view_loss(net, labelled) for net in trained.values()]).sum()
 
         easy = task.weak_view(batch.unlabelled, generator)
         a, b = (teach(net, easy, p.teacher_bn) for net in (self.first, self.second))
@@ -72,10 +71,10 @@ class SSPCM(Consistency):
         theta = task.strong(len(easy), generator)
         sure = score_mask(a, b, p.score)
         terms = {"supervised": loss_l}
-        for name, taught in {"teacher1": b, "teacher2": a, "student": corrected}.items():
-            hard, moved, weight = self.strong_view(easy, taught, theta, p.strong, generator)
+        for name, heatmaps in {"teacher1": b, "teacher2": a, "student": corrected}.items():
+            hard = self.strong_view(easy, PseudoLabels(heatmaps, task.sigma), theta, p.strong, generator)
             kept = sure if name != "student" or p.position is None else sure * position_mask(a, b, p.position)
-            terms[name] = p.lambda_u * heatmap_loss(trained[name](hard), moved, weight * kept)
+            terms[name] = p.lambda_u * view_loss(trained[name], hard._replace(weight=hard.weight * kept))
         return Losses(terms, {"kept": sure.mean()})
 
     def corrected(self, easy: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -84,9 +83,9 @@ class SSPCM(Consistency):
             return 0.5 * (a + b)
         return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in (self.previous_first, self.previous_second)))
 
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
         a, b = (teach(net, weak, self.p.teacher_bn) for net in (self.first, self.second))
-        return self.corrected(weak, a, b)
+        return PseudoLabels(self.corrected(weak, a, b), self.task.sigma)
 
     def after_epoch(self) -> None:
         self.previous_first.load_state_dict(self.first.state_dict())

@@ -5,9 +5,8 @@ from torch import Generator
 from semipose.augment.task import Task
 from semipose.config.methods import Supervised as Params
 from semipose.data.loading.batch import Batch
-from semipose.methods.base import Losses, Method, Passes
+from semipose.methods.base import Losses, Method, view_loss
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss
 
 
 class Supervised(Method):
@@ -17,8 +16,6 @@ class Supervised(Method):
         super().__init__()
         (self.net,) = nets
         self.task = task
-        self.passes = {"net": Passes(gradient=1, no_gradient=0)}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
-        images, targets, weight = self.task.labelled(batch.labelled, generator)
-        return Losses({"supervised": heatmap_loss(self.net(images), targets, weight)}, {})
+        return Losses({"supervised": view_loss(self.net, self.task.labelled(batch.labelled, generator))}, {})

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from semipose.models.backbones import backbone_of
 from semipose.pose.heatmap import STRIDE
@@ -25,8 +24,6 @@ class ExactConv2d(nn.Conv2d):
     """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/findings.md)."""
 
     def forward(self, features: Tensor) -> Tensor:
-        if features.is_meta:  # operations are counted there, and torch knows no autocast for it
-            return super().forward(features)
         with torch.autocast(features.device.type, enabled=False):
             return super().forward(features.float())
 
@@ -70,8 +67,19 @@ class PoseNet(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """`change`, if given, is applied to the features after the layer named `place` (or to the input: `place="input"`); where a backbone
-        has several resolutions there, to each of them."""
+        """Predict heatmaps, with the features changed on the way (Mixup).
+
+        Args:
+            images: [B, 3, H, W], normalised.
+            place: The layer after which `change` is applied, or "input". If a backbone has several resolutions there,
+                `change` is applied to each of them.
+            change: A function of features; None leaves them as they are.
+
+        Raises:
+            ValueError: `place` is neither "input" nor a layer of the backbone.
+        """
+        if change and place not in ("input", *self.backbone):
+            raise ValueError(f"PoseNet: place = {place!r}, must be one of input, {', '.join(self.backbone)}")
         features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
         for name, layer in self.backbone.items():
             features = layer(features)
@@ -97,16 +105,6 @@ def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PoseNet(model, keypoints).to(memory_format=torch.channels_last)  # about a tenth faster on a CPU, more on a GPU
-
-
-def forward_gflop(net: PoseNet, height: int, width: int) -> float:
-    """Floating-point operations (10^9, a multiply-add is 2) of one forward pass of one person."""
-    parameter = next(net.parameters())
-    mode = net.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net.eval()(torch.zeros(1, 3, height, width, device=parameter.device, dtype=parameter.dtype))
-    net.train(mode)
-    return counter.get_total_flops() / 1e9
 
 
 def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:

@@ -5,10 +5,11 @@ import os
 import resource
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.strategies import DDPStrategy
 
 from semipose.utils.workers import end_with
@@ -37,6 +38,18 @@ def take(count: int) -> int:
     return 0
 
 
+class Autocast(MixedPrecision):
+    """bf16-mixed for the networks alone: in bfloat16, keypoints and crop matrices would be off by up to two cells."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def precision_of(name: Literal["32-true", "bf16-mixed"], device: str) -> Precision:
+    """Fabric's plugin for a precision on "cpu" or "cuda"."""
+    return Autocast("bf16-mixed", device) if name == "bf16-mixed" else Precision()
+
+
 def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
     """Lightning Fabric on the machine's devices, with `threads` CPU threads in this process. Several devices: a process for each, begun
     here, by torchrun or by SLURM; batch-norm statistics are not those of the first process but the mean (groups.py). One device on a
@@ -48,7 +61,8 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:
         devices = [take(torch.cuda.device_count())]
     strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
-    fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, precision=precision)
+    plugin = precision_of(precision, "cuda" if machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, plugins=plugin)
     fabric.launch()
     if fabric.local_rank > 0:
         end_with(os.getppid())

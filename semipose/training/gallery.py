@@ -9,6 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from semipose.augment import mixing, patches
+from semipose.augment.adaptive import adaptive_count
+from semipose.augment.pseudo import MaskedLabels
 from semipose.augment.task import Task
 from semipose.data.loading.normalise import denormalise
 from semipose.data.loading.pack import CropPack
@@ -16,7 +18,6 @@ from semipose.methods import AKM, Method
 from semipose.methods.base import Consistency
 from semipose.models.network import evaluating
 from semipose.pose.drawing import draw_heatmap, sheet
-from semipose.pose.heatmap import STRIDE, decode
 from semipose.training.probe import Probe
 from semipose.utils.seeding import generator_of
 
@@ -37,27 +38,27 @@ def training_views(
 
 @torch.no_grad()
 def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
-    """One row per person: the weak view and what is taught on it, or where nobody teaches what the network says of it; each strong view,
-    the pseudo-label moved onto it and what the student says there; for AKM the mixed view last."""
+    """One row per person: the weak view and its pseudo-label, or the network's heatmaps if the method has no teacher. Then each strong
+    view with its pseudo-label and the student's heatmaps; for AKM the mixed view last."""
     device = next(method.parameters()).device
     generator = generator_of(0, "strip", 0, device)
     weak = task.weak_view(pack.read(positions, task.size).to(device), generator)
     with evaluating(method):
-        taught = method.pseudo_labels(weak)
+        pseudo = method.pseudo_labels(weak, generator)
         columns: dict[str, list[Any]] = {"weak view": _pictures(weak)}
-        if taught is None:
+        if pseudo is None:
             return _rows(columns | {"network": _maps(weak, method.net(weak))}, task)
-        columns["teacher"] = _maps(weak, taught)
+        columns["teacher"] = _maps(weak, pseudo.heatmaps)
         if isinstance(method, Consistency):
             for name, path in method.paths.items():
-                view = method.strong_view(weak, taught, task.strong(len(weak), generator), path, generator)
+                view = method.strong_view(weak, pseudo, task.strong(len(weak), generator), path, generator)
                 columns |= {
                     name: _pictures(view.images),
                     f"{name}: pseudo-label": _maps(view.images, view.targets),
                     f"{name}: student": _maps(view.images, method.net(view.images)),
                 }
-        if isinstance(method, AKM):
-            view = method.branch(weak, taught, method.sample_counts(taught, generator), generator)
+        if isinstance(method, AKM) and isinstance(pseudo, MaskedLabels):
+            view = method.strong_view(weak, pseudo, generator)
             partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
             columns |= {
                 "masked strong view": _pictures(view.images),
@@ -84,13 +85,12 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
     with evaluating(method):
         weak = task.view(*pack.read(positions, task.size).to(device))
-        taught = method.pseudo_labels(weak)
-        points, _ = decode(taught, STRIDE, "quarter")
-        adaptive = method.adaptive_counts(taught)
+        pseudo = method.pseudo_labels(weak, generator_of(0, "counts", 0, device))
+        adaptive = adaptive_count(pseudo.heatmaps, pseudo.simple, method.p)  # whatever method.p.masking makes of it
         fixed = torch.full_like(adaptive, method.p.fixed_count)
         masked = [
             patches.mask_keypoints(
-                weak, patches.keypoint_masks(points, counts, None, task.size, method.p.patch, generator_of(0, "masks", 0, device))
+                weak, patches.keypoint_masks(pseudo.points, counts, None, task.size, method.p.patch, generator_of(0, "masks", 0, device))
             )
             for counts in (fixed, adaptive)
         ]
@@ -98,10 +98,10 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     captions = []
     for k, name in enumerate(("clear", "hard")):
         error = probe.error[probe.ids == chosen[k]][0]
-        tiles += [_pictures(weak)[k], _maps(weak, taught)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
+        tiles += [_pictures(weak)[k], _maps(weak, pseudo.heatmaps)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
         captions += [
             f"{name}: teacher's error {100 * error:.0f} % of the box",
-            f"its heatmaps, largest response {float(taught[k].amax()):.2f}",
+            f"its heatmaps, largest response {float(pseudo.heatmaps[k].amax()):.2f}",
             f"fixed: {int(fixed[k])} masks",
             f"adaptive: {int(adaptive[k])} masks",
         ]

@@ -5,10 +5,12 @@ batch-norm statistics of a step are the means over its groups. (Per-device stati
 their number is a parameter of the training, not of the machine.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from semipose.utils.errors import InputError
 
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class BatchGroups:
-    """Of `count` groups those that are this process's, to be gone through once a step. After the `last` one gradients are shared."""
+    """Of `count` groups, the ones of this process (`mine`). After the `last` one the processes share gradients."""
 
     def __init__(self, count: int, method: "nn.Module", fabric: "Fabric") -> None:
-        """Raises InputError where the processes cannot share the groups out evenly."""
+        """Raises InputError if the processes cannot share the groups out evenly."""
         if count % fabric.world_size:
             raise InputError(
                 f"train.batch_groups = {count} cannot be split evenly over {fabric.world_size} processes (machine.devices x machine.nodes)"
@@ -34,23 +36,28 @@ class BatchGroups:
         self.buffers = list(method.buffers()) if count > 1 else []
         self.statistics = [one for one in self.buffers if one.is_floating_point()]  # the others count batches
 
-    def __len__(self) -> int:
-        return len(self.mine)
+    @contextmanager
+    def averaged_statistics(self) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+        """Average the batch-norm statistics over the groups of a step.
 
-    def __iter__(self) -> Iterator[int]:
-        """Each begins with the batch-norm statistics of the step before; afterwards they are the mean of what each made of them."""
+        Yields a context for each group, which begins with the statistics of the step before. On leaving, the statistics
+        are the mean of what the groups made of them.
+        """
         before = [one.clone() for one in self.buffers]
         total = [torch.zeros_like(one) for one in self.statistics]
-        for group in self.mine:
-            for one, first in zip(self.buffers, before, strict=True):
-                one.copy_(first)
-            yield group
+
+        @contextmanager
+        def of_group() -> Iterator[None]:
+            _copy(before, self.buffers)
+            yield
             for sums, one in zip(total, self.statistics, strict=True):
                 sums += one
+
+        yield of_group
         if self.statistics:
             flat = self._sum(torch.cat([sums.flatten() for sums in total])) / self.count
-            for one, mean in zip(self.statistics, flat.split([one.numel() for one in self.statistics]), strict=True):
-                one.copy_(mean.view_as(one))
+            parts = flat.split([one.numel() for one in self.statistics])
+            _copy([part.view_as(one) for part, one in zip(parts, self.statistics, strict=True)], self.statistics)
 
     def mean(self, row: dict[str, float]) -> dict[str, float]:
         """Each number's mean over the processes."""
@@ -63,7 +70,9 @@ class BatchGroups:
         """The largest that one of the processes has."""
         if self.fabric.world_size == 1:
             return number
-        return int(self.fabric.all_reduce(torch.tensor(number, device=self.fabric.device), reduce_op="max"))  # type: ignore[arg-type]
+        found = torch.tensor(number, device=self.fabric.device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)  # Fabric's would wait at a barrier first
+        return int(found)
 
     def earliest(self, fault: "Fault | None") -> "Fault | None":
         """The first of the faults that the processes have found."""
@@ -73,8 +82,13 @@ class BatchGroups:
         torch.distributed.all_gather_object(found, fault)
         return min((one for one in found if one), key=lambda one: one[0], default=None)
 
-    def _sum(self, numbers: torch.Tensor) -> torch.Tensor:
-        if self.fabric.world_size == 1:
-            return numbers
-        total: torch.Tensor = self.fabric.all_reduce(numbers, reduce_op="sum")  # type: ignore[assignment]
-        return total
+    def _sum(self, numbers: Tensor) -> Tensor:
+        """The sum over the processes, in place."""
+        if self.fabric.world_size > 1:
+            torch.distributed.all_reduce(numbers)
+        return numbers
+
+
+def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+    for target, source in zip(targets, sources, strict=True):
+        target.copy_(source)

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semipose.augment.pseudo import MaskedLabels
 from semipose.augment.task import Task
 from semipose.data.loading.pack import CropPack
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.methods import Method
 from semipose.pose.geometry import invert, transform
-from semipose.pose.heatmap import STRIDE, decode
 from semipose.utils.seeding import generator_of
 
 THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts as right
@@ -53,18 +53,16 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
         generator = generator_of(0, "probe", start, device)
         crops = pack.read(chosen, task.size).to(device)
         matrices, flipped = task.weak(crops, generator)
-        heatmaps = teacher.pseudo_labels(task.view(crops.pixels, matrices))
-        if heatmaps is None:
+        pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
+        if pseudo is None:
             return None
-        found, _ = decode(heatmaps, STRIDE, "quarter")
-        found = torch.where(flipped[:, None, None], found[:, task.skeleton.flip], found)
+        found = torch.where(flipped[:, None, None], pseudo.points[:, task.flip], pseudo.points)
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))
         box_side = max(task.size) / (crops.base[:, :1, 0] * pack.padding)  # [B, 1], longer side of the box, crop px
         error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
         unknown = torch.full((batch_size,), torch.nan, device=device)
-        drawn, easy = teacher.sample_counts(heatmaps, generator), teacher.simple(heatmaps)
-        counts.append(unknown if drawn is None else drawn)
-        simple.append(unknown if easy is None else easy.float().mean(dim=1))
+        counts.append(pseudo.counts if isinstance(pseudo, MaskedLabels) else unknown)
+        simple.append(pseudo.simple.float().mean(dim=1) if isinstance(pseudo, MaskedLabels) else unknown)
         errors.append((error * visible).sum(1) / visible.sum(1).clamp_min(1))
         right.append(torch.stack([((error <= THRESHOLD) * visible).sum(), visible.sum()]))
     if not counts:

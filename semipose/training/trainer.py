@@ -21,7 +21,7 @@ from semipose.utils.memory import enough_memory
 from semipose.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+    from lightning_fabric.wrappers import _FabricOptimizer
 
 
 ASK = 4
@@ -56,21 +56,33 @@ def fit(
     compile_networks(method, compiled, fabric.device)
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
     groups = BatchGroups(batches.groups, method, fabric)
-    loss_log = LossLog(batches.ids, groups.earliest)
-    training = Training(method, wrapped, optimiser, batches, fabric, groups, loss_log, steps)
+    training = Training(method, optimiser, batches, fabric, groups, LossLog(batches.ids, groups.earliest), steps)
     training.resume(state)
-    first = fabric.is_global_zero
-    for row in training.rows if first else ():
+    for row in training.rows if fabric.is_global_zero else ():
         report(row)
+    advice = (
+        f"lower batch_size (of train, or of this warm-up) from {batches.batch_size}, or raise train.batch_groups from {batches.groups}: "
+        "a device processes one group after the other"
+    )
     with closing(batches), Progress(steps, "steps", title, done=training.step) as progress:
-        while training.step < steps:
-            rate = learning_rate(training.step, steps, lr, decay_at, decay)
-            training.take_step(rate)
+        for step in range(training.step, steps):
+            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay)
+            optimiser.zero_grad()
+            with enough_memory(advice), groups.averaged_statistics() as of_group:
+                for group in groups.mine:
+                    with of_group(), fabric.no_backward_sync(wrapped, enabled=group != groups.last):
+                        batch = batches(step, fabric.device, group)
+                        losses: Losses = wrapped(batch, batches.generator_of(step, group, fabric.device))
+                        fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(groups.mine))
+                    training.loss_log.add(step, losses, 1 / len(groups.mine))
+                optimiser.step()
+            method.after_step()
+            training.step = step + 1
             progress.advance()
             last = training.step == steps
             if last or training.step % batches.per_epoch == 0:
                 row = training.end_epoch(rate)
-                if first:
+                if fabric.is_global_zero:
                     row |= observe(method, int(row["epoch"]), last)
                     report(row)
                     progress.note(_note(row))
@@ -81,10 +93,9 @@ def fit(
 
 @dataclass
 class Training:
-    """A method and its optimiser, and how far they are: optimiser steps, a row for each epoch, the loss_log of the epoch that runs."""
+    """A method and its optimiser, and how far they are: steps done, a row for each epoch, the losses of the running one."""
 
     method: Method
-    wrapped: "_FabricModule"
     optimiser: "_FabricOptimizer"
     batches: Batches
     fabric: Fabric
@@ -94,39 +105,6 @@ class Training:
     step: int = 0
     rows: list[Row] = field(default_factory=list)
     saved_at: float = field(default_factory=time.monotonic)
-
-    def take_step(self, rate: float) -> None:
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        with enough_memory(self.batches.batch_size // self.batches.groups, self._try, self._advice, fewest=2):
-            self.optimiser.zero_grad()
-            for group in self.groups:
-                losses = self._learn(group)
-                self.loss_log.add(self.step, losses, 1 / len(self.groups))
-            self.optimiser.step()
-        self.method.after_step()
-        self.step += 1
-
-    def _learn(self, group: int, people: int | None = None, alone: bool = False) -> Losses:
-        """Forward and backward of a group, or of its first so many people; `alone`: gradients stay with this process."""
-        with self.fabric.no_backward_sync(self.wrapped, enabled=alone or group != self.groups.last):
-            batch = self.batches(self.step, self.fabric.device, group).first(people)
-            losses: Losses = self.wrapped(batch, self.batches.generator_of(self.step, group, self.fabric.device))
-            self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(self.groups))
-        return losses
-
-    def _try(self, people: int) -> None:
-        """What a step of so many people in a group takes of the memory; the training is over."""
-        self.optimiser.zero_grad()
-        self._learn(self.groups.last, people, alone=True)
-        self.optimiser.step()
-
-    def _advice(self, people: int) -> str:
-        whole, groups = self.batches.batch_size, self.batches.groups
-        return (
-            f"set batch_size (of train, or of the warm-up that this is) to {people * groups} instead of {whole}, or raise "
-            f"train.batch_groups from {groups}: a device takes one group after the other"
-        )
 
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""

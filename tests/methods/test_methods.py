@@ -2,13 +2,14 @@
 patches are those of the library, held against loops of their own in test_augment.py and test_geometry.py."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from semipose.augment import mixing, patches
+from semipose.augment import mixing, patches, pseudo
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.task import Task
 from semipose.config.tree import Params
@@ -19,6 +20,7 @@ from semipose.methods import AKM, Supervised, build
 from semipose.models.ema import follow
 from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
+from semipose.training.cost import step_cost
 from semipose.utils.seeding import generator_of
 
 
@@ -197,8 +199,7 @@ def test_counts_under_each_masking(net: PoseNet, task: Task, batch: Batch, tiny:
     for person, simple in enumerate([4, 7, 11, 14, 17, 17]):
         taught[person, :simple] = 1.0
     own = [1, 2, 3, 4, 5, 5]
-    assert method.adaptive_counts(taught).tolist() == own
-    drawn = torch.stack([method.sample_counts(taught, generator_of(0, "c", k)) for k in range(300)])
+    drawn = torch.stack([method.counted(taught, generator_of(0, "c", k)).counts for k in range(300)])
     if masking_rule == "adaptive":
         assert (drawn == torch.tensor(own)).all()
     elif masking_rule == "shuffled":
@@ -215,12 +216,12 @@ def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, 
     method = akm(tiny, net, task)
     weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     before = weak.clone()
-    taught = method.pseudo_labels(weak)
-    maps = taught.clone()
-    view = method.branch(weak, taught, torch.full((6,), 5), generator_of(0, "b", 0))
+    answer = replace(method.pseudo_labels(weak, generator_of(0, "p", 0)), counts=torch.full((6,), 5))
+    maps = answer.heatmaps.clone()
+    view = method.strong_view(weak, answer, generator_of(0, "b", 0))
     assert torch.equal(weak, before)
-    assert torch.equal(taught, maps)
-    assert not taught.requires_grad
+    assert torch.equal(answer.heatmaps, maps)
+    assert not maps.requires_grad
     assert not torch.equal(view.images, before)
 
 
@@ -229,11 +230,11 @@ def test_teacher_batch_norm(net: PoseNet, task: Task, batch: Batch, tiny: Params
     method = akm(tiny, net, task, teacher_bn=mode)
     weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     statistics = [value.clone() for name, value in net.named_buffers() if "running" in name]
-    whole = method.pseudo_labels(weak)
+    whole = method.pseudo_labels(weak, generator_of(0, "p", 0)).heatmaps
     moved = any(not torch.equal(a, b) for a, b in zip(statistics, [v for n, v in net.named_buffers() if "running" in n], strict=True))
     assert moved == (mode == "train")
     assert all(module.training for module in net.modules())
-    alone = torch.cat([method.pseudo_labels(weak[i : i + 2]) for i in (0, 2, 4)])
+    alone = torch.cat([method.pseudo_labels(weak[i : i + 2], generator_of(0, "p", 0)).heatmaps for i in (0, 2, 4)])
     assert torch.allclose(whole, alone, atol=1e-5) == (mode == "eval")
 
 
@@ -244,7 +245,7 @@ def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch,
     assert set(terms) == {"supervised", "masked"}
     unmixed = akm(tiny, net, task, mixup=one.model_copy(update={"branches": "both"}))(batch, generator_of(0, "s", 0)).terms
     assert float(unmixed["masked"].detach()) == pytest.approx(float(terms["masked"].detach()), rel=1e-6)
-    assert method.passes == {"net": (2, 1)}
+    assert step_cost(method).passes == {("net", True): 2, ("net", False): 1}
     seen: list[Tensor] = []
     shared = akm(tiny, net, task, second_view="shared", mixup=one.model_copy(update={"place": ["input"]}))
     original = shared.mixed_loss
@@ -262,7 +263,7 @@ def test_without_weight_the_masked_branch_is_not_there(net: PoseNet, task: Task,
     passes: list[Tensor] = []
     net.register_forward_pre_hook(lambda module, inputs: passes.append(inputs[0]))
     assert set(method(batch, generator_of(0, "s", 0)).terms) == {"supervised", "mixed"}
-    assert len(passes) == sum(method.passes["net"]) == 3
+    assert len(passes) == 3
 
 
 def test_ramp_up(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
@@ -276,12 +277,22 @@ def test_ramp_up(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
 def test_simple_joints_alone_are_masked(net: PoseNet, task: Task, batch: Batch, tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     method = akm(tiny, net, task, joints="simple")
     weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
-    taught = method.pseudo_labels(weak)
+    answer = method.pseudo_labels(weak, generator_of(0, "p", 0))
     seen = []
     original = patches.keypoint_masks
     monkeypatch.setattr(patches, "keypoint_masks", lambda *a, **k: (seen.append(a[2]), original(*a, **k))[1])
-    method.branch(weak, taught, method.adaptive_counts(taught), generator_of(0, "b", 0))
-    assert seen[0].tolist() == naive_simple(taught, "relative", 0.5)
+    method.strong_view(weak, answer, generator_of(0, "b", 0))
+    assert seen[0].tolist() == naive_simple(answer.heatmaps, "relative", 0.5)
+
+
+def test_a_step_decodes_the_teachers_heatmaps_once_for_masks_and_once_for_targets(
+    net: PoseNet, task: Task, batch: Batch, tiny: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: list[str] = []
+    original = pseudo.decode
+    monkeypatch.setattr(pseudo, "decode", lambda *given: (how.append(given[2]), original(*given))[1])
+    akm(tiny, net, task, pseudo_label="rendered")(batch, generator_of(0, "s", 0))
+    assert sorted(how) == ["dark", "quarter"]
 
 
 def test_moving_average_follows_weights_and_statistics(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:
@@ -311,3 +322,5 @@ def test_mixup_at_features_is_one_pass(net: PoseNet) -> None:
         assert len(calls) == 1
         assert not torch.allclose(out, net(images))
     assert torch.allclose(net(images, "layer2", lambda x: x), net(images))
+    with pytest.raises(ValueError, match=r"place = 'layer5', must be one of input, stem, layer1"):
+        net(images, "layer5", lambda x: x)

@@ -10,7 +10,7 @@ from torch import nn
 
 from semipose.config.network import Model
 from semipose.config.tree import Params
-from semipose.models.network import build, forward_gflop, load_network, load_weights, network_metadata, save_network
+from semipose.models.network import build, load_network, load_weights, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -27,13 +27,10 @@ def test_shapes_and_initialisation(demo: Params) -> None:
 
 
 def test_the_published_network(demo: Params) -> None:
-    """ResNet-18 at 256 x 192: 17 million weights, and half of the 17.19 GFLOP that were measured for forward and backward is a third."""
+    """ResNet-18 at 256 x 192 has 15.4 million weights."""
     model = demo.model.model_copy(update={"options": {}, "head_channels": [256, 256, 256], "height": 256, "width": 192})
     net = build(model, 17, seed=0)
     assert sum(weight.numel() for weight in net.parameters()) == pytest.approx(15.4e6, rel=0.02)
-    assert forward_gflop(net, 256, 192) == pytest.approx(5.81 * 2, rel=0.03) or forward_gflop(net, 256, 192) == pytest.approx(
-        5.81, rel=0.03
-    )
 
 
 @pytest.fixture

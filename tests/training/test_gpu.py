@@ -18,6 +18,7 @@ from semipose.methods import build
 from semipose.methods.base import Method
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
+from semipose.training.devices import precision_of
 from semipose.training.trainer import Row, fit
 from semipose.utils.seeding import generator_of, on_host
 
@@ -51,7 +52,7 @@ def trained(name: str, p: Params, pack: CropPack, folder: Path, device: str, pre
     return fit(
         made(name, p, pack, device),
         Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
-        Fabric(accelerator=device, devices=1, precision=precision),
+        Fabric(accelerator=device, devices=1, plugins=precision_of(precision, device)),
         state=folder,
         observe=lambda method, epoch, last: {},
         report=lambda row: None,
@@ -76,7 +77,7 @@ def test_no_step_waits_for_the_gpu(name: str, everything: Params, pack: CropPack
     fit(
         made(name, everything, pack, "cuda"),
         batches,
-        Fabric(accelerator="cuda", devices=1, precision="bf16-mixed"),
+        Fabric(accelerator="cuda", devices=1, plugins=precision_of("bf16-mixed", "cuda")),
         steps=10,
         lr=0.001,
         decay_at=[],

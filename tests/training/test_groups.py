@@ -103,8 +103,10 @@ def test_statistics_are_the_mean_of_what_each_group_makes_of_them() -> None:
         other(part)
         alone.append(other.running_var)
     groups = BatchGroups(3, norm, Fabric(accelerator="cpu", devices=1))
-    for group in groups:
-        norm(data[group])
+    with groups.averaged_statistics() as of_group:
+        for group in groups.mine:
+            with of_group():
+                norm(data[group])
     torch.testing.assert_close(norm.running_var, torch.stack(alone).mean(0))  # type: ignore[arg-type]
 
 

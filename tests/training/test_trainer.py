@@ -10,11 +10,13 @@ from lightning_fabric import Fabric
 
 from semipose.augment.task import Task
 from semipose.config.tree import Params
+from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.methods import Method, build
 from semipose.models.network import build as build_network
 from semipose.training import checkpoint
+from semipose.training.devices import launch, precision_of
 from semipose.training.trainer import Row, fit, learning_rate
 from semipose.utils.errors import InputError, Stopped
 from semipose.utils.seeding import generator_of, stream
@@ -52,7 +54,7 @@ def train(
     rows = fit(
         made,
         batches_of(pack),
-        Fabric(accelerator="cpu", devices=1, precision=precision),
+        Fabric(accelerator="cpu", devices=1, plugins=precision_of(precision, "cpu")),
         state=state,
         observe=lambda trained, epoch, last: {"seen": float(epoch)},
         report=report,
@@ -63,6 +65,21 @@ def train(
 
 def weights(method: Method) -> dict[str, torch.Tensor]:
     return method.state_dict()
+
+
+def test_under_bf16_points_and_matrices_stay_exact(tiny: Params, task: Task, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the networks compute in bfloat16, whose eight bits would move keypoints by up to two cells."""
+    fabric = launch(tiny.machine.model_copy(update={"accelerator": "cpu", "devices": 1}), "bf16-mixed")
+    method = build([build_network(tiny.model, 17, seed=0)], tiny.method["supervised"], task)
+    seen: list[Batch] = []
+    method.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    inside: list[torch.dtype] = []
+    method.net.backbone["layer1"].register_forward_hook(lambda _, given, features: inside.append(features.dtype))
+    fabric.setup(method)(batches_of(pack)(0), generator_of(0, "s", 0))
+    crops, points, visible = seen[0].labelled
+    dtypes = [tensor.dtype for tensor in (crops.pixels, crops.base, points, visible, seen[0].unlabelled.base)]
+    assert dtypes == [torch.uint8, torch.float32, torch.float32, torch.float32, torch.float32]
+    assert inside == [torch.bfloat16]
 
 
 @pytest.mark.parametrize("method", ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"])

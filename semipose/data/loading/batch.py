@@ -1,14 +1,11 @@
 """One training step's people, as tensors."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from semipose.data.loading.pack import Crops
-
-if TYPE_CHECKING:
-    pass
 
 
 class Labelled(NamedTuple):
@@ -30,7 +27,3 @@ class Batch(NamedTuple):
         """With every tensor changed."""
         crops, points, visible = self.labelled
         return Batch(self.step, Labelled(crops.each(change), change(points), change(visible)), self.unlabelled.each(change))
-
-    def first(self, people: int | None) -> "Batch":
-        """With the first so many labelled and unlabelled people alone; None: all."""
-        return self.each(lambda tensor: tensor[:people])

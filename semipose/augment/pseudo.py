@@ -1,0 +1,53 @@
+"""Views and the pseudo-labels that belong to them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from torch import Tensor
+
+from semipose.pose.heatmap import STRIDE, decode
+
+
+class View(NamedTuple):
+    """Images [B, 3, H, W], the heatmaps [B, K, h, w] to be predicted on them, and their weights [B, K] in the loss."""
+
+    images: Tensor
+    targets: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """A teacher's answer on B weak views. Each decoding is computed once, on first use.
+
+    Attributes:
+        heatmaps: [B, K, h, w], without gradient.
+        sigma: Width of the Gaussians in cells, for decoding.
+    """
+
+    heatmaps: Tensor
+    sigma: float
+
+    @cached_property
+    def points(self) -> Tensor:
+        """Keypoints [B, K, 2] in px of the weak view, to a quarter cell: where augmentations hide or paste."""
+        return decode(self.heatmaps, STRIDE, "quarter")[0]
+
+    @cached_property
+    def exact(self) -> tuple[Tensor, Tensor]:
+        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their confidence [B, K]: for targets."""
+        return decode(self.heatmaps, STRIDE, "dark", self.sigma)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedLabels(PseudoLabels):
+    """A teacher's answer that also says how many keypoints to mask.
+
+    Attributes:
+        simple: Which keypoints are simple for the teacher, [B, K] bool.
+        counts: Number of keypoint masks of each person, [B] int.
+    """
+
+    simple: Tensor
+    counts: Tensor
