@@ -121,7 +121,7 @@ def test_evaluate_pck(truth):
 def test_evaluate_says_what_is_wrong(truth):
     truth.joinpath("bad.json").write_text('[{"image_id": 1, "category_id": 1, "keypoints": [1], "score": 1}]')
     arguments = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions"]
-    assert failed(run(app, [*arguments, f"{truth}/bad.json"]), "bad.json: result [0]: keypoints has 1 numbers")
+    assert failed(run(app, [*arguments, f"{truth}/bad.json"]), "bad.json: [0]: keypoints: has 1 numbers")
     assert failed(run(app, [*arguments, f"{truth}/none.json"]), "none.json: no such file")
     assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", str(truth)]), "cannot be written")
     assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be written")

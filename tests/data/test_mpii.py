@@ -473,7 +473,11 @@ def test_evaluate_gives_results_to_people(tmp_path):
     expected = pckh(points[kept], people.points[kept], people.visibility[kept], people.head_sizes[kept], MPII16.joints)
     assert json.loads((tmp_path / "out.json").read_text()) == pytest.approx(expected.values())
     assert evaluate_pckh(annotations_of(people), results).values() == pytest.approx(direct)
-    for size, message in ((0, "head_size 0, must be above 0 px"), ("big", "head_size is 'big'"), (..., "of image 1 has no `head_size`")):
+    for size, message in (
+        (0, "head_size: should be greater than 0, not 0"),
+        ("big", "head_size: should be a valid number, not 'big'"),
+        (..., "of image 1 has no `head_size`"),
+    ):
         truth["annotations"][0].pop("head_size")
         truth["annotations"][0] |= {} if size is ... else {"head_size": size}
         (tmp_path / "GT.json").write_text(json.dumps(truth))
