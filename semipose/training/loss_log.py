@@ -13,7 +13,7 @@ Fault = tuple[int, str, float]  # a step, and the name and value of what is no n
 
 EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
 UNREAD = 16
-"""BatchGroups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
+"""Groups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
 
 
 class LossLog:
