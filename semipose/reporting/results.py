@@ -83,17 +83,7 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
     again = "run the stage `evaluate` of this cell again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
-        needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
-        absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
-        absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
-        if absent:
-            raise KeyError(", ".join(absent))
-        fields["labels"] = str(record["labels"])
-        fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
-        drawn = path.with_suffix("") / "bootstrap.csv"
-        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]]
-        run = Run(**fields)
+        run = run_of(record, read_columns(path.with_suffix("") / "bootstrap.csv"))
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; {again}") from None
     except FileNotFoundError as error:
@@ -109,9 +99,22 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         "cell": cell_name(data, key),
     }
     for name, value in asked.items():
-        if fields[name] != value:
-            raise InputError(f"{path}: {name} is {fields[name]!r}, but the name of the file asks for {value!r}; {again}")
+        if getattr(run, name) != value:
+            raise InputError(f"{path}: {name} is {getattr(run, name)!r}, but the name of the file asks for {value!r}; {again}")
     return run
+
+
+def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) -> Run:
+    """The run of a record. Raises KeyError for a missing field and ValueError or TypeError for a wrong one."""
+    fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
+    needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
+    absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
+    absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
+    if absent:
+        raise KeyError(", ".join(absent))
+    fields["labels"] = str(record["labels"])
+    fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
+    return Run(**fields, drawn=resamples[fields["protocol"]["headline"]])
 
 
 def headline(runs: Iterable[Run]) -> str:
