@@ -53,7 +53,9 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
-            scores = {f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"}
+            scores: dict[str, Any] = {
+                f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
+            }
             np.savez_compressed(file, id=val.people.ids, **scores)
         _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))

@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
 
@@ -130,14 +132,14 @@ def headline(runs: Iterable[Run]) -> str:
 
 
 def write_results(path: Path, runs: Iterable[Run]) -> None:
-    """The long table, one row per cell and metric, with the columns LONG. Undefined values stay empty."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LONG)
-        for run in runs:
-            for metric, score in run.metrics.items():
-                cell = (run.data, run.stage, run.method, run.labels, run.seed)
-                writer.writerow((*cell, metric, *score, run.fingerprint, run.commit))
+    """The long table, one row per run and metric, with the columns LONG. Undefined values stay empty."""
+    rows = [
+        (run.data, run.stage, run.method, run.labels, run.seed, metric, *score, run.fingerprint, run.commit)
+        for run in runs
+        for metric, score in run.metrics.items()
+    ]
+    with replacing(path) as temporary:
+        pd.DataFrame(rows, columns=list(LONG), dtype=object).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_columns(path: Path) -> dict[str, list[float]]:
