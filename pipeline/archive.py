@@ -10,7 +10,7 @@ import typer
 from pipeline.use import NAMES, preset_file
 from semipose.config.load import load
 from semipose.reporting.archive import add_run, write_archive_results
-from semipose.reporting.results import Grid, read_runs
+from semipose.reporting.results import grids, read_runs
 from semipose.utils.console import reported
 from semipose.utils.errors import InputError
 
@@ -27,9 +27,7 @@ def archive(
         name = name or next((preset for preset in NAMES if load(preset_file(preset)) == p), None)
         if not name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
             raise InputError(f"{name or 'params.yaml equals no preset'}: name the archive with letters, digits, dots and hyphens")
-        sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
-        ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
-        runs = [run for grid in (sweep, ablation) for run in read_runs(Path("reports/runs"), p.data.source, grid).values()]
+        runs = [run for grid in grids(p) for run in read_runs(Path("reports/runs"), p.data.source, grid).values()]
         if not runs:
             raise InputError("reports/runs: none of the runs of params.yaml has finished; run `dvc repro` first")
         folder, today = Path("results") / name, datetime.datetime.now(datetime.UTC).date().isoformat()

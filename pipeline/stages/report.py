@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.runtime import stage
 from semipose.config.load import changes, read_yaml
 from semipose.reporting.published import published_table
-from semipose.reporting.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
+from semipose.reporting.results import Grid, Key, Run, grids, headline, read_columns, read_runs, write_results
 from semipose.reporting.site.page import page
 from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
@@ -99,8 +99,7 @@ def _write(target: Path, text: str) -> None:
 def main() -> None:
     with stage.opened("report", "report", {}) as (this, tracker):
         p, tree = this.params, read_yaml(Path("params.yaml"))
-        sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
-        ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
+        sweep, ablation = grids(p)
         bases = {name: p.method[name].base for name in ablation.methods}
         differs = {name: changes(tree, name) for name in ablation.methods}
         tables = report(Path(), p.report.title, p.data.source, sweep, ablation, bases, differs, p.report.ablations)

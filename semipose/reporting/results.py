@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
+
+if TYPE_CHECKING:
+    from semipose.config.tree import Params
 
 Key = tuple[str, str, int]  # method or variant, budget, seed
 LONG = ("data", "stage", "method", "labels", "seed", "metric", "value", "low", "high", "fingerprint", "commit")
@@ -39,6 +42,15 @@ class Grid:
 
     def cells(self) -> list[Key]:
         return list(product(self.methods, self.labels, self.seeds))
+
+
+def grids(p: "Params") -> tuple[Grid, Grid]:
+    """The runs of `sweep`, and those of `ablation`."""
+    sweep, ablation = p.sweep, p.ablation
+    return (
+        Grid("train", tuple(sweep.methods), tuple(sweep.labels), tuple(sweep.seeds)),
+        Grid("ablate", tuple(ablation.variants), tuple(ablation.labels), tuple(ablation.seeds)),
+    )
 
 
 @dataclass(frozen=True)
