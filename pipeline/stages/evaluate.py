@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.runtime import stage
@@ -51,6 +52,11 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             tracker.picture(f"people/{name}.jpg", picture)
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, numbers / table)
+        with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
+            scores: dict[str, Any] = {
+                f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
+            }
+            np.savez_compressed(file, id=val.people.ids, **scores)
         _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, metadata, found, cost["commit"], method, labels, int(seed))

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.runtime import stage
 from semipose.config.load import changes, read_yaml
 from semipose.reporting.published import published_table
-from semipose.reporting.results import Grid, Key, Run, headline, read_columns, read_runs, write_results
-from semipose.reporting.site.gallery import gallery
+from semipose.reporting.results import Grid, Key, Run, grids, headline, read_columns, read_runs, write_results
 from semipose.reporting.site.page import page
-from semipose.reporting.site.pictures import chart
-from semipose.reporting.site.runs import runs_table
-from semipose.reporting.site.tables import results_table, summary
-from semipose.reporting.tables import Changes, Table, ablation_tables, main_table
+from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
 from semipose.utils.files import replacing
 
@@ -50,30 +47,16 @@ def report(
     for path in (reports / "tables").iterdir():
         if path.stem not in tables:
             path.unlink()  # of another sweep
-    plotted = _plot(root, runs, sweep, ablation, bases, differs)
+    pictures = _plot(root, runs, sweep, ablation, bases, differs)
     first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
-    sections = {
-        "Results": [results_table(main_, runs.values()), plotted["budgets"], results_table(beside, runs.values()) if beside else ""],
-        "Cost": [plotted["costs"]],
-        "Ablations": [*_one_below_the_other(ablations, runs), plotted["shuffled"]],
-        "Masks": [plotted["masks"]],
-        "Keypoints": [plotted["keypoints"]],
-        "Training": [plotted[f"curves-{labels}"] for labels in sweep.labels],
-        "Gallery": gallery(reports, first),
-        "Runs": [runs_table(list(runs.values()))],
-    }
-    _write(reports / "index.html", page(title, summary(main_, list(trained.values())), sections))
+    curves = [pictures[f"curves-{labels}"] for labels in sweep.labels]
+    parts = {"beside": beside, "ablations": ablations, "pictures": pictures, "curves": curves}
+    _write(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
     return list(tables)
 
 
-def _one_below_the_other(tables: Sequence[Table], runs: Mapping[Key, Run]) -> list[str]:
-    """Tables as HTML, each with the notes that none above it has."""
-    said = [{note for above in tables[:k] for note in above.notes} for k in range(len(tables))]
-    return [results_table(table, runs.values(), notes) for table, notes in zip(tables, said, strict=True)]
-
-
-def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, str]:
-    """Save what can be plotted, and return it as HTML by name; "" where there is nothing to draw."""
+def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, Any]:
+    """Save what can be plotted, and return it by name; None if there is nothing to plot."""
     from semipose.reporting import curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
     look = style.styles([*sweep.methods, *ablation.methods])
@@ -97,10 +80,10 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
             {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look
         ),
     }
-    folder = root / "reports" / "figures"
-    return {
-        name: chart(shown.caption, shown.alt, style.save(shown, folder).read_bytes()) if shown else "" for name, shown in pictures.items()
-    }
+    for shown in pictures.values():
+        if shown:
+            style.save(shown, root / "reports" / "figures")
+    return pictures
 
 
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
@@ -116,8 +99,7 @@ def _write(target: Path, text: str) -> None:
 def main() -> None:
     with stage.opened("report", "report", {}) as (this, tracker):
         p, tree = this.params, read_yaml(Path("params.yaml"))
-        sweep = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
-        ablation = Grid("ablate", tuple(p.ablation.variants), tuple(p.ablation.labels), tuple(p.ablation.seeds))
+        sweep, ablation = grids(p)
         bases = {name: p.method[name].base for name in ablation.methods}
         differs = {name: changes(tree, name) for name in ablation.methods}
         tables = report(Path(), p.report.title, p.data.source, sweep, ablation, bases, differs, p.report.ablations)

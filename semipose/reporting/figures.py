@@ -10,7 +10,7 @@ from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Grid, Key, Run, headline
 from semipose.reporting.style import Picture, Styles, legend_of, panels_of, small_print, styled
-from semipose.reporting.tables import spread
+from semipose.reporting.tables import scored, spread
 
 
 @styled
@@ -157,15 +157,8 @@ def _protocol(runs: Mapping[Key, Run]) -> str:
 
 def _bar(runs: Mapping[Key, Run], method: str, labels: str, seeds: Sequence[int]) -> tuple[float, float, float] | None:
     """Mean over seeds and the lengths of the bar below and above it."""
-    scores = [runs[method, labels, seed].score for seed in seeds if (method, labels, seed) in runs]
-    scores = [score for score in scores if score.value is not None]
-    if not scores:
-        return None
-    mean, deviation = spread([score.value for score in scores if score.value is not None])
-    if deviation is not None:
-        return mean, deviation, deviation
-    low, high = scores[0].low, scores[0].high
-    return mean, 0.0 if low is None else mean - low, 0.0 if high is None else high - mean
+    mean, low, high = scored([runs[method, labels, seed].score for seed in seeds if (method, labels, seed) in runs]).number
+    return None if mean is None else (mean, 0.0 if low is None else mean - low, 0.0 if high is None else high - mean)
 
 
 def _relation(correlation: float) -> str:

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
 
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
+
+if TYPE_CHECKING:
+    from semipose.config.tree import Params
 
 Key = tuple[str, str, int]  # method or variant, budget, seed
 LONG = ("data", "stage", "method", "labels", "seed", "metric", "value", "low", "high", "fingerprint", "commit")
@@ -37,6 +42,15 @@ class Grid:
 
     def cells(self) -> list[Key]:
         return list(product(self.methods, self.labels, self.seeds))
+
+
+def grids(p: "Params") -> tuple[Grid, Grid]:
+    """The runs of `sweep`, and those of `ablation`."""
+    sweep, ablation = p.sweep, p.ablation
+    return (
+        Grid("train", tuple(sweep.methods), tuple(sweep.labels), tuple(sweep.seeds)),
+        Grid("ablate", tuple(ablation.variants), tuple(ablation.labels), tuple(ablation.seeds)),
+    )
 
 
 @dataclass(frozen=True)
@@ -83,17 +97,7 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
     again = "run the stage `evaluate` of this cell again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
-        needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
-        absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
-        absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
-        if absent:
-            raise KeyError(", ".join(absent))
-        fields["labels"] = str(record["labels"])
-        fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
-        drawn = path.with_suffix("") / "bootstrap.csv"
-        fields["drawn"] = read_columns(drawn)[fields["protocol"]["headline"]]
-        run = Run(**fields)
+        run = run_of(record, read_columns(path.with_suffix("") / "bootstrap.csv"))
     except KeyError as error:
         raise InputError(f"{path}: field {error} is missing; {again}") from None
     except FileNotFoundError as error:
@@ -109,9 +113,22 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         "cell": cell_name(data, key),
     }
     for name, value in asked.items():
-        if fields[name] != value:
-            raise InputError(f"{path}: {name} is {fields[name]!r}, but the name of the file asks for {value!r}; {again}")
+        if getattr(run, name) != value:
+            raise InputError(f"{path}: {name} is {getattr(run, name)!r}, but the name of the file asks for {value!r}; {again}")
     return run
+
+
+def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) -> Run:
+    """The run of a record. Raises KeyError for a missing field and ValueError or TypeError for a wrong one."""
+    fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
+    needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
+    absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
+    absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
+    if absent:
+        raise KeyError(", ".join(absent))
+    fields["labels"] = str(record["labels"])
+    fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
+    return Run(**fields, drawn=resamples[fields["protocol"]["headline"]])
 
 
 def headline(runs: Iterable[Run]) -> str:
@@ -127,14 +144,14 @@ def headline(runs: Iterable[Run]) -> str:
 
 
 def write_results(path: Path, runs: Iterable[Run]) -> None:
-    """The long table, one row per cell and metric, with the columns LONG. Undefined values stay empty."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LONG)
-        for run in runs:
-            for metric, score in run.metrics.items():
-                cell = (run.data, run.stage, run.method, run.labels, run.seed)
-                writer.writerow((*cell, metric, *score, run.fingerprint, run.commit))
+    """The long table, one row per run and metric, with the columns LONG. Undefined values stay empty."""
+    rows = [
+        (run.data, run.stage, run.method, run.labels, run.seed, metric, *score, run.fingerprint, run.commit)
+        for run in runs
+        for metric, score in run.metrics.items()
+    ]
+    with replacing(path) as temporary:
+        pd.DataFrame(rows, columns=list(LONG), dtype=object).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def read_columns(path: Path) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,10 @@ class Table:
     rows: list[list[Cell]]
     notes: list[str]
     records: list[dict[str, Any]]
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above the columns: each with the number of columns that it spans."""
+        return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
 
 
 def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:

@@ -392,9 +392,9 @@ def test_packs_in_the_making(folder: Path, packed: list[Path], data: st.DataObje
 @given(data=st.data())
 def test_records_of_runs(folder: Path, data: st.DataObject) -> None:
     place, name = folder / "runs", "demo-akm-L50-s0"
-    for one in ("history.csv", "bootstrap.csv"):
+    contents = {"history.csv": b"epoch,step,loss/labelled,val/AP\n1,239,0.0021,\n2,478,0.0017,28.4\n", "bootstrap.csv": b"AP\n31.2\n30.4\n"}
+    for one, content in contents.items():
         (place / name).mkdir(parents=True, exist_ok=True)
-        content = (ROOT / "reports/runs" / name / one).read_bytes()[:300]
         (place / name / one).write_bytes(data.draw(st.one_of(st.just(content), damaged(content))))
     record = json.loads((ROOT / "reports/runs" / f"{name}.json").read_text())
     written(place / f"{name}.json", data.draw(st.one_of(st.just(record), changed(record))))

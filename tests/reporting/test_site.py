@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from pipeline.stages.report import report
 from semipose.reporting.results import Grid, read_runs
-from semipose.reporting.site.gallery import gallery
+from semipose.reporting.site.gallery import same_people
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -223,6 +223,6 @@ def test_people_without_scores_are_named(written: Path, tmp_path: Path) -> None:
     runs = read_runs(written.parent / "runs", "demo", Grid("train", METHODS, ("L100",), (0,)))
     shutil.copytree(written.parent / "pictures", tmp_path / "pictures")
     with pytest.raises(InputError, match=r"demo-supervised-L100-s0.people\.csv is missing; run the stage `evaluate`"):
-        gallery(tmp_path, list(runs.values()))
+        same_people(tmp_path, list(runs.values()))
     shutil.rmtree(tmp_path / "pictures")
-    assert gallery(tmp_path, list(runs.values())) == []
+    assert same_people(tmp_path, list(runs.values())) == {}

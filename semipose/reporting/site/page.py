@@ -1,46 +1,102 @@
-"""The page around its sections: style, script and the way through it."""
+"""The page: page.html.jinja, filled with tables, pictures and runs."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from importlib.resources import files
+import base64
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-def page(title: str, lead: str, sections: Mapping[str, Sequence[str]]) -> str:
-    """A whole HTML document that asks for nothing outside itself. `lead`: HTML below the title; `sections`: heading -> pieces of HTML,
-    left out where there is none."""
-    filled = {heading: pieces for heading, pieces in sections.items() if any(pieces)}
-    links = "\n".join(f'<li><a href="#{_anchor(heading)}">{escape(heading)}</a></li>' for heading in filled)
-    body = "\n".join(
-        f'<section id="{_anchor(heading)}">\n<h2>{escape(heading)}</h2>\n{"".join(pieces)}</section>' for heading, pieces in filled.items()
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{_file("style.css")}</style>
-</head>
-<body>
-<nav aria-label="Sections"><ul>
-{links}
-</ul></nav>
-<main>
-<header><h1>{escape(title)}</h1>
-{lead}</header>
-{body}
-</main>
-<script>
-{_file("sort.js")}</script>
-</body>
-</html>
-"""
+from semipose.reporting.protocol import evaluation
+from semipose.reporting.results import Run, Score
+from semipose.reporting.site.gallery import same_people
+from semipose.reporting.tables import ABOVE, NOTHING, Table
+
+PER_INCH = 150  # pixels of a chart; a page has 96 to an inch, so that all texts of charts are of one size
 
 
-def _anchor(heading: str) -> str:
-    return heading.lower().replace(" ", "-")
+def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Sequence[Run], **parts: Any) -> str:
+    """A whole HTML document that asks for nothing outside itself.
+
+    Args:
+        reports: folder of the pictures.
+        title: heading of the page.
+        main: the main table; `runs` of stage train stand behind it.
+        runs: every run, those of one method and budget one after the other.
+        first: one run of each method, for the gallery.
+        parts: the template's `beside` and `ablations` (tables), `pictures` (by name) and `curves`.
+    """
+    template = _environment().get_template("page.html.jinja")
+    trained = [run for run in runs if run.stage == "train"]
+    measure = next(("OKS" if run.protocol["metric"] == "oks" else run.protocol["headline"] for run in first), "")
+    told: dict[str, Any] = {"cards": _cards(main, trained), "evaluation": evaluation(trained) if trained else ""}
+    groups = [list(group) for _, group in groupby(runs, key=lambda run: (run.method, run.labels))]
+    ran = {(run.method, run.labels) for run in runs}
+    told |= {"groups": groups, "ran": ran, "gallery": same_people(reports, first), "measure": measure}
+    return template.render(reports=reports, title=title, main=main, first=first, **told, **parts) + "\n"
 
 
-def _file(name: str) -> str:
-    return files("semipose.reporting.site").joinpath(name).read_text(encoding="utf-8")
+def _environment() -> Environment:
+    made = Environment(loader=PackageLoader("semipose.reporting", "site"), autoescape=True, trim_blocks=False, undefined=StrictUndefined)
+    made.filters |= {"data_uri": _data_uri, "chart_width": _chart_width, "spans": _spans, "places": _places, "flat": _flat_text}
+    made.filters["breakable"] = lambda text: escape(text).replace("_", Markup("_<wbr>"))
+    return made
+
+
+def _cards(table: Table, runs: Sequence[Run]) -> list[dict[str, str]]:
+    """At each budget the method with the largest number, and its gain."""
+    cards = []
+    for labels, people in {run.labels: run.labelled for run in runs}.items():
+        value, gain = (k for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE)
+        known = [(number, row) for row in table.rows if (number := row[value].number.value) is not None]
+        if known:
+            best = max(known, key=itemgetter(0))[1]
+            reference = next((row[0].text for row in table.rows if row[gain].text == NOTHING), "")
+            won = f"{best[gain].text} over {reference}" if best[gain].number.value is not None else "no method gains on it"
+            score = f"{table.columns[value].name} {best[value].text}"
+            cards.append({"people": f"{people:,}", "method": best[0].text, "score": score, "gain": won})
+    return cards
+
+
+def _spans(table: Table) -> list[tuple[float, float]]:
+    """The smallest and the largest bound of each column, and zero if it holds differences."""
+    spans = []
+    for k, column in enumerate(table.columns):
+        bounds = [bound for row in table.rows for bound in row[k].number[1:] if bound is not None] + [0.0] * column.signed
+        spans.append((min(bounds, default=0.0), max(bounds, default=0.0)))
+    return spans
+
+
+def _places(number: Score, span: tuple[float, float]) -> dict[str, str]:
+    """Where the strokes of an interval's bar stand, of 100; {} if there is no interval."""
+    value, low, high = number
+    if value is None or low is None or high is None or span[0] == span[1]:
+        return {}
+    bounds = {"zero": 0.0, "low": low, "high": high, "value": value}
+    return {name: f"{2 + 96 * (bound - span[0]) / (span[1] - span[0]):.1f}" for name, bound in bounds.items()}
+
+
+def _data_uri(path: Path) -> str:
+    kind = {".png": "png", ".jpg": "jpeg"}[path.suffix]
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _chart_width(path: Path) -> int:
+    return int(struct.unpack(">I", path.read_bytes()[16:20])[0]) * 96 // PER_INCH
+
+
+def _flat_text(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in _flat(parameters))
+
+
+def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything that is set."""
+    for key, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        elif value is not None:
+            yield f"{above}{key}", " + ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,102 @@
+"""The archive of finished runs: records with cost and machine, and the score of every person, small enough for git."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semipose.reporting.results import Grid, Key, Run, run_of, write_results
+from semipose.utils.console import write_json
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json, replacing
+
+EQUAL = "equal_commits.txt"  # beside the archives: each line names commits that were shown to give equal weights
+
+
+def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
+    """Archive a finished run of the project `root`, and return the path of its record.
+
+    A run that is already there, with the same fingerprint and commit, stays as it is. Another one of the same name is added beside.
+    Raises InputError for a missing file, and for numbers that differ from the archived ones of the same fingerprint and commit.
+    """
+    folder = root / "reports" / "runs" / run.cell
+    record = read_json(folder.parent / f"{run.cell}.json")
+    cost = read_json(root / "runs" / run.cell / "cost.json", "the run is archived with its cost; train it on this machine first")
+    split = read_json(root / "data" / "split" / f"{run.labels}.json", "the run is archived with the ids of its split")
+    path = archive / "runs" / f"{run.cell}-{run.fingerprint[:8]}-{run.commit[:8]}.json"
+    if path.exists():
+        old = read_json(path)
+        if any(old.get(name) != record[name] for name in record):
+            raise InputError(f"{path} holds other numbers of the same fingerprint and commit: remove it, or name another archive")
+        return path
+    arrays = _load(folder / "scores.npz", "evaluate this run again")
+    if split["counts"]["labelled"] < split["counts"]["pool"]:  # else: all people of the pool
+        arrays["labelled"] = np.array(split["labelled"], dtype=np.int64)
+    arrays["resamples"] = np.array(run.drawn, dtype=np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    about = {"archived": date, "machine": {name: cost.get(name) for name in ("host", "device")}, "dirty": cost.get("changed"), "cost": cost}
+    write_json(path, record | about | {"split": {name: value for name, value in split.items() if name != "labelled"}})
+    return path
+
+
+def write_archive_results(archive: Path) -> None:
+    """Write results.csv: every metric of every archived run, with its fingerprint and commit."""
+    write_results(archive / "results.csv", [_read(path) for path in sorted((archive / "runs").glob("*.json"))])
+
+
+def read_archive(archive: Path, data: str, grid: Grid, commit: str | None = None) -> dict[Key, Run]:
+    """The archived runs of a grid, for a table: all of one commit, or of commits that equal_commits.txt names in one line.
+
+    Args:
+        archive: folder of one archive.
+        data: data set of the runs.
+        grid: the runs wanted; those not archived are left out.
+        commit: read only runs of this commit and its equals.
+
+    Raises:
+        InputError: for runs of different commits, two different runs of one name, or a broken file.
+    """
+    equals, cells = _equal_commits(archive.parent / EQUAL), grid.cells()
+    runs: dict[Key, Run] = {}
+    commits: dict[str, str] = {}
+    for run in map(_read, sorted((archive / "runs").glob("*.json"))):
+        key, group = (run.method, run.labels, run.seed), equals.get(run.commit, run.commit)
+        if (run.data, run.stage) != (data, grid.stage) or key not in cells or (commit and group != equals.get(commit, commit)):
+            continue
+        first = runs.setdefault(key, run)
+        if first.fingerprint != run.fingerprint:
+            raise InputError(f"{archive}: {run.cell} is archived with fingerprints {first.fingerprint} and {run.fingerprint}: keep one")
+        commits[group] = run.commit
+    if len(commits) > 1:
+        raise InputError(
+            f"{archive}: a table cannot join runs of the commits {' and '.join(sorted(commits.values()))}: "
+            f"choose one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
+        )
+    return {key: runs[key] for key in cells if key in runs}
+
+
+def _read(path: Path) -> Run:
+    try:
+        record = read_json(path)
+        resamples = _load(path.with_suffix(".npz"), "restore it from git")["resamples"]
+        return run_of(record, {record["protocol"]["headline"]: resamples.tolist()})
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"{path} is not readable as an archived run: {error}; restore it from git") from None
+
+
+def _load(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: {error}; {remedy}") from None
+
+
+def _equal_commits(path: Path) -> dict[str, str]:
+    """Commit -> the first commit of its line."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    groups = [line.partition("#")[0].split() for line in lines]
+    return {commit: group[0] for group in groups for commit in group}
