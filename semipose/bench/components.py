@@ -21,7 +21,6 @@ from semipose.inference.predict import Predictions
 from semipose.pose.heatmap import STRIDE, decode, encode
 from semipose.pose.skeleton import COCO17
 from semipose.reporting.results import Grid, read_runs
-from semipose.reporting.site.tables import results_table
 from semipose.reporting.tables import main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
 
@@ -116,7 +115,7 @@ def scoring(p: "Params") -> Callable[[Backend], int]:
 
 
 def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
-    """From the records of the cells that `sweep` names to their table as Markdown, CSV, LaTeX and HTML; None without any."""
+    """From the records of the cells that `sweep` names to their table as Markdown, CSV and LaTeX; None without any."""
     grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
     if not read_runs(runs, p.data.source, grid):
         return None
@@ -126,7 +125,6 @@ def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
         table = main_table(found, grid)
         for text in (to_markdown, to_csv, to_latex):
             text(table)
-        results_table(table, found.values())
         return len(found)
 
     return work
