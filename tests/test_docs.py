@@ -63,6 +63,7 @@ REPRODUCE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8").splitlines(
 PROJECTED = [line.split("|")[1:-1] for line in REPRODUCE if line.startswith("| `") and "HRNet" not in line]  # that takes ten seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", PROJECTED, ids=lambda row: row[0].strip(" `"))
 def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
     preset, _, *figures = (cell.strip(" `") for cell in row)
