@@ -178,15 +178,15 @@ def test_a_photo_is_turned_upright(weights, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"image_id": 99, "bbox": [1, 1, 9, 9]}, ["box [0]: image_id 99 is none of the 2 images", "a.jpg (image_id 1)"]),
-        ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["box [0]: file_name 'c.jpg' is none of the 2 images"]),
-        ({"bbox": [1, 1, 9, 9]}, ["box [0]: has neither file_name nor image_id"]),
-        ({"image_id": 1}, ["box [0]: bbox"]),
-        ({"image_id": 1, "bbox": [1, 1, 0, 9]}, ["box [0]: bbox", "width and height above 0"]),
+        ({"image_id": 99, "bbox": [1, 1, 9, 9]}, ["[0]: image_id 99 is none of the 2 images", "a.jpg (image_id 1)"]),
+        ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["[0]: file_name 'c.jpg' is none of the 2 images"]),
+        ({"bbox": [1, 1, 9, 9]}, ["[0]: has neither file_name nor image_id"]),
+        ({"image_id": 1}, ["[0]: bbox: is missing"]),
+        ({"image_id": 1, "bbox": [1, 1, 0, 9]}, ["[0]: bbox", "width and height above 0"]),
         ({"image_id": 1, "bbox": [500, 1, 9, 9]}, ["a.jpg", "outside the image of 120 x 90"]),
-        ({"image_id": 1, "bbox": [1, 1, 9, 9], "score": "high"}, ["box [0]: score is 'high'"]),
-        ({"image_id": 1, "bbox": [1, 1, 9, 9], "category_id": 3}, ["box [0]: category_id 3", "person"]),
-        (3, ["box [0]: must be an object"]),
+        ({"image_id": 1, "bbox": [1, 1, 9, 9], "score": "high"}, ["[0]: score: should be a valid number"]),
+        ({"image_id": 1, "bbox": [1, 1, 9, 9], "category_id": 3}, ["[0]: category_id: should be 1, not 3"]),
+        (3, ["[0]: should be an object, not 3"]),
     ],
 )  # fmt: skip
 def test_bad_boxes_are_named(photos, weights, tmp_path, entry, words):
@@ -219,7 +219,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
     assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")
     assert failed(predict(photos, weights=text), "text.jpg", "not a semipose weight file")
-    assert failed(predict(photos, more=["--boxes", str(tmp_path / "dict.json")]), "dict.json", "list of boxes")
+    assert failed(predict(photos, more=["--boxes", str(tmp_path / "dict.json")]), "dict.json", "should be a valid array")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
