@@ -115,9 +115,12 @@ def scoring(p: "Params") -> Callable[[Backend], int]:
 
 
 def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
-    """From the records of the cells that `sweep` names to their table as Markdown, CSV and LaTeX; None without any."""
+    """From the records of the runs that `sweep` names to their table as Markdown, CSV and LaTeX.
+
+    None if there is no run, or if its resamples are not here: a fresh clone has the records alone.
+    """
     grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
-    if not read_runs(runs, p.data.source, grid):
+    if not any(runs.glob("*/bootstrap.csv")) or not read_runs(runs, p.data.source, grid):
         return None
 
     def work() -> int:

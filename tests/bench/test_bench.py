@@ -130,6 +130,9 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
 
 def test_the_table_of_a_projects_cells_is_timed(demo: Params, tmp_path: Path) -> None:
     assert reporting(demo, tmp_path) is None
+    if not any((ROOT / "reports" / "runs").glob("*/bootstrap.csv")):
+        assert reporting(demo, ROOT / "reports" / "runs") is None, "a fresh clone"
+        pytest.skip("the demo has not run here: its resamples are in DVC's cache")
     work = reporting(demo, ROOT / "reports" / "runs")
     assert work
     assert work() == len(demo.sweep.methods) * len(demo.sweep.labels) * len(demo.sweep.seeds)

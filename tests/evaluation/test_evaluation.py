@@ -11,6 +11,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from semipose.augment.pseudo import MaskedLabels
 from semipose.augment.task import Task
 from semipose.augment.views import sample_weak
 from semipose.config.tree import Params
@@ -85,13 +86,7 @@ class Knowing(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.start = 0
 
-    def sample_counts(self, heatmaps: Tensor, generator: torch.Generator) -> Tensor:
-        return (10 - self.shift[self.start - len(heatmaps) : self.start]).long()
-
-    def simple(self, heatmaps: Tensor) -> None:
-        return None
-
-    def pseudo_labels(self, weak: Tensor) -> Tensor:
+    def pseudo_labels(self, weak: Tensor, generator: torch.Generator) -> MaskedLabels:
         count = len(weak)
         people = np.arange(self.start, self.start + count)
         matrices, flipped = self.task.weak(self.pack.read(people, self.task.size), generator_of(0, "probe", self.start))
@@ -101,7 +96,7 @@ class Knowing(nn.Module):
         there[..., 0] += self.shift[people][:, None]
         self.start += count
         heatmaps, _ = self.task.targets(there, torch.ones_like(visible))
-        return heatmaps
+        return MaskedLabels(heatmaps, self.task.sigma, simple=torch.zeros_like(visible), counts=(10 - self.shift[people]).long())
 
 
 def test_probe_measures_the_teachers_error(pack: CropPack, task: Task) -> None:
