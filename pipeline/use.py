@@ -1,4 +1,4 @@
-"""Put a preset in the place of params.yaml and print the difference: `python -m pipeline.use coco`."""
+"""Write a preset as the whole params.yaml and print the difference: `python -m pipeline.use coco`."""
 
 import difflib
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from semipose.config.load import load, migrated, read_yaml
+from semipose.config.text import whole_text
 from semipose.utils.console import reported
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -27,7 +28,7 @@ def use(
     preset: Annotated[str | None, typer.Argument(help=f"One of {', '.join(NAMES)}.")] = None,
     migrate: Annotated[Path | None, typer.Option(help="Give a params file of semipose 0.1 today's keys.", metavar="FILE")] = None,
 ) -> None:
-    """Put a preset in the place of params.yaml and print the difference; `git checkout params.yaml` brings the former one back.
+    """Write a preset as the whole params.yaml and print the difference; `git checkout params.yaml` brings the former one back.
 
     Example: python -m pipeline.use coco
     """
@@ -38,7 +39,7 @@ def use(
         old = target.read_text(encoding="utf-8") if target.exists() else ""
         if preset:
             load(preset_file(preset))
-            new = preset_file(preset).read_text(encoding="utf-8")
+            new = whole_text(preset_file(preset))
         else:
             read_yaml(target)  # says it if there is no such file
             new = migrated(old)

@@ -13,6 +13,7 @@ from made_people import made_up
 
 from semipose.augment.task import Task
 from semipose.config.load import load
+from semipose.config.text import whole_text
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.pose.skeleton import COCO17
@@ -86,7 +87,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         folder = tmp_path_factory.mktemp("project")
         for name in ("dvc.yaml", "pipeline", "semipose"):
             (folder / name).symlink_to(ROOT / name)
-        text = params or (ROOT / "pipeline/presets/smoke.yaml").read_text()
+        text = params or whole_text(ROOT / "pipeline/presets/smoke.yaml")
         for old, new in changes.items():
             assert old in text
             text = text.replace(old, new, 1)

@@ -1,5 +1,6 @@
 """The pages keep their word: links lead somewhere, pictures are small, examples run, projections are those of the code."""
 
+import importlib.util
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ from pipeline.estimate import costs_of, hours, short
 from pipeline.use import preset_file
 from semipose.cli.app import app
 from semipose.config.load import load
+from semipose.config.text import whole_text
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
 
@@ -48,7 +50,7 @@ def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "doctor/train.jpg").exists()
 
     yaml = YAML()
-    params = yaml.load(ROOT / "pipeline/presets/smoke.yaml")
+    params = yaml.load(whole_text(ROOT / "pipeline/presets/smoke.yaml"))
     for name, values in yaml.load(section).items():
         params[name] |= values
     with (tmp_path / "params.yaml").open("w") as file:
@@ -70,6 +72,15 @@ def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
     costs = costs_of(load(preset_file(preset)))
     pflop = sum(cost.pflop for cost in costs)
     assert figures == [f"{len(costs)}", short(pflop), short(hours(pflop, 790)), short(hours(pflop, 79))]
+
+
+def test_the_page_of_all_parameters_is_that_of_the_models() -> None:
+    spec = importlib.util.spec_from_file_location("configuration", ROOT / "docs/configuration.py")
+    assert spec is not None
+    assert spec.loader is not None
+    configuration = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(configuration)
+    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == configuration.page(), "run `python docs/configuration.py`"
 
 
 def test_references_to_methods_md_lead_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""Sections `data` and `split`: which people, cut how, and who of them is labelled."""
+"""Sections `data` and `split`: which people, cropped how, and which of them are labelled."""
 
 from typing import Annotated, Literal
 
@@ -9,47 +9,68 @@ from semipose.config.section import Count, Name, Positive, Ratio, Section, Share
 
 class DemoData(Section):
     train_images: Positive
+    """Training images to render, with 1 to 3 people each."""
     val_images: Positive
+    """Validation images to render."""
     seed: Count
+    """Another seed renders other people."""
 
 
 class Crop(Section):
     size: Annotated[int, Field(ge=16)]
+    """Side of the stored square crops, in px."""
     padding: Annotated[float, Field(ge=1)]
+    """Factor by which the box, brought to the network's aspect ratio, grows before it is cropped."""
     extent: Annotated[float, Field(ge=1)]
+    """Smallest ratio of the crop's side to the longer side of the padded box: room for rotation."""
     format: Literal["raw", "jpeg"]
+    """raw: 3 size^2 bytes a person; jpeg: an eighth of that or less, decoded for each batch (docs/packs.md)."""
     quality: Annotated[int, Field(ge=1, le=100)]
+    """Quality of the JPEGs."""
 
 
 class Part(Section):
     annotations: str
+    """COCO-format JSON file."""
     images: str
+    """Folder of its images."""
 
 
 class Custom(Section):
     """A COCO-format set of the user's own; paths are relative to data.root."""
 
     train: Part
+    """Training people, labelled or not."""
     val: Part
+    """Validation people."""
     category: str | None
+    """Name of the category; null: the only one that has keypoints."""
     pairs: list[list[str]] | None
+    """Names of keypoints that a flip swaps, as pairs; null: left_x and right_x (or l_x and r_x); []: none."""
     sigmas: Annotated[list[Ratio], Field(min_length=1)] | None
+    """OKS sigma of each keypoint; null: 0.067, the mean of COCO's, for all; []: no OKS, so that PCK is the measure."""
     torso: Annotated[list[str], Field(min_length=2, max_length=2)] | None
+    """Two keypoints whose distance is the unit of PCK; null: PCK by the box."""
 
 
 class Detections(Section):
     """A detector's boxes: a JSON in the layout of COCO's detection results."""
 
     file: str
+    """JSON file in the layout of COCO's detection results."""
     score: Share
+    """Boxes with a lower score are left out."""
 
 
 class Unlabelled(Section):
     """People of another set than data.source, without labels: COCO's unlabeled2017 in a detector's boxes, or AI Challenger."""
 
     source: Literal["unlabeled2017", "aic"]
+    """unlabeled2017: COCO's unlabelled images; aic: AI Challenger."""
     root: str | None
+    """Folder of your own copy, which is only read; null: the project's folder."""
     detections: Detections | None
+    """The boxes of unlabeled2017; null for aic, which has its own."""
 
     @model_validator(mode="after")
     def _has_its_boxes(self) -> "Unlabelled":
@@ -60,14 +81,23 @@ class Unlabelled(Section):
 
 class Data(Section):
     source: Literal["demo", "coco", "lsp", "mpii", "aic", "custom"]
+    """The set: demo (synthetic people, rendered here), coco, lsp, mpii, aic, or custom (your own COCO-format set)."""
     root: str | None
+    """Folder of your own copy, which is only read; null: the project's folder, filled by the stage `download`."""
     custom: Custom | None
+    """For source: custom. Where your set is, and its skeleton (docs/own-data.md)."""
     unlabelled: Unlabelled | None
+    """Unlabelled people of another set (docs/own-data.md); null: those of `source`, as `split` says."""
     detections: Detections | None
+    """A detector's boxes of the validation images (docs/own-data.md), for evaluate.boxes: detector."""
     validation_people: Positive
+    """For lsp, and for mpii's .mat file: this many people at the end are the validation set."""
     max_broken: Count
+    """Maximum number of undecodable images; the stage `prepare` fails above it."""
     demo: DemoData
+    """The synthetic people of source: demo."""
     crop: Crop
+    """How people are cropped and stored."""
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":
@@ -80,6 +110,10 @@ class Data(Section):
 
 class SplitParams(Section):
     selection: Literal["first", "random"]
+    """The labelled people: first (in file order, as the released codes) or random."""
     seed: Count
+    """Seed of the permutation for selection: random."""
     unlabelled: Literal["all", "rest"]
+    """all: every training person is an unlabelled one, the labelled ones too; rest: without the labelled ones."""
     budgets: Annotated[dict[Name, Positive | Literal["all"]], Field(min_length=1)]
+    """Name: number of labelled people, or all. Nested: each budget takes the first people of one order."""

@@ -1,6 +1,7 @@
-"""A params file: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
+"""A params file or preset: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,55 @@ from semipose.config.network import Network, Warmup
 from semipose.config.tree import Params
 from semipose.utils.errors import InputError
 
+EXTENDS = "extends"  # key of a preset: the preset of the same folder whose values it changes
+REPLACED = {"options", "budgets", "ablations", "steps", "decay_at"}  # mappings that a preset gives as a whole: their keys are the user's
+Layers = list[tuple[Path, CommentedMap]]
+
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check a params file. Raises InputError with one line for each mistake: key, value, limit and line number."""
-    tree = read_yaml(path)
-    _merge_variants(tree, path)
+    """Read and check a params file or a preset. Raises InputError with one line for each mistake: key, value, limit and line number."""
+    layers = read_layers(path)
+    tree = overlaid(layers)
+    _merge_variants(tree, layers)
     plain = _plain(tree)
     try:
         return Params.model_validate(plain)
     except ValidationError as error:
         # A mistake in a base comes once more with every variant that inherits it: say it once.
         once = {_identity(problem): problem for problem in reversed(error.errors())}
-        raise InputError("\n".join(_message(tree, problem, path) for problem in reversed(once.values()))) from None
+        raise InputError("\n".join(_message(tree, problem, layers) for problem in reversed(once.values()))) from None
+
+
+def read_layers(path: Path) -> Layers:
+    """A params file and what it extends, the file itself first. Raises InputError."""
+    layers = [(path, read_yaml(path))]
+    while name := layers[-1][1].get(EXTENDS):
+        path = path.with_name(f"{name}.yaml")
+        if not path.exists() or path in (known for known, _ in layers):
+            raise InputError(f"extends = {name!r}: must be another preset of {path.parent} ({layers[-1][0]} line 1)")
+        layers.append((path, read_yaml(path)))
+    return layers
+
+
+def overlaid(layers: Layers) -> CommentedMap:
+    """The whole tree: the values of the last layer, changed by each layer before it."""
+    whole = CommentedMap()
+    for _, tree in reversed(layers):
+        _overlay(whole, tree)
+    whole.pop(EXTENDS, None)
+    return whole
+
+
+def _overlay(whole: CommentedMap, changes: CommentedMap) -> None:
+    for key, value in changes.items():
+        if key not in REPLACED and isinstance(value, CommentedMap) and isinstance(whole.get(key), CommentedMap):
+            _overlay(whole[key], value)
+        else:
+            whole[key] = deepcopy(value)
 
 
 def read_yaml(path: Path) -> CommentedMap:
-    """A params file with its comments and line numbers, read as DVC reads it (YAML 1.2). Raises InputError."""
+    """One file with its comments and line numbers, read as DVC reads it (YAML 1.2). Raises InputError."""
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -38,7 +72,7 @@ def read_yaml(path: Path) -> CommentedMap:
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, CommentedMap):
-        raise InputError(f"{path} holds no mapping of parameters: `python -m pipeline.use demo` puts the demo's in place")
+        raise InputError(f"{path} holds no mapping of parameters: `python -m pipeline.use demo` writes the demo's")
     return tree
 
 
@@ -84,7 +118,7 @@ def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     return flat
 
 
-def _merge_variants(tree: CommentedMap, path: Path) -> None:
+def _merge_variants(tree: CommentedMap, layers: Layers) -> None:
     """Give each variant the keys of its base that it does not set itself, at any depth."""
     methods, model = tree.get("method"), tree.get("model")
     if not isinstance(methods, CommentedMap):
@@ -92,7 +126,7 @@ def _merge_variants(tree: CommentedMap, path: Path) -> None:
     backbone = model.get("backbone") if isinstance(model, CommentedMap) else None
     for name, entry in methods.items():
         if not isinstance(entry, CommentedMap):
-            raise InputError(f"method.{name} must be a mapping that begins with `base:` ({path} line {methods.lc.key(name)[0] + 1})")
+            raise InputError(f"method.{name} must be a mapping that begins with `base:` ({_where(layers, ['method', name])})")
         for own in _own_networks(entry):
             if own.get("backbone", backbone) != backbone:
                 own.setdefault("options", CommentedMap())  # they belong to a backbone: another one begins without any
@@ -149,23 +183,20 @@ def _identity(problem: Any) -> tuple[Any, ...]:
     return section, *rest[1 if section == "method" else 0 :], problem["type"], value
 
 
-def _message(tree: CommentedMap, problem: Any, path: Path) -> str:
-    # pydantic puts the names of union members into the location; only parts that lead on in the file are the key.
+def _message(tree: CommentedMap, problem: Any, layers: Layers) -> str:
+    # pydantic puts the names of union members into the location; only parts that lead on in the tree are the key.
     node: Any = tree
-    line = None
-    keys: list[str] = []
+    keys: list[Any] = []
     for part in problem["loc"]:
-        if isinstance(node, CommentedMap) and part in node:
-            line, node = node.lc.key(part)[0] + 1 if part in node.lc.data else line, node[part]
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            line, node = node.lc.item(part)[0] + 1, node[part]
+        if _has(node, part):
+            node = node[part]
         elif problem["type"] != "missing" or part != problem["loc"][-1]:
             continue
-        keys.append(str(part))
-    where = f"{path} line {line}" if line else str(path)
-    key = ".".join(keys)
+        keys.append(part)
+    where = _where(layers, keys)
+    key = ".".join(map(str, keys))
     if problem["type"] == "extra_forbidden" and (name := new_name(keys)):
-        remedy = f"`python -m pipeline.use --migrate {path}` rewrites the file"
+        remedy = f"`python -m pipeline.use --migrate {layers[0][0]}` rewrites the file"
         return f"{key} is now called {'.'.join([*keys[:-1], name])}: {remedy} ({where})"
     if problem["type"] == "missing":
         return f"{key} is missing ({where})"
@@ -175,6 +206,25 @@ def _message(tree: CommentedMap, problem: Any, path: Path) -> str:
         return f"{key}.base = {node['base']!r}: must be one of {', '.join(having('base'))} ({where})"
     text = problem["msg"].removeprefix("Value error, ")
     return f"{text} ({where})" if isinstance(node, CommentedMap) else f"{key} = {_plain(node)!r}: {text} ({where})"
+
+
+def _where(layers: Layers, keys: Sequence[Any]) -> str:
+    """File and line of a key, or of the nearest mapping about it that is written in a file: a variant does not hold its base's keys."""
+    for depth in range(len(keys), 0, -1):
+        for path, node in layers:
+            line = None
+            for key in keys[:depth]:
+                if not _has(node, key):
+                    break
+                line = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0] + 1
+                node = node[key]
+            else:
+                return f"{path} line {line}"
+    return str(layers[0][0])
+
+
+def _has(node: Any, key: Any) -> bool:
+    return key in node if isinstance(node, CommentedMap) else isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node)
 
 
 def _whose(tree: CommentedMap, keys: list[str]) -> str:

@@ -16,8 +16,11 @@ BatchNorm = Literal["train", "eval"]
 
 class Mixup(Section):
     place: Annotated[list[Place], Field(min_length=1)]
+    """Places to mix at, one sampled uniformly in each step: input, stem, layer1, layer2, layer3; or none alone."""
     alpha: Ratio
+    """Concentration of alpha's distribution Beta(alpha, alpha); 1 is uniform."""
     branches: Literal["second", "both"]
+    """second: only the second branch is mixed; both: the masked branch too."""
 
     @model_validator(mode="after")
     def _none_stands_alone(self) -> "Mixup":
@@ -32,10 +35,15 @@ class Entry(Section):
     be absent, and in most entries they are."""
 
     networks: dict[Name, Network] = Field(default_factory=dict)
+    """Networks of its own, by their names in model.networks; what is not said here is as in `model`."""
     warmup: Warmup | None = None
+    """A warm-up of its own; what is not said here is as in `warmup`."""
     strong_view: StrongView | None = None
+    """A strong view of its own; what is not said here is as in `augment.strong`."""
     strong_augment: StrongAugment | None = None
+    """Its own strengths; what is not said here is as in `augment.strong_augment`."""
     reference_bugs: ReferenceBugs | None = None
+    """Its own reference bugs; what is not said here is as in `augment.reference_bugs`."""
 
     def augmented(self, common: Augment) -> Augment:
         """`common` with what the entry has of its own."""
@@ -46,53 +54,84 @@ class Entry(Section):
 class AKM(Adaptive, Entry):
     trains: ClassVar[int] = 1
     base: Literal["akm"]
+    """File of semipose/methods/."""
     masking: Literal["adaptive", "fixed", "random", "shuffled", "none"]
+    """Number of masked keypoints. adaptive: by tau; fixed: fixed_count; random: uniform in n_min..n_max; shuffled: the adaptive numbers of
+    other people; none."""
     fixed_count: Count
+    """Masked keypoints of each person for masking: fixed."""
     joints: Literal["any", "simple"]
+    """Which keypoints may be masked: any, or simple ones only."""
     patch: Patch
+    """Size and place of the masks."""
     second_view: Literal["independent", "shared"]
+    """The Mixup branch's masks and transform. independent: its own; shared: those of branch 1."""
     mixup: Mixup
+    """The second branch."""
     lambda_u: Weight
+    """Weight of the masked branch's loss L_u."""
     lambda_m: Weight
+    """Weight of the Mixup branch's loss L_m."""
     ramp_up_steps: Count
+    """lambda_u and lambda_m grow linearly over this many steps."""
     pseudo_label: PseudoLabel
+    """raw: the teacher's heatmaps; rendered: a Gaussian at the decoded keypoint, weighted by its confidence."""
     teacher_bn: BatchNorm
+    """Batch norm in the teacher's pass. train: batch statistics; eval: running statistics."""
     ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of the teacher's exponential moving average; 0: the teacher is the network itself."""
 
 
 class Supervised(Entry):
     trains: ClassVar[int] = 1
     base: Literal["supervised"]
+    """File of semipose/methods/."""
 
 
 class PoseCons(Entry):
     trains: ClassVar[int] = 1
     base: Literal["posecons"]
+    """File of semipose/methods/."""
     strong: Augmentations
+    """Strong augmentations of the strong view, in this order: joint_cutout, adaptive_cutout, cut_occlude, cutout, cutmix, mixup,
+    rand_augment, trivial_augment, yoco, yoco_trivial."""
     lambda_u: Weight
+    """Weight of each network's consistency loss."""
     pseudo_label: PseudoLabel
+    """raw or rendered, as for akm."""
     teacher_bn: BatchNorm
+    """train or eval, as for akm."""
 
 
 class PoseDual(PoseCons):
     trains: ClassVar[int] = 2
     base: Literal["posedual"]  # type: ignore[assignment]
+    """File of semipose/methods/."""
 
 
 class SSPCM(PoseCons):
     trains: ClassVar[int] = 3
     base: Literal["sspcm"]  # type: ignore[assignment]
+    """File of semipose/methods/."""
     score: Share
+    """A keypoint is trained on if the mean of the two teachers' peaks is higher than this."""
     position: Share | None
+    """Largest distance of the two teachers' peaks, as a share of the heatmap's diagonal; null: no limit."""
 
 
 class MultiAugs(Entry):
     base: Literal["multiaugs"]
+    """File of semipose/methods/."""
     dual: bool
+    """true: two networks that teach each other; false: one that teaches itself."""
     paths: Annotated[list[Augmentations], Field(min_length=1)]
+    """Strong augmentations of each copy of the strong view, a list of lists."""
     lambda_u: Weight
+    """Weight of each path's loss."""
     pseudo_label: PseudoLabel
+    """raw or rendered, as for akm."""
     teacher_bn: BatchNorm
+    """train or eval, as for akm."""
 
     @property
     def trains(self) -> int:
@@ -102,15 +141,22 @@ class MultiAugs(Entry):
 class PseudoPose(Entry):
     trains: ClassVar[int] = 1
     base: Literal["pseudopose"]
+    """File of semipose/methods/."""
     confidence: Share
+    """Pseudo-labels with a lower confidence are left out."""
     lambda_u: Weight
+    """Weight of the pseudo-labels' loss."""
 
 
 class DataDistill(PseudoPose):
     base: Literal["datadistill"]  # type: ignore[assignment]
+    """File of semipose/methods/."""
     flip: bool
+    """true: the teacher also predicts the mirrored person."""
     scales: Annotated[list[Ratio], Field(min_length=1)]
+    """Scales at which the teacher predicts."""
     rotations_deg: Annotated[list[Annotated[float, Field(ge=-180, le=180)]], Field(min_length=1)]
+    """Rotations at which the teacher predicts, in degrees."""
 
 
 Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill

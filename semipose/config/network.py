@@ -11,19 +11,30 @@ class Network(Section):
     """What networks of one comparison may differ in."""
 
     backbone: str
+    """Name of a timm ResNet or HRNet, such as resnet50 or hrnet_w32."""
     options: dict[str, Any]
+    """Keyword arguments for timm.create_model; {} is the network as published."""
     pretrained: bool | str
+    """false: random start; true: timm's ImageNet weights; or the path of a weight file."""
     head_channels: Annotated[list[Positive], Field(max_length=3)]
+    """Channels of each deconvolution; as many as it takes to reach stride 4 from the backbone's."""
 
 
 class Model(Network):
     height: Annotated[int, Field(ge=32, multiple_of=8)]
+    """Height of the network's input, in px."""
     width: Annotated[int, Field(ge=32, multiple_of=8)]
+    """Width of the network's input, in px."""
     sigma: Ratio
+    """Standard deviation of the target Gaussian, in heatmap cells."""
     networks: Annotated[list[Name], Field(min_length=1)]
+    """Networks that the warm-up trains, one weight file each; a method takes the first that it needs."""
 
 
 class Warmup(Section):
     steps: ByBudget
+    """Optimiser steps on the labelled people alone; 0: begin with the backbone as it is (the released codes)."""
     lr: Ratio
+    """Adam's learning rate, constant."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Labelled people in a step."""

@@ -1,4 +1,7 @@
-"""A section of params.yaml and the kinds of values that several sections hold."""
+"""A section of params.yaml and the kinds of values that several sections hold.
+
+The docstring under a key is its description: the comment in params.yaml and the entry in docs/configuration.md are made from it.
+"""
 
 from typing import Annotated
 
@@ -14,4 +17,4 @@ ByBudget = Count | dict[Name, Count]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)

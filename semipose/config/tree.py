@@ -19,70 +19,117 @@ from semipose.config.section import ByBudget, Count, Name, Positive, Ratio, Sect
 
 class Train(Section):
     steps: ByBudget
+    """Optimiser steps after the warm-up, the same for every method; one number, or a map by budget."""
     batch_size: Annotated[int, Field(ge=2)]
+    """People in a step: this many labelled ones and, for semi-supervised methods, as many unlabelled ones."""
     batch_groups: Positive
+    """Parts of a batch with batch-norm statistics, Mixup partners and random draws of their own; devices share them out."""
     lr: Ratio
+    """Adam's learning rate."""
     decay_at: list[Share] | dict[Name, list[Share]]
+    """Fractions of the steps at which the learning rate is multiplied by `decay`; one list, or a map by budget."""
     decay: Ratio
+    """Factor of the learning rate at each of decay_at."""
     precision: Literal["32-true", "bf16-mixed"]
+    """Lightning Fabric's precision: 32-true or bf16-mixed."""
     validate_every: Positive
+    """Epochs between validations during training; an epoch is one pass over the unlabelled people."""
     validation_people: Positive
+    """Number of validation people for those, from the start of the set; the evaluation uses all."""
 
 
 class Evaluate(Section):
     boxes: Literal["ground_truth", "detector"]
+    """ground_truth: the annotations' boxes; detector: those of data.detections."""
     nms_oks: Share
+    """Of two poses in a detector's boxes with a higher OKS than this, the one with the higher score stays."""
     metric: Literal["oks", "pck", "pckh"]
+    """The headline. oks: COCO's AP and AR; pck: share of keypoints within a distance; pckh: within half a head (MPII)."""
     pck_threshold: Ratio
+    """For pck: largest distance as a share of the reference length."""
     pck_reference: Literal["torso", "box"]
+    """For pck: torso (left shoulder to right hip) or box (its longer side)."""
     decode: Literal["quarter", "dark"]
+    """quarter: argmax and a quarter cell towards the higher neighbour; dark: DARK's sub-cell maximum."""
     flip_test: bool
+    """true: average with the mirrored view."""
     batch_size: Positive
+    """People in a forward pass."""
     bootstrap: Positive
+    """Bootstrap resamples for the 95 % intervals."""
     overlays: Positive
+    """People rendered for each of best, median and worst."""
 
 
 class Report(Section):
     title: str
+    """Title of the report page."""
     ablations: dict[Name, Annotated[list[Name], Field(min_length=1)]]
+    """Name of a table: the variants that it shows; all others are in one table."""
 
 
 class Sweep(Section):
     methods: Annotated[list[Name], Field(min_length=1)]
+    """Entries of `method`."""
     labels: Annotated[list[Name], Field(min_length=1)]
+    """Names of split.budgets."""
     seeds: Annotated[list[Count], Field(min_length=1)]
+    """Seeds of initial weights, batches and views."""
 
 
 class Ablation(Section):
     variants: list[Name]
+    """Entries of `method` whose base is in sweep.methods."""
     labels: list[Name]
+    """A part of sweep.labels."""
     seeds: list[Count]
+    """A part of sweep.seeds."""
 
 
 class Machine(Section):
     accelerator: Literal["auto", "cpu", "gpu"]
+    """auto, cpu or gpu."""
     devices: Positive
+    """Devices of each machine."""
     nodes: Positive
+    """Machines."""
     workers: Positive
+    """Processes that render and crop."""
     threads: Count
+    """CPU threads of a training; 0: all."""
     compile: Literal["none", "default", "max-autotune-no-cudagraphs"]
+    """torch.compile's mode, for a GPU (docs/cluster.md): none, default or max-autotune-no-cudagraphs."""
     checkpoint_seconds: Annotated[float, Field(ge=0)]
+    """Seconds between checkpoints of a running training."""
     max_minutes: Ratio | None
+    """A training that takes longer stops with a checkpoint; the next `dvc repro` continues. null: no limit."""
 
 
 class Params(Section):
     data: Data
+    """Which people, and how they are cropped."""
     split: SplitParams
+    """Which of them are labelled."""
     model: Model
+    """The networks."""
     warmup: Warmup
+    """Training on the labelled people alone, before every method."""
     train: Train
+    """Training, the same for every method."""
     augment: Augment
+    """Weak and strong views."""
     method: dict[Name, Method]
+    """Every method and its variants; an entry takes what it does not say from its base."""
     evaluate: Evaluate
+    """Evaluation on the validation people."""
     report: Report
+    """The report page and its tables."""
     sweep: Sweep
+    """Runs of the main table: every method with every budget and seed."""
     ablation: Ablation
+    """Runs of the ablation tables: every variant with every budget and seed, beside its base."""
     machine: Machine
+    """Where it runs; no change of these reruns anything."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":

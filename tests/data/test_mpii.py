@@ -526,10 +526,10 @@ def test_mpii_with_unlabelled_ai_challenger_goes_through_the_stages(tmp_path: Pa
     unlabelled = f"  unlabelled:\n    source: aic\n    root: {tmp_path}\n    detections: null\n#"
     folder = stages(
         {
-            "  source: demo ": "  source: mpii ",
-            "  root: null ": f"  root: {tmp_path} ",
-            "  unlabelled: null ": unlabelled,
-            "  metric: oks ": "  metric: pckh ",
+            "  source: demo": "  source: mpii",
+            "  root: null": f"  root: {tmp_path}",
+            "  unlabelled: null": unlabelled,
+            "  metric: oks": "  metric: pckh",
             "    L20: 20\n    L40: 40\n": "    L20: all\n",
         }
     )

@@ -15,6 +15,7 @@ from pipeline.stages import download, prepare
 from semipose.augment.task import Task
 from semipose.config.data import Custom
 from semipose.config.load import load
+from semipose.config.text import whole_text
 from semipose.config.tree import Params
 from semipose.data.download.datasets import describe
 from semipose.data.ground_truth import ground_truth, image_folder
@@ -92,13 +93,13 @@ def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: P
     parts = "".join(f"    {part}:\n      annotations: {part}.json\n      images: photos\n" for part in ("train", "val"))
     folder = stages(
         {
-            "  source: demo ": "  source: custom ",
-            "  root: null ": f"  root: {root} ",
-            "  custom: null ": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
-            "  unlabelled: null ": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
+            "  source: demo": "  source: custom",
+            "  root: null": f"  root: {root}",
+            "  custom: null": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
+            "  unlabelled: null": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
             f"      file: {root}/boxes.json\n      score: 0.25\n#",
-            "  metric: oks ": "  metric: pck ",
-            "  pck_reference: torso ": "  pck_reference: box ",
+            "  metric: oks": "  metric: pck",
+            "  pck_reference: torso": "  pck_reference: box",
             "    L20: 20\n    L40: 40\n": "    L20: 4\n",
         }
     )
@@ -142,9 +143,9 @@ def test_a_torso_that_nobody_named_is_asked_for(demo: Params, custom: Custom) ->
 
 
 def test_params_ask_for_what_a_set_of_ones_own_needs(tmp_path: Path) -> None:
-    text = (ROOT / "pipeline/presets/demo.yaml").read_text()
+    text = whole_text(ROOT / "pipeline/presets/demo.yaml")
     path = tmp_path / "params.yaml"
-    path.write_text(text.replace("  source: demo ", "  source: custom "))
+    path.write_text(text.replace("  source: demo", "  source: custom"))
     with pytest.raises(InputError, match=r"data\.root and data\.custom must say where"):
         load(path)
     path.write_text(text.replace("  boxes: ground_truth ", "  boxes: detector "))

@@ -35,8 +35,8 @@ OUTPUTS = ("data", "entries", "warmups", "runs", "reports")
 SMALL = {
     "  train_images: 60 ": "  train_images: 24 ",
     "  val_images: 20 ": "  val_images: 8 ",
-    "  steps: 6  ": "  steps: 60 ",
-    "  steps: 14 ": "  steps: 90 ",
+    "  steps: 6": "  steps: 60",
+    "  steps: 14": "  steps: 90",
     "  bootstrap: 100 ": "  bootstrap: 10  ",
     "  overlays: 8  ": "  overlays: 2  ",
     "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0.2 ",

@@ -278,7 +278,7 @@ def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path) -> None:
     ("old", "new", "message"),
     [
         ("\n    tau: 0.7 ", "\n    tau: 1.5 ", "method.akm.tau = 1.5: Input should be less than or equal to 1 (params.yaml line"),
-        ("  selection: first ", "  selectoin: first ", "split.selectoin is not a parameter (params.yaml line"),
+        ("  selection: first", "  selectoin: first", "split.selectoin is not a parameter (params.yaml line"),
         (
             "  train_images: 2200 ",
             "  train_images: many ",
