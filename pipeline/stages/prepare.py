@@ -23,7 +23,9 @@ def prepare() -> None:
         p = this.params
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
         source, root = manifest["source"], Path(manifest["root"])
-        train, val = (read_people(source, root, part, p.data.validation_people, p.data.custom) for part in ("train", "val"))
+        train, val = (
+            read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split) for part in ("train", "val")
+        )
         truth = ground_truth(source, root, "val", val, p.data.custom)
         packs = {"train": (train, root), "val": (val, root)}
         if p.data.unlabelled:

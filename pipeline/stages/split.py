@@ -1,11 +1,11 @@
-"""Stage `split`: who is labelled, for every budget at once."""
+"""Stage `split`: who is labelled, for every budget and seed at once."""
 
 import json
 from pathlib import Path
 
 from pipeline.runtime import stage
 from semipose.data.people import People
-from semipose.data.splits import make_splits
+from semipose.data.splits import make_splits, split_file
 from semipose.utils.files import replacing
 
 
@@ -13,12 +13,14 @@ def split() -> None:
     with stage.opened("split", "split", {}) as (this, tracker):
         people = People.load(Path("data/packs/train/people.npz"))
         p = this.params.split
-        for name, record in make_splits(people, p.budgets, p.selection, p.seed, p.unlabelled).items():
-            with replacing(Path("data/split") / f"{name}.json") as temporary:
-                temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
-            counts = record["counts"]
-            print(f"{name}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
-            tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})
+        for seed in this.params.sweep.seeds:
+            own = (p.seed, seed) if p.per_seed else p.seed
+            for name, record in make_splits(people, p.budgets, p.selection, own, p.unlabelled).items():
+                with replacing(split_file(name, seed)) as temporary:
+                    temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+                counts = record["counts"]
+                print(f"{name}, seed {seed}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
+                tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
+from semipose.data.splits import split_file
 from semipose.methods import Method, build
 from semipose.models.network import PoseNet
 from semipose.training.devices import launch
@@ -33,10 +34,10 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
     ):
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
         fabric = launch(p.machine, p.train.precision)
-        material = read_material(p, labels, fabric.device, tracker)
+        material = read_material(p, labels, int(seed), fabric.device, tracker)
         nets = first_networks(this, method_name, labels, int(seed), fabric, material, tracker.metrics, limit)
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
-        named, where, digest = f"{p.data.source}-{labels}-unlabelled", f"data/split/{labels}.json", observe.pack.digest[:32]
+        named, where, digest = f"{p.data.source}-{labels}-unlabelled", str(split_file(labels, int(seed))), observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
         rows = fit(
             method,

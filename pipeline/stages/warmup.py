@@ -16,7 +16,7 @@ def warmup(labels: str, seed: str) -> None:
     with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
-        material = read_material(p, labels, fabric.device, tracker)
+        material = read_material(p, labels, int(seed), fabric.device, tracker)
         for name in p.model.networks:
             net = warm_up(
                 name,

@@ -16,6 +16,11 @@ class DemoData(Section):
     """Another seed renders other people."""
 
 
+class Flic(Section):
+    split: Literal["films", "choose", "official"]
+    """Validation by film: films, or choose (other films, for choices); or the authors' own test frames: official."""
+
+
 class Crop(Section):
     size: Annotated[int, Field(ge=16)]
     """Side of the stored square crops, in px."""
@@ -80,8 +85,8 @@ class Unlabelled(Section):
 
 
 class Data(Section):
-    source: Literal["demo", "coco", "lsp", "mpii", "aic", "custom"]
-    """The set: demo (synthetic people, rendered here), coco, lsp, mpii, aic, or custom (your own COCO-format set)."""
+    source: Literal["demo", "coco", "lsp", "mpii", "aic", "flic", "custom"]
+    """The set: demo (synthetic people, rendered here), coco, lsp, mpii, aic, flic, or custom (your own COCO-format set)."""
     root: str | None
     """Folder of your own copy, which is only read; null: the project's folder, filled by the stage `download`."""
     custom: Custom | None
@@ -96,6 +101,8 @@ class Data(Section):
     """Maximum number of undecodable images; the stage `prepare` fails above it."""
     demo: DemoData
     """The synthetic people of source: demo."""
+    flic: Flic
+    """For source: flic."""
     crop: Crop
     """How people are cropped and stored."""
 
@@ -113,7 +120,15 @@ class SplitParams(Section):
     """The labelled people: first (in file order, as the released codes) or random."""
     seed: Count
     """Seed of the permutation for selection: random."""
+    per_seed: bool
+    """true: each seed of the sweep samples labelled people of its own, for selection: random."""
     unlabelled: Literal["all", "rest"]
     """all: every training person is an unlabelled one, the labelled ones too; rest: without the labelled ones."""
     budgets: Annotated[dict[Name, Positive | Literal["all"]], Field(min_length=1)]
     """Name: number of labelled people, or all. Nested: each budget takes the first people of one order."""
+
+    @model_validator(mode="after")
+    def _seeds_need_random(self) -> "SplitParams":
+        if self.per_seed and self.selection != "random":
+            raise ValueError("split.per_seed: true needs split.selection: random; the first people are the same for every seed")
+        return self

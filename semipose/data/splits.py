@@ -25,7 +25,14 @@ class Split:
     unlabelled: NDArray[np.int64]
 
 
-def make_splits(people: People, budgets: Mapping[str, int | str], selection: str, seed: int, unlabelled: str) -> dict[str, dict[str, Any]]:
+def split_file(budget: str, seed: int) -> Path:
+    """Where a project keeps the record of a budget and a seed of the sweep."""
+    return Path("data/split") / f"{budget}-s{seed}.json"
+
+
+def make_splits(
+    people: People, budgets: Mapping[str, int | str], selection: str, seed: int | tuple[int, int], unlabelled: str
+) -> dict[str, dict[str, Any]]:
     """One JSON-able record per budget, by its name; a budget is a number of people, or "all".
 
     selection: "first" takes the first n people of the table (the peers' rule; counted in people, not images), "random"

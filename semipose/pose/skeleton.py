@@ -192,4 +192,16 @@ AIC14 = Skeleton(
     torso=("left_shoulder", "right_hip"),
 )  # fmt: skip
 
-SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in (COCO17, LSP14, MPII16, AIC14)}
+# FLIC (Sapp and Taskar, CVPR 2013), the joints that all its frames have, under COCO's names and with COCO's sigmas.
+FLIC11 = Skeleton(
+    name="flic11",
+    joints=(
+        "nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
+        "right_wrist", "left_hip", "right_hip",
+    ),
+    limbs=((0, 1), (0, 2), (3, 4), (3, 5), (5, 7), (4, 6), (6, 8), (3, 9), (4, 10), (9, 10)),
+    sigmas=(0.026, 0.025, 0.025, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107),
+    torso=("left_shoulder", "right_hip"),
+)  # fmt: skip
+
+SKELETONS: dict[str, Skeleton] = {skeleton.name: skeleton for skeleton in (COCO17, LSP14, MPII16, AIC14, FLIC11)}

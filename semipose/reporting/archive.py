@@ -23,7 +23,7 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
     folder = root / "reports" / "runs" / run.cell
     record = read_json(folder.parent / f"{run.cell}.json")
     cost = read_json(root / "runs" / run.cell / "cost.json", "the run is archived with its cost; train it on this machine first")
-    split = read_json(root / "data" / "split" / f"{run.labels}.json", "the run is archived with the ids of its split")
+    split = read_json(root / "data" / "split" / f"{run.labels}-s{run.seed}.json", "the run is archived with the ids of its split")
     path = archive / "runs" / f"{run.cell}-{run.fingerprint[:8]}-{run.commit[:8]}.json"
     if path.exists():
         old = read_json(path)

@@ -73,6 +73,12 @@ def test_the_seed_alone_decides():
     assert draw(8)["pool_digest"] == one["pool_digest"]
 
 
+def test_each_seed_of_a_sweep_has_people_of_its_own():
+    records = [make_splits(crowd(), {"a": 10, "b": 50}, "random", (0, seed), "all") for seed in (0, 1)]
+    assert set(records[0]["b"]["labelled"]) != set(records[1]["b"]["labelled"])
+    assert all(set(record["a"]["labelled"]) < set(record["b"]["labelled"]) for record in records)
+
+
 def test_random_is_uniform_over_people():
     people = crowd(40)
     place = {number: i for i, number in enumerate(people.ids.tolist())}

@@ -188,7 +188,7 @@ def test_a_fresh_clone_reproduces(project: Path, tmp_path: Path) -> None:
     run(tmp_path, "git", "clone", "-q", str(project), str(clone))
     assert not (clone / "runs").exists()
     run(clone, "dvc", "repro", "evaluate@akm-L20-0")
-    for name in ("data/packs/train/pack.json", "data/split/L20.json", "runs/demo-akm-L20-s0/weights.safetensors"):
+    for name in ("data/packs/train/pack.json", "data/split/L20-s0.json", "runs/demo-akm-L20-s0/weights.safetensors"):
         assert (clone / name).read_bytes() == (project / name).read_bytes(), name
     ours, theirs = (json.loads((folder / "reports/runs/demo-akm-L20-s0.json").read_text()) for folder in (project, clone))
     assert ours.pop("commit") != theirs.pop("commit")

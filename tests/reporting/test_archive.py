@@ -29,7 +29,7 @@ def archived(root: Path, method: str = "akm", value: float = 40.0, **changed: ob
     cost = {"seconds": 12.5, "device": "cpu", "host": "here", "commit": made["commit"], "changed": True}
     split = {"counts": {"pool": 20000, "labelled": 10000, "unlabelled": 20000}, "unlabelled": "all", "digest": "d"}
     split["labelled"] = np.sort(generator.choice(10**6, 10000, replace=False)).tolist()
-    for name, content in {f"runs/{made['cell']}/cost.json": cost, "data/split/L100.json": split}.items():
+    for name, content in {f"runs/{made['cell']}/cost.json": cost, "data/split/L100-s0.json": split}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(json.dumps(content))
     return add_run(root / "results" / "demo", root, read_run(path, "demo", made["stage"], (method, "L100", 0)), "2026-01-02")
@@ -43,7 +43,7 @@ def test_a_run_comes_back_and_is_small(tmp_path: Path) -> None:
     assert about["split"]["counts"]["unlabelled"] == 20000
     with np.load(path.with_suffix(".npz")) as arrays, np.load(tmp_path / "reports/runs/demo-akm-L100-s0/scores.npz") as scores:
         assert all((arrays[name] == scores[name]).all() for name in scores)
-        assert arrays["labelled"].tolist() == json.loads((tmp_path / "data/split/L100.json").read_text())["labelled"]
+        assert arrays["labelled"].tolist() == json.loads((tmp_path / "data/split/L100-s0.json").read_text())["labelled"]
     run = read_archive(path.parent.parent, "demo", SWEEP)["akm", "L100", 0]
     here = read_run(tmp_path / "reports/runs/demo-akm-L100-s0.json", "demo", "train", ("akm", "L100", 0))
     np.testing.assert_allclose(run.drawn, here.drawn, rtol=1e-6)

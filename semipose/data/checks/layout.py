@@ -34,6 +34,8 @@ def recognise(root: Path) -> Layout:
         raise InputError(f"{root}: no such folder")
     if (root / "joints.mat").is_file():
         return Layout("lsp", ("train", "val"))
+    if (root / "examples.mat").is_file():
+        return Layout("flic", ("train", "val"))
     official = {part: f"annotations/person_keypoints_{part}2017.json" for part in ("train", "val")}
     if there := tuple(part for part, name in official.items() if (root / name).is_file()):
         return Layout("coco", there)
@@ -50,8 +52,8 @@ def _own(root: Path) -> Layout:
     found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path))}
     if not found:
         raise InputError(
-            f"{root}: neither joints.mat (LSP), annotations/person_keypoints_train2017.json (COCO), annot/train.json (MPII), "
-            "ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category has `keypoints`"
+            f"{root}: neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json (COCO), "
+            "annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category has `keypoints`"
         )
     val = [path for path in found if any(word in path.stem.lower() for word in ("val", "test"))]
     train = [path for path in found if path not in val]

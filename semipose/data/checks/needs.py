@@ -5,7 +5,7 @@ from pathlib import Path
 from semipose.data.checks.layout import Layout
 from semipose.data.people import People
 
-METRIC = {"coco": "oks", "custom": "oks", "lsp": "pck", "mpii": "pckh", "aic": "oks"}
+METRIC = {"coco": "oks", "custom": "oks", "lsp": "pck", "flic": "oks", "mpii": "pckh", "aic": "oks"}
 SHARES = (100, 20, 5)  # one labelled person in so many
 
 

@@ -46,6 +46,8 @@ DATASETS: dict[str, tuple[RemoteArchive, ...]] = {
     "mpii": (RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1_u12_2.zip"), RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1.tar.gz")),
 }
 BY_HAND = {
+    "flic": "FLIC (Frames Labeled In Cinema) has no stable address: get FLIC.zip from its authors' page, whose folder has examples.mat and "
+    "images/",
     "aic": "AI Challenger, Human Skeletal System Keypoints Detection (2017), lies behind share links: get its archives "
     "ai_challenger_keypoint_train_*.zip and ai_challenger_keypoint_validation_*.zip",
 }
@@ -62,6 +64,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "coco": (COCO_LAYOUT,),
     "unlabeled2017": (("annotations/image_info_unlabeled2017.json", "unlabeled2017/"),),
     "lsp": (("joints.mat", "images/"),),
+    "flic": (("examples.mat", "images/"),),
     "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are named where they are
         ("annot/train.json", "annot/valid.json", "annot/gt_valid.mat", "images/"),
         ("annot/train.json", "annot/validation.json", "annot/gt_validation.mat", "images/"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from semipose.data.people import People
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.coco import read_coco, read_custom
+from semipose.data.sources.flic import Films, read_flic
 from semipose.data.sources.lsp import read_lsp
 from semipose.data.sources.mpii import read_mpii
 from semipose.utils.errors import InputError
@@ -13,14 +14,15 @@ from semipose.utils.errors import InputError
 if TYPE_CHECKING:
     from semipose.config.data import Custom
 
-SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "custom")
+SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "flic", "custom")
 
 
-def read_people(source: str, root: Path, part: str, validation: int = 0, custom: "Custom | None" = None) -> People:
+def read_people(source: str, root: Path, part: str, validation: int = 0, custom: "Custom | None" = None, films: Films = "films") -> People:
     """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
 
     validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
-    "val"; else not used. custom: for "custom", where and what the set of the user's own is.
+    "val"; else not used. custom: for "custom", where and what the set of the user's own is. films: for "flic", which films
+    are "val".
     Raises InputError where source or part is unknown, or where the files are missing or wrong.
     """
     if source not in SOURCES:
@@ -31,6 +33,8 @@ def read_people(source: str, root: Path, part: str, validation: int = 0, custom:
         return read_lsp(root, part, validation)
     if source == "mpii":
         return read_mpii(root, part, validation)
+    if source == "flic":
+        return read_flic(root, part, films)
     if source == "aic":
         return read_aic(root, part)
     if custom is not None:

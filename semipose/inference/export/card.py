@@ -6,6 +6,7 @@ from typing import Any
 TERMS = {  # data set -> its name, and where its own terms are
     "demo": "people drawn by semipose itself",
     "coco": "COCO 2017 keypoints (terms of use: cocodataset.org)",
+    "flic": "Frames Labeled In Cinema (Sapp and Taskar, CVPR 2013)",
     "lsp": "Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011)",
     "mpii": "MPII Human Pose (Andriluka et al., CVPR 2014; terms on its web page)",
     "aic": "AI Challenger keypoints (Wu et al., 2017; terms on its web page)",
