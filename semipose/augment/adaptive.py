@@ -26,8 +26,16 @@ def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
 
 
 def adaptive_count(heatmaps: Tensor, simple: Tensor, p: "Adaptive") -> Tensor:
-    """Number of masks n_i, [B] int: max(n_min, floor(n_max * #simple / K + 1/2)); n_min for an extremely difficult person."""
+    """Number of masks n_i, [B] int; n_min for an extremely difficult person.
+
+    share: max(n_min, floor(n_max * #simple / K + 1/2)). inferred: floor(8 l / 24), or n_min if that is 0, with l = #simple less the
+    keypoint of the highest peak; the rule of the code that methods.md 2.3 infers to be AKM's.
+    """
     keypoints = heatmaps.shape[1]
-    count = (p.n_max * simple.sum(dim=1) / keypoints + 0.5).floor().long()
+    if p.count == "inferred":
+        count = (simple.sum(dim=1) - 1).clamp_min(0) // 3
+        count = torch.where(count == 0, p.n_min, count)
+    else:
+        count = (p.n_max * simple.sum(dim=1) / keypoints + 0.5).floor().long().clamp_min(p.n_min)
     extremely_difficult = heatmaps.amax(dim=(1, 2, 3)) < p.tau_hard
-    return torch.where(extremely_difficult, p.n_min, count.clamp_min(p.n_min)).clamp_max(keypoints)
+    return torch.where(extremely_difficult, p.n_min, count).clamp_max(keypoints)

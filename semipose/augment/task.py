@@ -92,21 +92,24 @@ class Task:
         shift = theta[:, :, 2] - beside + beside * theta[:, :, :2].sum(dim=2)  # t - (1 - L) (1.5, 1.5)
         return torch.cat([theta[:, :, :2], shift[..., None]], dim=-1)
 
-    def moved(self, images: Tensor, pseudo: PseudoLabels, theta: Tensor, targets: Literal["raw", "rendered"]) -> View:
+    def moved(self, images: Tensor, pseudo: PseudoLabels, theta: Tensor | None, targets: Literal["raw", "rendered"]) -> View:
         """The strong view W(images, theta) with its pseudo-labels W(H, theta).
 
         Args:
             images: Weak views [B, 3, H, W], perhaps strongly augmented.
             pseudo: The teacher's answer on the weak views.
-            theta: Matrices [B, 2, 3] from weak-view px to strong-view px.
+            theta: Matrices [B, 2, 3] from weak-view px to strong-view px; None: nothing moves.
             targets: raw: the teacher's heatmaps, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its
                 confidence. ``heatmap_loss`` squares the weight, so half the confidence counts a quarter.
         """
-        seen, theta = self.move_images(images, theta), self.label_transform(theta)
+        labels = None if theta is None else self.label_transform(theta)
+        seen = images if theta is None else self.move_images(images, theta)
         if targets == "raw":
-            return View(seen, self.move_heatmaps(pseudo.heatmaps, theta), torch.ones_like(pseudo.heatmaps[:, :, 0, 0]))
+            heatmaps = pseudo.heatmaps if labels is None else self.move_heatmaps(pseudo.heatmaps, labels)
+            return View(seen, heatmaps, torch.ones_like(pseudo.heatmaps[:, :, 0, 0]))
         points, confidence = pseudo.exact
-        return View(seen, *self.targets(geometry.transform(theta, points), confidence.clamp(0, 1)))
+        points = points if labels is None else geometry.transform(labels, points)
+        return View(seen, *self.targets(points, confidence.clamp(0, 1)))
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

@@ -23,7 +23,8 @@ def doctor(
 ) -> None:
     """Read a data set as training would, and say what would stop it, what is dropped, what looks wrong, and what params.yaml needs.
 
-    COCO, LSP, FLIC, MPII, AI Challenger and sets of your own in COCO's format are told by their files. Exit code 1 where `dvc repro` would stop.
+    COCO, LSP, FLIC, MPII, AI Challenger and sets of your own in COCO's format are told by their files.
+    Exit code 1 if `dvc repro` would stop.
 
     Example: semipose doctor /data/cats --out doctor
     """

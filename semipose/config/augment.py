@@ -59,6 +59,8 @@ class Adaptive(Section):
     """Threshold of the response."""
     tau_hard: Share
     """A person whose largest peak is lower than this is extremely difficult and gets n_min masks."""
+    count: Literal["share", "inferred"]
+    """Number of masked keypoints. share: n_max times the share of simple ones; inferred: a third of their number (docs/methods.md 2.3)."""
     n_min: Count
     """Smallest number of masked keypoints."""
     n_max: Count

@@ -17,6 +17,10 @@ BatchNorm = Literal["train", "eval"]
 class Mixup(Section):
     place: Annotated[list[Place], Field(min_length=1)]
     """Places to mix at, one sampled uniformly in each step: input, stem, layer1, layer2, layer3; or none alone."""
+    view: Literal["hard", "weak"]
+    """What is mixed. hard: masked and moved people, as in branch 1; weak: the weak views, unmasked and unmoved."""
+    weight: Share | None
+    """Weight of a person against the other one, the same in every step; null: alpha, sampled from Beta(alpha, alpha)."""
     alpha: Ratio
     """Concentration of alpha's distribution Beta(alpha, alpha); 1 is uniform."""
     branches: Literal["second", "both"]

@@ -39,10 +39,10 @@ class AKM(Method):
         return {"net": self.net} if self.teacher is None else {"net": self.net, "teacher": self.teacher}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
-        p, f = self.p, self.net
-        terms = {"supervised": view_loss(f, self.task.labelled(batch.labelled, generator))}
+        p, f, task = self.p, self.net, self.task
+        terms = {"supervised": view_loss(f, task.labelled(batch.labelled, generator))}
 
-        weak = self.task.weak_view(batch.unlabelled, generator)
+        weak = task.weak_view(batch.unlabelled, generator)
         pseudo = self.pseudo_labels(weak, generator)
         mixed, masked = p.mixup.place != ["none"], None
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
@@ -51,7 +51,10 @@ class AKM(Method):
             both = mixed and p.mixup.branches == "both"
             terms["masked"] = p.lambda_u * ramp * (self.mixed_loss(masked, generator) if both else view_loss(f, masked))
         if mixed:
-            second = masked if masked and p.second_view == "shared" else self.strong_view(weak, pseudo, generator)
+            if p.mixup.view == "weak":
+                second = task.moved(weak, pseudo, None, p.pseudo_label)
+            else:
+                second = masked if masked and p.second_view == "shared" else self.strong_view(weak, pseudo, generator)
             terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
         return Losses(terms, {"masks": pseudo.counts.float().mean(), "simple": pseudo.simple.float().mean()})
 
@@ -60,7 +63,7 @@ class AKM(Method):
         places = self.p.mixup.place
         host = on_host(generator)
         place = places[int(torch.randint(len(places), (1,), generator=host))]
-        alpha = mixing.sample_alpha(self.p.mixup.alpha, host)
+        alpha = mixing.sample_alpha(self.p.mixup.alpha, host) if self.p.mixup.weight is None else self.p.mixup.weight
         partner = mixing.partner(len(view.images), generator)
         predicted = self.net(view.images, place, lambda x: mixing.mix(x, partner, alpha))
         return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(

@@ -89,6 +89,24 @@ def test_simple_keypoints_and_counts_equal_a_loop(tiny: Params, response: str) -
     assert len(set(counts.tolist())) > 2
 
 
+def test_the_inferred_count_equals_a_loop(tiny: Params) -> None:
+    """floor(8 l / 24) of 24 channels, of which those that no joint of the set has stay below the threshold; l leaves out the highest."""
+    generator = torch.Generator().manual_seed(6)
+    heatmaps = torch.rand(200, 17, 2, 2, generator=generator) * torch.rand(200, 17, 1, 1, generator=generator)
+    heatmaps *= torch.linspace(0.01, 1, 200)[:, None, None, None]
+    p = tiny.method["akm"].model_copy(update={"response": "relative_max", "tau": 0.45, "tau_hard": 0.05, "count": "inferred", "n_min": 2})
+    found = adaptive_count(heatmaps, simple_keypoints(heatmaps, p.response, p.tau), p).tolist()
+    expected = []
+    for maps in heatmaps:
+        peaks = [float(one.max()) for one in maps] + [0.0] * 7
+        highest, lowest = max(peaks), min(peaks)
+        others = [h for k, h in enumerate(peaks) if k != peaks.index(highest)]
+        l_ = sum((highest - h) / (highest - lowest) < 0.55 for h in others) if highest >= 0.05 else 0
+        expected.append(int(8 * l_ / 24) or 2)
+    assert found == expected
+    assert set(found) >= {1, 2, 3}
+
+
 def test_relative_response_is_blind_to_a_faint_person_and_absolute_is_not() -> None:
     clear = torch.linspace(0.85, 0.95, 17)[None, :, None, None].expand(1, 17, 2, 2)
     faint = torch.linspace(0.2, 0.4, 17)[None, :, None, None].expand(1, 17, 2, 2)
@@ -113,13 +131,21 @@ def test_supervised_loss_equals_a_loop(net: PoseNet, task: Task, batch: Batch, t
     assert torch.allclose(again, gradient, rtol=1e-5, atol=1e-6 * float(gradient.abs().max()))
 
 
-@pytest.mark.parametrize(("place", "branches"), [("input", "second"), ("layer2", "second"), ("layer2", "both")])
+@pytest.mark.parametrize(
+    ("place", "branches", "view", "constant"),
+    [
+        ("input", "second", "hard", None),
+        ("layer2", "second", "hard", None),
+        ("layer2", "both", "hard", 0.355),
+        ("layer2", "second", "weak", 0.355),
+    ],
+)
 @pytest.mark.parametrize("pseudo_label", ["raw", "rendered"])
 def test_akm_losses_and_gradients_equal_a_naive_version(
-    net: PoseNet, task: Task, batch: Batch, tiny: Params, place: str, branches: str, pseudo_label: str
+    net: PoseNet, task: Task, batch: Batch, tiny: Params, place: str, branches: str, view: str, constant: float | None, pseudo_label: str
 ) -> None:
     """The draws are made in the paper's order; what is computed from them is written out again, person by person."""
-    p = tiny.method["akm"].mixup.model_copy(update={"place": [place], "branches": branches})
+    p = tiny.method["akm"].mixup.model_copy(update={"place": [place], "branches": branches, "view": view, "weight": constant})
     method = akm(tiny, net, task, mixup=p, pseudo_label=pseudo_label, lambda_u=0.7, lambda_m=1.3)
     terms, measures = method(batch, generator_of(7, "step", 0))
     sum(terms.values()).backward()
@@ -137,19 +163,21 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
         [1 if float(heatmaps[i].max()) < 0.2 else max(1, math.floor(5 * sum(simple[i]) / 17 + 0.5)) for i in range(6)], dtype=torch.long
     )
 
-    def branch() -> tuple[Tensor, Tensor, Tensor]:
+    def branch(hard: bool = True) -> tuple[Tensor, Tensor, Tensor]:
         from semipose.pose.heatmap import decode
 
         points, confidence = decode(heatmaps, 4, "quarter")
-        mask = patches.keypoint_masks(points, counts, None, (32, 32), method.p.patch, g)
-        theta = task.strong(6, g)
+        mask = (
+            patches.keypoint_masks(points, counts, None, (32, 32), method.p.patch, g) if hard else torch.zeros(6, 32, 32, dtype=torch.bool)
+        )
+        theta = task.strong(6, g) if hard else torch.eye(2, 3).expand(6, 2, 3)
         views, moved, weights = [], [], []
         for i in range(6):
-            view = weak[i : i + 1].clone()
-            view[:, :, mask[i]] = 0
-            views.append(task.move_images(view, theta[i : i + 1]))
+            seen = weak[i : i + 1].clone()
+            seen[:, :, mask[i]] = 0
+            views.append(task.move_images(seen, theta[i : i + 1]) if hard else seen)
             if pseudo_label == "raw":
-                moved.append(task.move_heatmaps(heatmaps[i : i + 1], theta[i : i + 1]))
+                moved.append(task.move_heatmaps(heatmaps[i : i + 1], theta[i : i + 1]) if hard else heatmaps[i : i + 1])
                 weights.append(torch.ones(1, 17))
             else:
                 there = decode(heatmaps[i : i + 1], 4, "dark", task.sigma)[0][0] @ theta[i, :, :2].T + theta[i, :, 2]
@@ -167,7 +195,7 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
 
     def mixed_mse(view: Tensor, target: Tensor, w: Tensor) -> Tensor:
         torch.randint(1, (1,), generator=g)
-        alpha = mixing.sample_alpha(0.2, g)
+        alpha = mixing.sample_alpha(0.2, g) if constant is None else constant
         partner = torch.randperm(6, generator=g)
         features = view
         if place == "layer2":
@@ -179,9 +207,9 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
         mixed = net.head(features)
         return alpha * mse(mixed, target, w) + (1 - alpha) * mse(mixed, target[partner], w[partner])
 
-    view, target, w = branch()
-    loss_u = mixed_mse(view, target, w) if branches == "both" else mse(net(view), target, w)
-    loss_m = mixed_mse(*branch())
+    first, target, w = branch()
+    loss_u = mixed_mse(first, target, w) if branches == "both" else mse(net(first), target, w)
+    loss_m = mixed_mse(*branch(hard=view == "hard"))
     (loss_s + 0.7 * loss_u + 1.3 * loss_m).backward()
     expected = torch.cat([q.grad.flatten() for q in net.parameters()])
 

@@ -53,7 +53,8 @@ def _own(root: Path) -> Layout:
     if not found:
         raise InputError(
             f"{root}: neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json (COCO), "
-            "annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category has `keypoints`"
+            "annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category "
+            "has `keypoints`"
         )
     val = [path for path in found if any(word in path.stem.lower() for word in ("val", "test"))]
     train = [path for path in found if path not in val]
