@@ -116,6 +116,7 @@ def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **mor
             "limbs": skeleton.limbs,
             "pairs": skeleton.pairs,
             "sigmas": skeleton.sigmas,
+            "torso": skeleton.torso,
         },
         "model": model.model_dump(mode="json"),
         "padding": padding,

@@ -3,6 +3,7 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import read_people
 from semipose.evaluation.evaluate import evaluate, headline, validate
 from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.pck import pck, torso_sizes
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.inference.predict import Predictions, to_results
 from semipose.methods import build
@@ -71,6 +73,24 @@ def test_validation_names_its_figure(pack: CropPack, task: Task, tiny: Params) -
     net = build_network(tiny.model, 17, 0)
     assert set(validate(net, task, pack, np.arange(10), 4)) == {"val/AP"}
     assert headline(demo_pck(tiny)) == "PCK@0.2 torso"
+
+
+@pytest.mark.parametrize("metric", ["oks", "pck"])
+def test_one_evaluation_has_oks_and_pck(pack: CropPack, task: Task, tiny: Params, metric: str) -> None:
+    net = build_network(tiny.model, 17, 0).eval()
+    p = tiny.evaluate.model_copy(update={"metric": metric, "bootstrap": 20})
+    found = evaluate(net, task, pack, annotations_of(pack.people), p)
+    assert {"AP", "AR", "PCK@0.05 torso", "PCK@0.1 torso", "PCK@0.2 torso", "PCK area torso", "joint/nose"} <= set(found.measures)
+    assert set(found.drawn) == set(found.measures)
+    hits = pck(
+        found.predictions.points, pack.people.points, pack.people.visibility,
+        torso_sizes(pack.people.points, pack.people.visibility, task.skeleton.joints, task.skeleton.torso),
+        task.skeleton.joints, 0.1, "torso",
+    )  # fmt: skip
+    assert found.measures["PCK@0.1 torso"].value == pytest.approx(hits.values()["PCK@0.1 torso"])
+    bare = replace(pack.people, skeleton=replace(task.skeleton, torso=("", "")))
+    names = set(evaluate(net, task, replace(pack, people=bare), annotations_of(bare), p.model_copy(update={"metric": "oks"})).measures)
+    assert {"PCK@0.2 box", "PCK area box"} <= names
 
 
 def demo_pck(params: Params):

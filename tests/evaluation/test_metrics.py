@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from semipose.evaluation.metrics.oks import KEYS, evaluate_oks, joint_hits, match, person_oks
-from semipose.evaluation.metrics.pck import Hits, box_sizes, evaluate_pck, pck, torso_sizes
+from semipose.evaluation.metrics.pck import Hits, box_sizes, evaluate_pck, pck, pck_area, torso_sizes
 from semipose.evaluation.metrics.statistics import interval, intervals, resampled, sample_weights
 from semipose.pose.skeleton import COCO17, LSP14
 from semipose.utils.errors import InputError
@@ -435,6 +435,20 @@ def test_results_are_given_to_people_whatever_their_order():
     assert not missing.hit[0].any()
     assert np.array_equal(missing.hit[1:], known.hit[1:])
     assert evaluate_pck(annotations, []).values()["PCK@0.2 torso"] == 0
+
+
+def test_the_area_is_that_under_the_curve():
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 100, (30, 5, 2))
+    points = truth + rng.normal(0, 4, truth.shape)
+    points[3, 2] = np.nan  # not predicted
+    visibility = rng.integers(0, 3, (30, 5))
+    sizes = np.where(rng.random(30) < 0.1, np.nan, rng.uniform(20, 60, 30))
+    steps = (np.arange(2000) + 0.5) / 2000 * 0.2
+    curve = [pck(points, truth, visibility, sizes, tuple("abcde"), step, "torso").values()[f"PCK@{step:g} torso"] for step in steps]
+    area = pck_area(points, truth, visibility, sizes, 0.2, "torso")
+    assert area.values() == {"PCK area torso": pytest.approx(np.mean(curve), abs=1e-4)}
+    assert area.left_out == np.isnan(sizes).sum()
 
 
 # Bootstrap

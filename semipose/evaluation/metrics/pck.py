@@ -23,7 +23,7 @@ class Hits:
     """Which joints were found. Pooled values weigh every visible joint alike, so a person with more of them counts
     more."""
 
-    hit: NDArray[np.bool_]  # [N, K]; False wherever counted is False
+    hit: NDArray[Any]  # [N, K]: found or not (bool), or to which part (0-1); 0 wherever counted is False
     counted: NDArray[np.bool_]  # [N, K]: visible, and the person's size is known
     joints: tuple[str, ...]  # K names
     pooled: str | None  # name of the share over all visible joints; None: not reported
@@ -90,6 +90,24 @@ def pck(
     counted = (visibility > 0) & np.isfinite(sizes)[:, None]
     hit = counted & (errors <= threshold * sizes[:, None])
     return Hits(hit, counted, tuple(joints), f"PCK@{threshold:g} {reference}", int((~np.isfinite(sizes)).sum()))
+
+
+def pck_area(
+    points: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    sizes: NDArray[np.floating],
+    limit: float,
+    reference: str,
+) -> Hits:
+    """The area under the curve of PCK over thresholds from 0 to `limit`, as a share of the largest possible one; arguments as for `pck`.
+
+    A joint with error e contributes max(0, 1 - e / (limit * size)): the part of the thresholds at which it is found.
+    """
+    errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
+    counted = (visibility > 0) & np.isfinite(sizes)[:, None]
+    part = np.clip(1 - errors / (limit * sizes[:, None]), 0, 1)
+    return Hits(np.where(counted & np.isfinite(errors), part, 0.0), counted, (), f"PCK area {reference}", int((~np.isfinite(sizes)).sum()))
 
 
 def evaluate_pck(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], threshold: float = 0.2) -> Hits:
