@@ -1,0 +1,60 @@
+"""Run the pipeline with several trainings side by side, one thread each: `python -m pipeline.parallel 2`."""
+
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+import typer
+
+from semipose.config.load import load
+from semipose.config.tree import Params
+from semipose.reporting.results import grids
+from semipose.utils.console import reported
+from semipose.utils.errors import InputError
+
+
+def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Trainings at a time; 2 need two CPU cores, or two GPUs.")]) -> None:
+    """Run every stage as `dvc repro` does, with independent runs side by side.
+
+    A run that fails stops no other one. Run the command again to continue.
+
+    Example: python -m pipeline.parallel 2
+    """
+    with reported():
+        p = load()
+        _repro("split")
+        for round_ in (_warmups(p), _runs(p)):
+            with ThreadPoolExecutor(jobs) as pool:
+                failed = [name for name, done in pool.map(lambda stages: (stages[-1], _side_by_side(stages)), round_) if not done]
+            if failed:
+                raise InputError(f"{len(failed)} of {len(round_)} failed: {', '.join(failed)}. Their messages are above")
+        _repro()
+
+
+def _warmups(p: Params) -> list[list[str]]:
+    return [[f"warmup@{labels}-{seed}"] for labels in p.sweep.labels for seed in p.sweep.seeds]
+
+
+def _runs(p: Params) -> list[list[str]]:
+    """Training and evaluation of each run."""
+    stages = (("train", "evaluate"), ("ablate", "evaluate_ablation"))
+    return [
+        [f"{stage}@{method}-{labels}-{seed}" for stage in pair]
+        for pair, grid in zip(stages, grids(p), strict=True)
+        for method, labels, seed in grid.cells()
+    ]
+
+
+def _repro(*targets: str) -> None:
+    if subprocess.run(["dvc", "repro", *targets], check=False).returncode:
+        raise InputError("`dvc repro` failed; its message is above")
+
+
+def _side_by_side(stages: Iterable[str]) -> bool:
+    """Stages alone: to look at those before them would lock files that another run reads. DVC's own lock is held for moments."""
+    return not subprocess.run(["dvc", "--wait-for-lock", "repro", "--single-item", *stages], check=False).returncode
+
+
+if __name__ == "__main__":
+    typer.run(parallel)
