@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from pipeline.runtime import stage
-from semipose.config.data import Unlabelled
+from semipose.config.data import Data
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
 from semipose.data.people import People
@@ -30,7 +30,7 @@ def prepare() -> None:
         packs = {"train": (train, root), "val": (val, root)}
         if p.data.unlabelled:
             other = Path(manifest["unlabelled"]["root"])
-            packs["unlabelled"] = (_unlabelled(p.data.unlabelled, other, this.root, train.skeleton), other)
+            packs["unlabelled"] = (_unlabelled(p.data, other, this.root, train.skeleton), other)
         if p.data.detections:
             folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
@@ -55,8 +55,12 @@ def prepare() -> None:
             temporary.write_text(json.dumps(truth), encoding="utf-8")
 
 
-def _unlabelled(p: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> People:
+def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> People:
     """People of another set, of whom training sees the crops alone."""
+    p = data.unlabelled
+    assert p
+    if p.source == "flic":
+        return read_people("flic", root, "train", films=data.flic.split)
     if p.detections is None:
         return read_aic(root, "train", labelled=False)
     images = read_images(root / "annotations" / "image_info_unlabeled2017.json")

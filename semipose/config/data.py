@@ -68,19 +68,21 @@ class Detections(Section):
 
 
 class Unlabelled(Section):
-    """People of another set than data.source, without labels: COCO's unlabeled2017 in a detector's boxes, or AI Challenger."""
+    """People of another set than data.source, without labels: COCO's unlabeled2017 in a detector's boxes, AI Challenger or FLIC."""
 
-    source: Literal["unlabeled2017", "aic"]
-    """unlabeled2017: COCO's unlabelled images; aic: AI Challenger."""
+    source: Literal["unlabeled2017", "aic", "flic"]
+    """unlabeled2017: COCO's unlabelled images; aic: AI Challenger; flic: FLIC's training people, as data.flic says."""
     root: str | None
     """Folder of your own copy, which is only read; null: the project's folder."""
     detections: Detections | None
-    """The boxes of unlabeled2017; null for aic, which has its own."""
+    """The boxes of unlabeled2017; null for aic and flic, which have their own."""
 
     @model_validator(mode="after")
     def _has_its_boxes(self) -> "Unlabelled":
         if (self.source == "unlabeled2017") != (self.detections is not None):
-            raise ValueError("data.unlabelled.detections must name the boxes of unlabeled2017, and be null for aic, which has its own")
+            raise ValueError(
+                "data.unlabelled.detections must name the boxes of unlabeled2017, and be null for aic and flic, which have their own"
+            )
         return self
 
 

@@ -1,5 +1,7 @@
 """FLIC: joints in their places, validation by film, and what is wrong named."""
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,17 @@ PLACES = {
 FILMS = ["battle-cry", *sorted(VALIDATION), *sorted(CHOICE), "goldeneye"]
 
 
-def write(root: Path, **changes: Any) -> None:
-    """One person of each film, the second half of them for the authors' test."""
+def write(root: Path, films: Sequence[str] = FILMS) -> None:
+    """One person of each film; every second one is for the authors' test."""
     (root / "images").mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
-    entries = np.zeros((1, len(FILMS)), dtype=[(name, object) for name in ("moviename", "coords", "filepath", "istrain", "istest")])
-    for k, film in enumerate(FILMS):
+    entries = np.zeros((1, len(films)), dtype=[(name, object) for name in ("moviename", "coords", "filepath", "istrain", "istest")])
+    for k, film in enumerate(films):
         coords = np.full((2, 29), np.nan)
         coords[:, list(PLACES.values())] = generator.uniform(20, 80, (2, len(PLACES)))
         Image.new("RGB", (120, 100)).save(root / f"images/{film}.jpg")
         entries[0, k] = (film, coords, f"{film}.jpg", np.uint8(k % 2 == 0), np.uint8(k % 2))
-    savemat(root / "examples.mat", {"examples": entries} | changes)
+    savemat(root / "examples.mat", {"examples": entries})
 
 
 def test_joints_are_in_their_places_and_boxes_are_around_them(tmp_path: Path) -> None:
@@ -89,6 +91,14 @@ def test_a_set_without_the_films_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.flic\.split: films leaves nobody for val"):
         read_people("flic", tmp_path, "val")
     assert read_people("flic", tmp_path, "train").dropped == {"degenerate box": 1}
+
+
+def test_people_of_flic_are_unlabelled_ones_of_another_set(tmp_path: Path, stages: Callable[..., Path]) -> None:
+    write(tmp_path, films=["battle-cry"] * 40)
+    unlabelled = f"  unlabelled:\n    source: flic\n    root: {tmp_path}\n    detections: null\n#"
+    folder = stages({"  unlabelled: null": unlabelled, "    L20: 20\n    L40: 40\n": "    L20: 8\n"})
+    record = json.loads((folder / "reports/runs/demo-akm-L20-s0.json").read_text())
+    assert (record["labelled"], record["unlabelled"]) == (8, 20)
 
 
 def test_there_is_no_download_and_the_message_names_the_set(tmp_path: Path) -> None:
