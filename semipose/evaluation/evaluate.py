@@ -13,7 +13,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.data.people import People
 from semipose.evaluation.metrics.nms import oks_nms
 from semipose.evaluation.metrics.oks import evaluate_oks, joint_hits, match, person_oks
-from semipose.evaluation.metrics.pck import Hits, box_sizes, pck, pck_area, torso_sizes
+from semipose.evaluation.metrics.pck import Hits, box_sizes, pck, pck_tables, torso_sizes
 from semipose.evaluation.metrics.pckh import pckh
 from semipose.evaluation.metrics.statistics import Measure, interval, intervals, resampled
 from semipose.inference.predict import Predictions, pose_scores, predict_pack, shared_out, to_results
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from semipose.config.tree import Evaluate
 
 Metrics = dict[str, dict[str, float | None]]
-PCK_THRESHOLDS = (0.05, 0.1, 0.2)
-"""Shares of the reference length at which PCK is reported, whatever the headline; the area under the curve goes to the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +92,11 @@ def evaluate(
     else:
         hits = _hits(people, found, p.metric, p.pck_threshold, p.pck_reference)
         scores = hits.per_person()
-    tables = [*_pck_tables(people, found, p.pck_reference), hits]
-
-    def shares(weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        return {name: share for table in tables for name, share in table.metrics(weights).items()}
-
-    drawn_shares = resampled(shares, len(people), p.bootstrap, generator)
-    measures |= intervals(shares, len(people), drawn_shares)
-    return Evaluation(measures, drawn | drawn_shares, scores, results, found)
+    reference = p.pck_reference if people.skeleton.torso[0] else "box"
+    hits = replace(hits, more=pck_tables(found.points, people.points, people.visibility, _sizes(people, reference), reference))
+    drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
+    measures |= intervals(hits.metrics, len(people), drawn_hits)
+    return Evaluation(measures, drawn | drawn_hits, scores, results, found)
 
 
 def detected_results(
@@ -152,14 +147,6 @@ def _hits(people: People, found: Predictions, metric: str, threshold: float, ref
     if metric == "pckh":
         return pckh(found.points, people.points, people.visibility, people.head_sizes, skeleton.joints)
     return pck(found.points, people.points, people.visibility, _sizes(people, reference), skeleton.joints, threshold, reference)
-
-
-def _pck_tables(people: People, found: Predictions, reference: str) -> list[Hits]:
-    """PCK at each of PCK_THRESHOLDS and the area under its curve, all joints together; by the box if the skeleton has no torso."""
-    reference = reference if people.skeleton.torso[0] else "box"
-    at = [replace(_hits(people, found, "pck", threshold, reference), joints=()) for threshold in PCK_THRESHOLDS]
-    sizes = _sizes(people, reference)
-    return [*at, pck_area(found.points, people.points, people.visibility, sizes, PCK_THRESHOLDS[-1], reference)]
 
 
 def _sizes(people: People, reference: str) -> NDArray[np.float64]:

@@ -20,10 +20,9 @@ from semipose.data.loading.normalise import normalise
 from semipose.data.loading.pack import Crops, base_matrix, crop_matrices
 from semipose.data.packing.cutting import resample
 from semipose.inference.predict import SURE, Predictions, predict_crops
-from semipose.models.network import evaluating, load_network
+from semipose.models.network import evaluating, load_network, skeleton_of
 from semipose.pose.drawing import draw_heatmap, draw_pose
 from semipose.pose.geometry import invert, transform, warp
-from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
 
 Picture = Image.Image | NDArray[np.uint8]
@@ -38,9 +37,7 @@ class Poser:
         try:
             self.size, self.sigma = (int(metadata["model"]["height"]), int(metadata["model"]["width"])), float(metadata["model"]["sigma"])
             self.padding, self.decode = float(metadata["padding"]), str(metadata["decode"])
-            known = metadata["skeleton"]
-            limbs, pairs = (tuple((int(a), int(b)) for a, b in known[name]) if name in known else None for name in ("limbs", "pairs"))
-            self.skeleton = Skeleton(str(known["name"]), tuple(known["joints"]), limbs or (), (), ("", ""), pairs)
+            self.skeleton = skeleton_of(metadata)
         except KeyError as error:
             raise InputError(f"the metadata of the weight file has no {error}; use a weights.safetensors that `train` wrote") from None
         self.net, self.batch_size = net, batch_size

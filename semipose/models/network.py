@@ -126,6 +126,17 @@ def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **mor
     }
 
 
+def skeleton_of(metadata: Mapping[str, Any]) -> "Skeleton":
+    """The skeleton in a weight file's metadata. Raises KeyError; files of semipose 0.1 know no torso, which is then COCO's, by name."""
+    from semipose.pose.skeleton import COCO17, Skeleton
+
+    known = metadata["skeleton"]
+    joints = tuple(known["joints"])
+    limbs, pairs = (tuple((int(a), int(b)) for a, b in known[name]) if name in known else None for name in ("limbs", "pairs"))
+    torso = known.get("torso") or (COCO17.torso if set(COCO17.torso) <= set(joints) else ("", ""))
+    return Skeleton(str(known["name"]), joints, limbs or (), tuple(known.get("sigmas", ())), tuple(torso), pairs)
+
+
 def save_network(net: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
     """Weights and batch-norm statistics as safetensors; and what one must know to use them as its metadata.
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from typer.testing import CliRunner
 
 from pipeline import estimate, use
 from semipose.cli.app import app
+from semipose.config.load import load
 from semipose.config.network import Model
 from semipose.evaluation.metrics.oks import KEYS
 from semipose.models.network import build, network_metadata, save_network
-from semipose.pose.skeleton import COCO17
+from semipose.pose.skeleton import COCO17, Skeleton
 
 run = CliRunner().invoke
 
@@ -114,8 +116,51 @@ def test_evaluate_pck(truth):
         ],
     )
     assert result.exit_code == 0, said(result)
-    assert json.loads(out.read_text()) == {"PCK@0.2 torso": 1.0} | {f"joint/{name}": 1.0 for name in COCO17.joints}
+    pooled = ("PCK@0.05 torso", "PCK@0.1 torso", "PCK@0.2 torso", "PCK area torso")
+    assert json.loads(out.read_text()) == dict.fromkeys(pooled, 1.0) | {f"joint/{name}": 1.0 for name in COCO17.joints}
     assert "of 8 people; 1 left out" in said(result)
+
+
+def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path):
+    """Two joints that COCO does not know, in an order that is not COCO's."""
+    joints = ("wing_tip", "beak", "tail")
+    content = json.loads((truth / "GT.json").read_text())
+    content["categories"][0]["keypoints"] = list(joints)
+    for one in content["annotations"]:
+        one["keypoints"], one["num_keypoints"] = [10.0, 10.0, 2, 40.0, 20.0, 2, 30.0, 60.0, 2], 3
+        one["area"] = 1000.0
+    results = [
+        {"image_id": a["image_id"], "category_id": 1, "keypoints": [13.0, 10.0, 1, 40.0, 23.0, 1, 30.0, 60.0, 1], "score": 0.5}
+        for a in content["annotations"]
+    ]
+    (tmp_path / "GT.json").write_text(json.dumps(content))
+    (tmp_path / "DT.json").write_text(json.dumps(results))
+    skeleton = Skeleton("birds", joints, (), (0.05, 0.02, 0.1), ("beak", "tail"), ())
+    options = {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}
+    model = load(Path(__file__).parent.parent.parent / "params.yaml").model.model_copy(
+        update={"height": 32, "width": 32, "options": options, "head_channels": [8, 8, 8]}
+    )
+    save_network(build(model, 3, 0), tmp_path / "W", network_metadata(model, skeleton, 1.25))
+    base = ["evaluate", "--annotations", f"{tmp_path}/GT.json", "--predictions", f"{tmp_path}/DT.json"]
+
+    def measured(*more):
+        result = run(app, [*base, *more, "--json", f"{tmp_path}/out.json"])
+        assert result.exit_code == 0, said(result)
+        return json.loads((tmp_path / "out.json").read_text())
+
+    assert failed(run(app, base), "joint 'wing_tip' has no OKS sigma: give the sigmas (--sigmas")
+    assert measured("--weights", f"{tmp_path}/W") == measured("--sigmas", "0.05,0.02,0.1")
+    assert measured("--weights", f"{tmp_path}/W")["AP"] != measured("--sigmas", "0.05,0.2,0.1")["AP"]
+    pck = measured("--metric", "pck", "--weights", f"{tmp_path}/W")
+    assert pck == measured("--metric", "pck", "--torso", "beak,tail")
+    torso = (10**2 + 40**2) ** 0.5
+    assert pck["PCK@0.05 torso"] == pytest.approx(1 / 3)
+    assert pck["PCK@0.1 torso"] == 1
+    assert pck["PCK area torso"] == pytest.approx((1 + 2 * (1 - 3 / (0.2 * torso))) / 3)
+    assert failed(run(app, [*base, "--metric", "pck"]), "joint 'left_shoulder', an end of the torso, is not among the joints wing_tip")
+    assert failed(run(app, [*base, "--sigmas", "1,2"]), "3 joints, but 2 sigmas")
+    assert failed(run(app, [*base, "--sigmas", "a"]), "--sigmas a: must be numbers")
+    assert failed(run(app, [*base, "--metric", "pck", "--torso", "beak"]), "--torso beak: must be two joints")
 
 
 def test_evaluate_says_what_is_wrong(truth):

@@ -5,7 +5,7 @@ reference is that of the Leeds Sports Pose literature: the distance from the lef
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from scipy.optimize import linear_sum_assignment
 from semipose.data.annotations import Annotations, read_annotations, read_predictions
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
+
+PCK_THRESHOLDS = (0.05, 0.1, 0.2)
+"""Shares of the reference length at which PCK is reported; the area under the curve goes to the last."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,15 @@ class Hits:
     joints: tuple[str, ...]  # K names
     pooled: str | None  # name of the share over all visible joints; None: not reported
     left_out: int = 0  # people without a size, none of whose joints counts
+    more: "tuple[Hits, ...]" = ()  # other tables of the same people, whose metrics come first
 
     def metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Shares 0-1 under each of B resamples (weights [B, N]): the pooled one and `joint/<name>`; NaN where none
         counts."""
         weighted = weights.astype(np.float64)
         found, total = weighted @ self.hit, weighted @ self.counted  # [B, K]
-        shares = {} if self.pooled is None else {self.pooled: _share(found.sum(1), total.sum(1))}
+        shares = {name: share for hits in self.more for name, share in hits.metrics(weights).items()}
+        shares |= {} if self.pooled is None else {self.pooled: _share(found.sum(1), total.sum(1))}
         return shares | {f"joint/{name}": _share(found[:, j], total[:, j]) for j, name in enumerate(self.joints)}
 
     def values(self) -> dict[str, float]:
@@ -110,8 +115,22 @@ def pck_area(
     return Hits(np.where(counted & np.isfinite(errors), part, 0.0), counted, (), f"PCK area {reference}", int((~np.isfinite(sizes)).sum()))
 
 
-def evaluate_pck(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], threshold: float = 0.2) -> Hits:
-    """PCK of the torso of keypoint results against annotations, both in COCO's layout, files or their content.
+def pck_tables(
+    points: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visibility: NDArray[np.integer],
+    sizes: NDArray[np.floating],
+    reference: str,
+) -> tuple[Hits, ...]:
+    """PCK of all joints together at each of PCK_THRESHOLDS, and the area under its curve; arguments as for `pck`."""
+    at = [pck(points, truth, visibility, sizes, (), threshold, reference) for threshold in PCK_THRESHOLDS]
+    return *at, pck_area(points, truth, visibility, sizes, PCK_THRESHOLDS[-1], reference)
+
+
+def evaluate_pck(
+    annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], torso: tuple[str, str] = COCO17.torso
+) -> Hits:
+    """PCK@0.2 of the torso of keypoint results against annotations, both in COCO's layout, files or their content, and `pck_tables`.
 
     Results name no person. So within an image every annotated person gets at most one result and every result at most
     one person, such that the sum of the mean joint errors is least; a person that gets none has missed joints only, and
@@ -123,8 +142,9 @@ def evaluate_pck(annotations: Path | dict[str, Any], predictions: Path | list[di
     """
     known = read_annotations(annotations)
     _, truth, visible, points = assigned(known, predictions)
-    sizes = torso_sizes(truth, visible, known.joints, COCO17.torso)
-    return pck(points, truth, visible, sizes, known.joints, threshold, "torso")
+    sizes = torso_sizes(truth, visible, known.joints, torso)
+    last = pck(points, truth, visible, sizes, known.joints, PCK_THRESHOLDS[-1], "torso")
+    return replace(last, more=pck_tables(points, truth, visible, sizes, "torso"))
 
 
 def assigned(
