@@ -67,7 +67,7 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     stage = Stage(name, cell, item, params, digest, listed, root, first)
     if not first:
         with _told_by_the_first():
-            yield stage, track.Tracker(root, root, 0)
+            yield stage, track.Tracker(root)
         return
     named = f"{params.data.source}-{cell}" if item else cell
     tags = {"data": params.data.source} | item

@@ -49,7 +49,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         _write(folder / "predictions.json", json.dumps(found.results))
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
         for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
-            tracker.picture(f"people/{name}.jpg", picture)
+            tracker.file(f"people/{name}.jpg", picture)
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
@@ -66,7 +66,6 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        tracker.final(final)
         registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")

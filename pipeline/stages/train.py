@@ -81,7 +81,7 @@ def _leave(
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
     for path in outputs.save_pictures(Path("reports/views") / cell, views):
-        tracker.picture(f"views/{path.name}", path)
+        tracker.file(f"views/{path.name}", path)
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))
     tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})
