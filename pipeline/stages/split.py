@@ -6,7 +6,6 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.data.people import People
 from semipose.data.splits import make_splits
-from semipose.utils.files import replacing
 
 
 def split() -> None:
@@ -14,8 +13,7 @@ def split() -> None:
         people = People.load(Path("data/packs/train/people.npz"))
         p = this.params.split
         for name, record in make_splits(people, p.budgets, p.selection, p.seed, p.unlabelled).items():
-            with replacing(Path("data/split") / f"{name}.json") as temporary:
-                temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+            stage.write(Path("data/split") / f"{name}.json", json.dumps(record) + "\n")
             counts = record["counts"]
             print(f"{name}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
             tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})

@@ -34,7 +34,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, fabric.device, tracker)
-        nets = first_networks(this, method_name, labels, int(seed), fabric, material, tracker.metrics, limit)
+        nets = first_networks(this, fabric, material, tracker.metrics, limit)
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
         named, where, digest = f"{p.data.source}-{labels}-unlabelled", f"data/split/{labels}.json", observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))

@@ -27,14 +27,6 @@ class Journal:
     def fingerprint(self) -> str:
         return self.folder.name.rpartition("-")[0]
 
-    @property
-    def files(self) -> Path:
-        return self.folder / "files"
-
-    @property
-    def trouble(self) -> Path:
-        return self.folder / "trouble"
-
     def append(self, kind: str, **content: Any) -> None:
         """Add one line, stamped with the time in ms. Raises OSError on a full disk."""
         line = {"kind": kind, "time": int(time.time() * 1000)} | content

@@ -22,7 +22,6 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -83,18 +82,10 @@ def open_store(root: Path) -> Store:
 
 def _experiment(client: "MlflowClient", name: str, artifacts: Path | None) -> str:
     """The id of an experiment, which is there afterwards, with its note and views."""
-    from mlflow.exceptions import MlflowException
-
     found = client.get_experiment_by_name(name)
     if found is None:
         place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
-        try:
-            client.create_experiment(name, place, {"mlflow.experimentKind": "custom_model_development"})
-        except MlflowException as error:  # on a server, another process may have been quicker
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        found = client.get_experiment_by_name(name)
-        assert found
+        found = client.get_experiment(client.create_experiment(name, place, {"mlflow.experimentKind": "custom_model_development"}))
     elif found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     for key, value in experiment_tags(name, found.experiment_id).items():

@@ -43,8 +43,8 @@ class Tracker:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Points of the curves. Steps of a name must grow: one that MLflow already has is not stored again. A value `step` is the axis."""
         self.step = max(self.step, step)
-        curves = {name: value for name, value in values.items() if name.split("/")[-1] != "step"}
-        self._log("metrics", metrics=_floats(curves), step=step)
+        curves = {name: float(value) for name, value in values.items() if name.split("/")[-1] != "step"}
+        self._log("metrics", metrics=curves, step=step)
 
     def final(self, values: Mapping[str, float]) -> None:
         """The final metrics; they belong to the last step that was logged."""
@@ -54,7 +54,7 @@ class Tracker:
         """A copy of a file, kept in MLflow as the artifact `name`, a relative path such as people/best.jpg."""
         if self.journal:
             with self._unstopped():
-                place = self.journal.files / name
+                place = self.journal.folder / "files" / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, place)
                 self._log("artifact", name=name)
@@ -69,7 +69,7 @@ class Tracker:
         place = weights.resolve()
         tags = {"weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place), "digest": digest}
         name, registered = (re.sub(r"[^\w -]", "_", text) for text in (name, registered))
-        self._log("model", name=name, registered=registered, tags=tags, metrics=_floats(metrics), step=self.step)
+        self._log("model", name=name, registered=registered, tags=tags, metrics=dict(metrics), step=self.step)
 
     def open(self, journal: Journal, lock: IO[str], **start: Any) -> None:
         """Begin the journal, and start the process that uploads it until the end or until this process dies."""
@@ -114,7 +114,7 @@ class Tracker:
         """Pass on what the uploader had to say, without waiting for it."""
         if self.journal and not self.warned:
             with suppress(FileNotFoundError):
-                self._warn(self.journal.trouble.read_text())
+                self._warn((self.journal.folder / "trouble").read_text())
 
     @contextmanager
     def _unstopped(self) -> Iterator[None]:
@@ -141,7 +141,7 @@ def run(
     cell: str,
     fingerprint: str,
     params: Mapping[str, Any] | None = None,
-    tags: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
     limit_s: float = 30.0,
 ) -> Iterator[Tracker]:
     """Track one stage cell as one run in MLflow, named after the cell and found again by its fingerprint.
@@ -152,8 +152,7 @@ def run(
     """
     root = repo_root()
     tracker = Tracker(root)
-    all_tags = {"semipose.stage": stage, "semipose.cell": cell} | origin.tags(stage)
-    all_tags |= {key: str(value) for key, value in (tags or {}).items()}
+    all_tags = {"semipose.stage": stage, "semipose.cell": cell} | origin.tags(stage) | dict(tags or {})
     with ExitStack() as held:
         with tracker._unstopped():
             journal, lock = held.enter_context(new_journal(root, fingerprint))
@@ -167,8 +166,3 @@ def run(
             tracker.close("FAILED", limit_s, f"{type(error).__name__}: {error}")
             raise
         tracker.close("FINISHED", limit_s)
-
-
-def _floats(values: Mapping[str, float]) -> dict[str, float]:
-    """Plain numbers, also where the stage has tensors."""
-    return {name: float(value) for name, value in values.items()}

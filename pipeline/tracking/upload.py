@@ -99,7 +99,7 @@ class Upload:
     def artifact(self, line: Line) -> None:
         name = Path(line["name"])
         folder = None if name.parent == Path() else str(name.parent)
-        self.client.log_artifact(self.run_id, str(self.journal.files / name), folder)
+        self.client.log_artifact(self.run_id, str(self.journal.folder / "files" / name), folder)
 
     def note(self, line: Line) -> None:
         self.client.set_tag(self.run_id, NOTE, line["text"][:LONGEST_TAG])

@@ -67,7 +67,7 @@ def follow(journal: Journal, root: Path, stage: int) -> None:
                 next(others, None)
             except Exception as error:
                 with suppress(OSError):
-                    journal.trouble.write_text(reason(error))
+                    (journal.folder / "trouble").write_text(reason(error))
                 if over:
                     raise
                 upload, wait_s = None, min(max(5.0, 2 * wait_s), 60.0)

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from PIL import Image
 from pipeline.tracking import track
-with track.run("evaluate", "demo-akm-L100-s0", "ab12", {"lr": 0.1}, {"seed": 0}, limit_s=20) as tracker:
+with track.run("evaluate", "demo-akm-L100-s0", "ab12", {"lr": 0.1}, {"seed": "0"}, limit_s=20) as tracker:
     for half, steps in {"first": range(1, 40), "second": range(40, 80)}.items():
         for step in steps:
             tracker.metrics({"loss": 1 / step}, step)

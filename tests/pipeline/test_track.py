@@ -34,7 +34,7 @@ STAGE = """
 import os, sys, time
 from pipeline.tracking import track
 fingerprint, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-with track.run("train", "demo-akm-L100-s0", fingerprint, {"train": {"lr": 0.1}}, {"seed": 0}, limit_s=LIMIT) as tracker:
+with track.run("train", "demo-akm-L100-s0", fingerprint, {"train": {"lr": 0.1}}, {"seed": "0"}, limit_s=LIMIT) as tracker:
     BEFORE
     for step in range(first, last):
         tracker.metrics({"loss": 1 / step}, step)
@@ -142,7 +142,7 @@ def test_run_holds_everything(root: Path, monkeypatch: pytest.MonkeyPatch, capsy
     picture = root / "best.png"
     Image.new("RGB", (4, 3)).save(picture)
     params = {"train": {"lr": 1e-3, "stages": [1, 2]}, "note": "n" * 7000}
-    with track.run("train", "demo-akm-L100-s0", "full", params, {"method": "akm", "seed": 0}, limit_s=60) as tracker:
+    with track.run("train", "demo-akm-L100-s0", "full", params, {"method": "akm", "seed": "0"}, limit_s=60) as tracker:
         tracker.dataset("labelled", "train", "data/split/L100.json", "ab" * 32, 100)
         for step in range(1, 1501):  # more than MLflow takes at once
             tracker.metrics({"loss/supervised": 1 / step, "PCK@0.2 torso": float(step)}, step)
