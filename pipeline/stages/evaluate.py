@@ -59,7 +59,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             np.savez_compressed(file, id=val.people.ids, **scores)
         stage.write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-        record = _record(this, metadata, found, cost["commit"], method, labels, int(seed))
+        record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
         stage.write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
@@ -102,18 +102,16 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
 
 
-def _record(
-    this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int
-) -> dict[str, Any]:
+def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str) -> dict[str, Any]:
     p, training = this.params, metadata["training"]
     return {
-        "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
+        "cell": f"{p.data.source}-{this.cell}",
         "data": p.data.source,
         "stage": "train" if this.name == "evaluate" else "ablate",
-        "method": method,
+        "method": this.item["method"],
         "base": metadata["method"]["base"],
-        "labels": labels,
-        "seed": seed,
+        "labels": this.item["labels"],
+        "seed": int(this.item["seed"]),
         "labelled": training["labelled"],
         "unlabelled": training["unlabelled"],
         "fingerprint": metadata["fingerprint"],

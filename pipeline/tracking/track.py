@@ -69,7 +69,8 @@ class Tracker:
         place = weights.resolve()
         tags = {"weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place), "digest": digest}
         name, registered = (re.sub(r"[^\w -]", "_", text) for text in (name, registered))
-        self._log("model", name=name, registered=registered, tags=tags, metrics=dict(metrics), step=self.step)
+        values = {name: float(value) for name, value in metrics.items()}
+        self._log("model", name=name, registered=registered, tags=tags, metrics=values, step=self.step)
 
     def open(self, journal: Journal, lock: IO[str], **start: Any) -> None:
         """Begin the journal, and start the process that uploads it until the end or until this process dies."""
