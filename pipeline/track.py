@@ -2,36 +2,33 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from pipeline.tracking import uploader
 from pipeline.tracking.origin import repo_root
-from pipeline.tracking.store import ensure_store, shown, tracking_uri
-from pipeline.tracking.track import journals
+from pipeline.tracking.store import open_store, reason, shown, tracking_uri
+from pipeline.tracking.uploader import sync
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.track", description="The MLflow store of this project.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("ensure", help="create the database and the experiments where they are missing")
-    upload = commands.add_parser("sync", help="upload what MLflow missed while it was down")
-    upload.add_argument("--folder", type=Path, help="where the journals are (default: .semipose/track)")
+    commands.add_parser("sync", help="upload what MLflow missed while it was down")
     args = parser.parse_args()
     root = repo_root()
-    store = shown(tracking_uri(root))
+    place = shown(tracking_uri(root))
     try:
+        store = open_store(root)
         if args.command == "ensure":
-            ensure_store(root)
-            print(f"MLflow is ready at {store}")
+            print(f"MLflow is ready at {place}")
             return 0
-        outcome = list(uploader.sync(root, args.folder or journals(root)))
+        outcome = list(sync(root, store))
     except Exception as error:
-        print(f"MLflow at {store} cannot be used: {uploader.reason(error)}", file=sys.stderr)
+        print(f"MLflow at {place} cannot be used: {reason(error)}", file=sys.stderr)
         return 1
     failed = [(journal, fault) for journal, fault in outcome if fault]
     for journal, fault in failed:
-        print(f"{journal.path} is still to be uploaded: {uploader.reason(fault)}", file=sys.stderr)
-    print(f"{len(outcome) - len(failed)} journals uploaded to {store}, {len(failed)} still to upload")
+        print(f"{journal.folder} is still to be uploaded: {reason(fault)}", file=sys.stderr)
+    print(f"{len(outcome) - len(failed)} journals uploaded to {place}, {len(failed)} still to upload")
     return 1 if failed else 0
 
 

@@ -7,8 +7,7 @@ import os
 import sys
 
 from pipeline.tracking.origin import repo_root
-from pipeline.tracking.store import ensure_store, shown, tracking_uri
-from pipeline.tracking.uploader import reason
+from pipeline.tracking.store import open_store, reason, shown, tracking_uri
 from pipeline.tracking.views import RESULTS, address
 
 SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs are for language models; without them the UI starts at once
@@ -18,13 +17,12 @@ def main(port: str = "5000") -> None:
     root = repo_root()
     uri = tracking_uri(root)
     try:
-        results = ensure_store(root).get_experiment_by_name(RESULTS)
+        results = open_store(root).experiments[RESULTS]
     except Exception as error:
         raise SystemExit(f"MLflow at {shown(uri)} cannot be used: {reason(error)}") from None
-    assert results
     served = uri.startswith(("http:", "https:"))
     base = shown(uri).rstrip("/") if served else f"http://127.0.0.1:{port}"
-    print(f"The main comparison: {base}/{address(results.experiment_id, 'methods')}", flush=True)
+    print(f"The main comparison: {base}/{address(results, 'methods')}", flush=True)
     if not served:
         command = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", port, "--workers", "1"]
         os.execve(sys.executable, [sys.executable, *command], os.environ | SETTINGS)

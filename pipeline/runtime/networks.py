@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from pipeline.runtime.material import Material
 from pipeline.runtime.stage import Stage
-from semipose.config.network import Model
+from semipose.config.network import Model, Warmup
 from semipose.models.network import PoseNet, load_network
 from semipose.pose.skeleton import Skeleton
 from semipose.training.trainer import Row
@@ -17,46 +17,53 @@ from semipose.utils.errors import InputError
 
 
 def first_networks(
+    this: Stage, fabric: Fabric, material: Material, report: Callable[[Row, int], None], stop: Callable[[], str | None]
+) -> list[PoseNet]:
+    """As many as the cell's entry of `method` trains. One that the entry describes itself, or all where it has a warm-up of its own, are
+    warmed up here. Raises InputError where the stage's are not those of params.yaml."""
+    p, method = this.params, this.item["method"]
+    entry = p.method[method]
+    nets = []
+    for name in p.model.networks[: entry.trains]:
+        model = p.network(method, name)
+        if entry.warmup or name in entry.networks:
+            nets.append(warm_network(this, name, model, entry.warmup or p.warmup, fabric, material, report, stop))
+        else:
+            path = Path("warmups") / f"{p.data.source}-{this.item['labels']}-s{this.item['seed']}" / f"{name}.safetensors"
+            net, metadata = warmed_up(path, model, material.task.skeleton)
+            this.forget(metadata["fingerprint"])
+            nets.append(net)
+    return nets
+
+
+def warm_network(
     this: Stage,
-    method: str,
-    labels: str,
-    seed: int,
+    name: str,
+    model: Model,
+    settings: Warmup,
     fabric: Fabric,
     material: Material,
     report: Callable[[Row, int], None],
     stop: Callable[[], str | None],
-) -> list[PoseNet]:
-    """As many as the entry `method` trains. One that the entry describes itself, or all where it has a warm-up of its own, are warmed up
-    here (semipose.warmup.warm_up, with `report` and `stop`). Raises InputError where the stage's are not those of params.yaml."""
-    p, entry = this.params, this.params.method[method]
-    nets = []
-    for name in p.model.networks[: entry.trains]:
-        model = p.network(method, name)
-        if entry.warmup is None and name not in entry.networks:
-            path = Path("warmups") / f"{p.data.source}-{labels}-s{seed}" / f"{name}.safetensors"
-            net, metadata = warmed_up(path, model, material.task.skeleton)
-            this.forget(metadata["fingerprint"])
-            nets.append(net)
-            continue
-        net = warm_up(
-            name,
-            model,
-            entry.warmup or p.warmup,
-            fabric,
-            pack=material.pack,
-            labelled=material.split.labelled,
-            task=material.task,
-            labels=labels,
-            seed=seed,
-            groups=p.train.batch_groups,
-            state=this.state / "warmup",
-            checkpoint_seconds=p.machine.checkpoint_seconds,
-            compiled=p.machine.compile,
-            report=report,
-            stop=stop,
-        )
-        nets.append(net)
-    return nets
+) -> PoseNet:
+    """A network that is warmed up in this cell (semipose.training.warmup.warm_up, with `report` and `stop`)."""
+    return warm_up(
+        name,
+        model,
+        settings,
+        fabric,
+        pack=material.pack,
+        labelled=material.split.labelled,
+        task=material.task,
+        labels=this.item["labels"],
+        seed=int(this.item["seed"]),
+        groups=this.params.train.batch_groups,
+        state=this.state / "warmup",
+        checkpoint_seconds=this.params.machine.checkpoint_seconds,
+        compiled=this.params.machine.compile,
+        report=report,
+        stop=stop,
+    )
 
 
 def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from pipeline.runtime.stage import write
 from pipeline.tracking.origin import commit
 from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
@@ -47,8 +48,7 @@ def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: flo
     for name, net in method.networks.items():
         path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
         save_network(net, path, network_metadata(net.model, skeleton, padding, **metadata, network=name))
-    with replacing(folder / "networks" / "names.json") as temporary:
-        temporary.write_text(json.dumps(list(method.networks)) + "\n", encoding="utf-8")
+    write(folder / "networks" / "names.json", json.dumps(list(method.networks)) + "\n")
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
@@ -91,8 +91,7 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
         "commit": head,
         "changed": changed,
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+    write(path, json.dumps(cost, indent=1) + "\n")
     return cost
 
 

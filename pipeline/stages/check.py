@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline.runtime import stage
 from semipose.config.load import load
-from semipose.utils.files import replacing
 
 ENTRIES = Path("entries")
 METHODS = Path("semipose/methods")
@@ -19,13 +18,11 @@ def check() -> None:
     # Says itself what is wrong with the store; a store that is down stops no stage.
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns for its own parameters only.
-    with replacing(Path("params.ok")) as temporary:
-        temporary.write_text("params.yaml was read and found good\n", encoding="utf-8")
+    stage.write(Path("params.ok"), "params.yaml was read and found good\n")
     for name, method in params.method.items():
         code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
         entry = {"entry": params.section(f"method.{name}"), "code": code}
-        with replacing(ENTRIES / f"{name}.json") as temporary:
-            temporary.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+        stage.write(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
 
 
 def code_of(file: Path) -> list[Path]:

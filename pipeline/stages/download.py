@@ -8,7 +8,6 @@ from pipeline.runtime import stage
 from semipose.config.data import Custom
 from semipose.data.download.datasets import describe, describe_file, download
 from semipose.demo.dataset import render_set
-from semipose.utils.files import replacing
 
 MANIFEST = Path("data/manifest.json")
 DRAWN = Path("data/drawn")
@@ -37,10 +36,8 @@ def bring() -> None:
             other, more = _bring(data.unlabelled.source, data.unlabelled.root, this.root, known)
             more += described["data.unlabelled.detections.file"]
             manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more}
-        with replacing(remembered) as temporary:
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-        with replacing(MANIFEST) as temporary:
-            temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        stage.write(remembered, json.dumps(known))
+        stage.write(MANIFEST, json.dumps(manifest, indent=1) + "\n")
         tracker.file("manifest.json", MANIFEST)
         print(f"{data.source}: {root}")
 

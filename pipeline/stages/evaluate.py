@@ -46,10 +46,10 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             return
         found, metric = each[metadata["training"]["reported"]], headline(p.evaluate)
 
-        _write(folder / "predictions.json", json.dumps(found.results))
+        stage.write(folder / "predictions.json", json.dumps(found.results))
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
         for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
-            tracker.picture(f"people/{name}.jpg", picture)
+            tracker.file(f"people/{name}.jpg", picture)
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
@@ -57,16 +57,15 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
                 f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
             }
             np.savez_compressed(file, id=val.people.ids, **scores)
-        _write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+        stage.write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-        record = _record(this, metadata, found, cost["commit"], method, labels, int(seed))
+        record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
-        _write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        stage.write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        tracker.final(final)
         registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
@@ -99,22 +98,20 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
         with replacing(paths[name]) as temporary:
             picture.save(temporary, "JPEG", quality=88)
     rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
-    _write(scored, "\n".join(["id,score", *rows]) + "\n")
+    stage.write(scored, "\n".join(["id,score", *rows]) + "\n")
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
 
 
-def _record(
-    this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str, method: str, labels: str, seed: int
-) -> dict[str, Any]:
+def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str) -> dict[str, Any]:
     p, training = this.params, metadata["training"]
     return {
-        "cell": f"{p.data.source}-{method}-{labels}-s{seed}",
+        "cell": f"{p.data.source}-{this.cell}",
         "data": p.data.source,
         "stage": "train" if this.name == "evaluate" else "ablate",
-        "method": method,
+        "method": this.item["method"],
         "base": metadata["method"]["base"],
-        "labels": labels,
-        "seed": seed,
+        "labels": this.item["labels"],
+        "seed": int(this.item["seed"]),
         "labelled": training["labelled"],
         "unlabelled": training["unlabelled"],
         "fingerprint": metadata["fingerprint"],
@@ -145,11 +142,6 @@ def _record(
         "parameters": metadata["method"],
         "metrics": found.metrics,
     }
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from semipose.data.sources import read_people
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.detections import read_detections, read_images
 from semipose.pose.skeleton import Skeleton
-from semipose.utils.files import replacing
 
 PACKS = Path("data/packs")
 
@@ -36,8 +35,7 @@ def prepare() -> None:
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
             packs["val_detected"] = (found, root)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
-            with replacing(PACKS / part / "nobody") as temporary:
-                temporary.write_text(f"params.yaml names nobody for the pack {part}\n", encoding="utf-8")
+            stage.write(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality)
@@ -51,8 +49,7 @@ def prepare() -> None:
             tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
             place_pack(PACKS / part)
-        with replacing(PACKS / "val.json") as temporary:
-            temporary.write_text(json.dumps(truth), encoding="utf-8")
+        stage.write(PACKS / "val.json", json.dumps(truth))
 
 
 def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> People:

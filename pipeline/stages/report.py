@@ -12,7 +12,6 @@ from semipose.reporting.results import Grid, Key, Run, grids, headline, read_col
 from semipose.reporting.site.page import page
 from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
-from semipose.utils.files import replacing
 
 BASE = "akm"
 
@@ -43,7 +42,7 @@ def report(
     tables = {table.name: table for table in (main_, *ablations, *([beside] if beside else []))}
     for name, table in tables.items():
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
-            _write(reports / "tables" / f"{name}.{ending}", text)
+            stage.write(reports / "tables" / f"{name}.{ending}", text)
     for path in (reports / "tables").iterdir():
         if path.stem not in tables:
             path.unlink()  # of another sweep
@@ -51,7 +50,7 @@ def report(
     first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
     curves = [pictures[f"curves-{labels}"] for labels in sweep.labels]
     parts = {"beside": beside, "ablations": ablations, "pictures": pictures, "curves": curves}
-    _write(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
+    stage.write(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
     return list(tables)
 
 
@@ -89,11 +88,6 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
     paths = {key: root / "reports" / "runs" / run.cell / name for key, run in runs.items()}
     return {key: read_columns(path) for key, path in paths.items() if path.exists()}
-
-
-def _write(target: Path, text: str) -> None:
-    with replacing(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

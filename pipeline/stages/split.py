@@ -6,7 +6,6 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.data.people import People
 from semipose.data.splits import make_splits, split_file
-from semipose.utils.files import replacing
 
 
 def split() -> None:
@@ -16,8 +15,7 @@ def split() -> None:
         for seed in this.params.sweep.seeds:
             own = (p.seed, seed) if p.per_seed else p.seed
             for name, record in make_splits(people, p.budgets, p.selection, own, p.unlabelled).items():
-                with replacing(split_file(name, seed)) as temporary:
-                    temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
+                stage.write(split_file(name, seed), json.dumps(record) + "\n")
                 counts = record["counts"]
                 print(f"{name}, seed {seed}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
                 tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})

@@ -35,7 +35,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, int(seed), fabric.device, tracker)
-        nets = first_networks(this, method_name, labels, int(seed), fabric, material, tracker.metrics, limit)
+        nets = first_networks(this, fabric, material, tracker.metrics, limit)
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
         named, where, digest = f"{p.data.source}-{labels}-unlabelled", str(split_file(labels, int(seed))), observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
@@ -82,7 +82,7 @@ def _leave(
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
     for path in outputs.save_pictures(Path("reports/views") / cell, views):
-        tracker.picture(f"views/{path.name}", path)
+        tracker.file(f"views/{path.name}", path)
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))
     tracker.final({"seconds": cost["seconds"], "peak_memory_mib": cost["peak_memory_mib"]})

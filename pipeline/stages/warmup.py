@@ -6,9 +6,9 @@ from pathlib import Path
 from pipeline.runtime import stage
 from pipeline.runtime.limit import Limit
 from pipeline.runtime.material import read_material
+from pipeline.runtime.networks import warm_network
 from semipose.models.network import network_metadata, save_network
 from semipose.training.devices import launch
-from semipose.training.warmup import warm_up
 
 
 def warmup(labels: str, seed: str) -> None:
@@ -18,23 +18,7 @@ def warmup(labels: str, seed: str) -> None:
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, int(seed), fabric.device, tracker)
         for name in p.model.networks:
-            net = warm_up(
-                name,
-                p.model,
-                p.warmup,
-                fabric,
-                pack=material.pack,
-                labelled=material.split.labelled,
-                task=material.task,
-                labels=labels,
-                seed=int(seed),
-                groups=p.train.batch_groups,
-                state=this.state,
-                checkpoint_seconds=p.machine.checkpoint_seconds,
-                compiled=p.machine.compile,
-                report=tracker.metrics,
-                stop=limit,
-            )
+            net = warm_network(this, name, p.model, p.warmup, fabric, material, tracker.metrics, limit)
             if not fabric.is_global_zero:
                 continue
             origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}

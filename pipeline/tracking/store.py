@@ -6,12 +6,12 @@ under `<repo root>/mlruns/` unless a server keeps them.
 
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
-from pipeline.tracking.origin import repo_root
 from pipeline.tracking.views import VIEWS, experiment_tags
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ SETTINGS = {
 }
 
 
+class Store(NamedTuple):
+    """experiments: the id of each, by its name."""
+
+    client: "MlflowClient"
+    experiments: dict[str, str]
+
+
 def tracking_uri(root: Path) -> str:
     """`MLFLOW_TRACKING_URI`, else the database in the repo root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
@@ -38,8 +45,17 @@ def shown(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def ensure_store(root: Path | None = None) -> "MlflowClient":
-    """Create the database and the experiments where they are missing, and return a client.
+def reason(error: Exception) -> str:
+    """One short line, without the password that MLflow's errors repeat with the address; of a request that failed its cause alone."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed"
+    said = shown(f"{type(error).__name__}: {error}").splitlines()[0]
+    _, _, cause = said.partition("(Caused by ")
+    return (cause.removesuffix(")") or said)[:200]
+
+
+def open_store(root: Path) -> Store:
+    """The store of the repository at `root`; the database and the experiments are created where they are missing.
 
     Safe for any number of processes at once. MLflow's own schema migration is not, so a new database is made by one
     process, under a temporary name, and renamed when it is whole. An experiment deleted in the UI is restored.
@@ -50,49 +66,30 @@ def ensure_store(root: Path | None = None) -> "MlflowClient":
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
-    root = root or repo_root()
     uri = tracking_uri(root)
-    if uri.startswith(("http:", "https:")):
-        client = MlflowClient(uri)
-        _ensure_experiments(client, None)
-        return client
-    state = root / ".semipose"
-    state.mkdir(parents=True, exist_ok=True)
-    with FileLock(state / "store.lock", timeout=60):
+    served = uri.startswith(("http:", "https:"))
+    lock = root / ".semipose" / "store.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if served else FileLock(lock, timeout=60):
         database = Path(uri.removeprefix("sqlite:///"))
         if uri.startswith("sqlite:///") and "?" not in uri and not database.exists():
-            _create(database)
+            unfinished = database.with_name(database.name + ".new")
+            unfinished.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+            unfinished.replace(database)
         client = MlflowClient(uri)
-        _ensure_experiments(client, root / "mlruns")
-    return client
+        return Store(client, {name: _experiment(client, name, None if served else root / "mlruns") for name in VIEWS})
 
 
-def _create(database: Path) -> None:
-    """Make an empty MLflow database; killed half-way, it leaves only a temporary file."""
-    from mlflow.tracking import MlflowClient
-
-    unfinished = database.with_name(database.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
-    unfinished.replace(database)
-
-
-def _ensure_experiments(client: "MlflowClient", artifacts: Path | None) -> None:
-    from mlflow.exceptions import MlflowException
-
-    for name in VIEWS:
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
-            try:
-                client.create_experiment(name, artifact_location=place, tags={"mlflow.experimentKind": "custom_model_development"})
-            except MlflowException as error:  # on a server, another process may have been quicker
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            found = client.get_experiment_by_name(name)
-            assert found
-        elif found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        for key, value in experiment_tags(name, found.experiment_id).items():
-            if key not in found.tags:  # what somebody wrote there stays
-                client.set_experiment_tag(found.experiment_id, key, value)
+def _experiment(client: "MlflowClient", name: str, artifacts: Path | None) -> str:
+    """The id of an experiment, which is there afterwards, with its note and views."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
+        found = client.get_experiment(client.create_experiment(name, place, {"mlflow.experimentKind": "custom_model_development"}))
+    elif found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    for key, value in experiment_tags(name, found.experiment_id).items():
+        if key not in found.tags:  # what somebody wrote there stays
+            client.set_experiment_tag(found.experiment_id, key, value)
+    return str(found.experiment_id)

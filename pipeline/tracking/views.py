@@ -6,7 +6,6 @@ their order and widths, the sorting, the filter and the grouping. A UI that does
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -17,45 +16,35 @@ NOTE = "mlflow.note.content"  # where MLflow keeps the text that it prints above
 NAME_PX, COLUMN_PX = 400, 105  # widths of the names of runs and groups, and of a figure
 
 
-@dataclass(frozen=True)
-class View:
-    """A table of runs. Columns are metrics.`x`, params.`x` or tags.`x`; those that no run has are not shown. `means` are tags: the runs
-    that agree in them become a row with their mean."""
+def _view(title: str, columns: tuple[str, ...], sort: str = "", mean_of: str = "") -> tuple[str, str]:
+    """The title of a table of runs, and the text that MLflow keeps of it.
 
-    title: str
-    columns: tuple[str, ...]
-    sort: str = ""
-    only: str = ""
-    means: tuple[str, ...] = ()
-
-    def tag(self) -> str:
-        """The text that MLflow keeps."""
-        name = "attributes.`Run Name`"
-        widths = {name: NAME_PX} | dict.fromkeys(self.columns, COLUMN_PX)
-        state: dict[str, Any] = {"selectedColumns": self.columns, "columnOrder": list(widths), "columnWidths": widths}
-        if self.sort:
-            state |= {"orderByKey": self.sort, "orderByAsc": False}
-        if self.only:
-            state["searchFilter"] = self.only
-        if self.means:
-            keys = [{"mode": "tag", "groupByData": tag} for tag in self.means]
-            state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": keys}
-        return json.dumps({"name": self.title, "createdAt": 0, "state": json.dumps(state)})
+    Columns are metrics.`x`, params.`x` or tags.`x`; those that no run has are not shown. With `mean_of` (a stage) the table has that
+    stage's runs alone, those that differ in the seed as one row with their mean.
+    """
+    widths = {"attributes.`Run Name`": NAME_PX} | dict.fromkeys(columns, COLUMN_PX)
+    state: dict[str, Any] = {"selectedColumns": columns, "columnOrder": list(widths), "columnWidths": widths}
+    if sort:
+        state |= {"orderByKey": sort, "orderByAsc": False}
+    if mean_of:
+        keys = [{"mode": "tag", "groupByData": tag} for tag in ("method", "labels", "data")]
+        state["searchFilter"] = f"tags.`semipose.stage` = '{mean_of}'"
+        state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": keys}
+    return title, json.dumps({"name": title, "createdAt": 0, "state": json.dumps(state)})
 
 
 FIGURES = tuple(f"metrics.`{name}`" for name in ("AP", "AP50", "AP75", "AR", "PCKh_0.5", "PCK_0.2 torso"))
 CURVES = tuple(f"metrics.`{name}`" for name in ("val/AP", "val/PCK_0.2 torso", "loss/supervised", "pseudo/PCK_0.1 box", "masks", "seconds"))
 CELL = tuple(f"tags.`{name}`" for name in ("method", "labels", "seed"))
-TABLE = ("method", "labels", "data")  # what the seeds of one cell of the main table share
 VIEWS = {  # experiment -> key in addresses -> view; the first one is what the note puts first
-    DATA: {"stages": View("Stages of the data", ("metrics.`train/people`", "metrics.`val/people`"))},
+    DATA: {"stages": _view("Stages of the data", ("metrics.`train/people`", "metrics.`val/people`"))},
     TRAINING: {
-        "cells": View("Every training", (*CURVES, *CELL), "metrics.`val/AP`"),
-        "methods": View("Methods, mean over seeds", CURVES, "metrics.`val/AP`", "tags.`semipose.stage` = 'train'", TABLE),
+        "cells": _view("Every training", (*CURVES, *CELL), "metrics.`val/AP`"),
+        "methods": _view("Methods, mean over seeds", CURVES, "metrics.`val/AP`", mean_of="train"),
     },
     RESULTS: {
-        "methods": View("Methods, mean over seeds", FIGURES, "metrics.`AP`", "tags.`semipose.stage` = 'evaluate'", TABLE),
-        "cells": View("Every cell", (*FIGURES, *CELL), "metrics.`AP`"),
+        "methods": _view("Methods, mean over seeds", FIGURES, "metrics.`AP`", mean_of="evaluate"),
+        "cells": _view("Every cell", (*FIGURES, *CELL), "metrics.`AP`"),
     },
 }
 ABOUT = {
@@ -84,10 +73,10 @@ def address(experiment: str, view: str = "", only: str = "", charts: bool = Fals
 
 def experiment_tags(name: str, experiment: str) -> dict[str, str]:
     """The note and the saved views of an experiment (its id)."""
-    links = [f"**[{view.title}]({address(experiment, key)})**" for key, view in VIEWS[name].items()]
+    links = [f"**[{title}]({address(experiment, key)})**" for key, (title, _) in VIEWS[name].items()]
     if name == TRAINING:
         links.append(f"**[Curves]({address(experiment, charts=True)})**")
-    views = {f"mlflow.sharedViewState.{key}": view.tag() for key, view in VIEWS[name].items()}
+    views = {f"mlflow.sharedViewState.{key}": text for key, (_, text) in VIEWS[name].items()}
     return {NOTE: " · ".join([*links, ABOUT[name]])} | views
 
 

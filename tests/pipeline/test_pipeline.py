@@ -137,14 +137,14 @@ from mlflow.tracking import MlflowClient
 client = MlflowClient("sqlite:///mlflow.db")
 for e in client.search_experiments():
     for r in client.search_runs([e.experiment_id]):
-        print(r.info.run_name, r.info.status, r.data.tags.get("semipose.attempt", "1"), len(r.inputs.dataset_inputs), sep="|")
+        print(r.info.run_name, r.info.status, len(r.inputs.dataset_inputs), sep="|")
 """
     lines = run(project, sys.executable, "-c", asked).stdout.split("\n")
     runs = {line.split("|")[0]: line.split("|")[1:] for line in lines if "|" in line}  # evaluations first, of one name with trainings
     assert {"demo-akm-L20-s0", "demo-supervised-L20-s0", "demo-akm_no_mixup-L20-s0", "warmup demo-L20-s0", "report"} <= set(runs)
     assert {status for status, *_ in runs.values()} == {"FINISHED"}
-    assert runs["demo-akm-L20-s0"][2] == "2", "labelled and unlabelled people are inputs"
-    assert not list((project / ".semipose/track").glob("*.jsonl")), "everything was uploaded"
+    assert runs["demo-akm-L20-s0"][1] == "2", "labelled and unlabelled people are inputs"
+    assert not list((project / ".semipose/track").glob("*")), "everything was uploaded"
     assert not list((project / ".semipose/state").glob("*")), "no checkpoint is left"
 
 

@@ -14,7 +14,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import track
-from pipeline.tracking.journal import leftovers
+from pipeline.tracking.journal import journals
 from pipeline.tracking.views import RESULTS
 
 CODE = Path(track.__file__).parent.parent.parent
@@ -25,18 +25,18 @@ import sys
 from pathlib import Path
 from PIL import Image
 from pipeline.tracking import track
-with track.run("evaluate", "demo-akm-L100-s0", "ab12", {"lr": 0.1}, {"seed": 0}, limit_s=20) as tracker:
+with track.run("evaluate", "demo-akm-L100-s0", "ab12", {"lr": 0.1}, {"seed": "0"}, limit_s=20) as tracker:
     for half, steps in {"first": range(1, 40), "second": range(40, 80)}.items():
         for step in steps:
             tracker.metrics({"loss": 1 / step}, step)
-        tracker.picture(f"people/{half}.png", Image.new("RGB", (4, 3)))
+        Image.new("RGB", (4, 3)).save("picture.png")
+        tracker.file(f"people/{half}.png", "picture.png")
         tracker.dataset(half, "validation", f"{half}.json", 32 * half[0], 10)
         if half == "first":
             print("half", flush=True)
             sys.stdin.readline()
     weights = Path("weights.safetensors")
     weights.write_bytes(b"weights")
-    tracker.final({"AP": 31.25})
     tracker.model(weights, {"AP": 31.25}, "cd" * 32, "demo-akm-L100-s0", "demo-akm-L100")
 """
 
@@ -87,11 +87,11 @@ def test_a_server_that_dies_and_returns_loses_nothing(tmp_path: Path, monkeypatc
         _, warning = stage.communicate("go on\n", timeout=120)
         assert stage.returncode == 0
         assert warning.count("warning:") == 1
-        assert len(leftovers(track.journals(tmp_path))) == 1
+        assert len(journals(tmp_path)) == 1
         server = serve(tmp_path, port)
         synced = subprocess.run([sys.executable, "-m", "pipeline.track", "sync"], capture_output=True, text=True, check=True)
         assert synced.stdout.startswith("1 journals uploaded")
-        assert leftovers(track.journals(tmp_path)) == []
+        assert journals(tmp_path) == []
         (run,) = client.search_runs([found.experiment_id])
         assert (run.info.status, run.data.params["lr"], run.data.tags["seed"]) == ("FINISHED", "0.1", "0")
         points = client.get_metric_history(run.info.run_id, "loss")
