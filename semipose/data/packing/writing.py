@@ -22,7 +22,7 @@ from semipose.data.loading.pack import PACK, digest_of, pack_matrices
 from semipose.data.packing import cutting
 from semipose.data.packing.cutting import Cut, cut_image
 from semipose.data.packing.unfinished import Unfinished
-from semipose.data.people import ARRAYS, OPTIONAL, People
+from semipose.data.people import People
 from semipose.pose import geometry
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -104,8 +104,8 @@ def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int
     code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack)]
     decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), PIL.__version__, code]
     digest = hashlib.sha256(json.dumps(decides).encode())
-    for name in (*ARRAYS, *OPTIONAL):
-        digest.update(name.encode() + (b"" if getattr(people, name) is None else getattr(people, name).tobytes()))
+    for name, array in people.arrays().items():
+        digest.update(name.encode() + array.tobytes())
     return digest.hexdigest()
 
 
