@@ -194,9 +194,7 @@ def digest_of(folder: Path, record: dict[str, Any]) -> str:
     whole = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
     for name in TABLES:
         if (folder / name).exists():
-            with (folder / name).open("rb") as file:
-                while block := file.read(1 << 22):
-                    whole.update(block)
+            whole.update(np.memmap(folder / name, mode="r"))
     return whole.hexdigest()
 
 
