@@ -4,15 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.people import People
-from semipose.data.schema import Id
 from semipose.utils.errors import InputError
 from semipose.utils.validation import read_valid
 
@@ -20,7 +19,7 @@ from semipose.utils.validation import read_valid
 class Record(TypedDict):
     """What is read of a record; it has more, for people."""
 
-    labelled: list[Id]
+    labelled: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]]
     unlabelled: Literal["all", "rest"]
     digest: str
     pool_digest: str

@@ -57,7 +57,10 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
     except (*DAMAGED, ValueError) as error:  # such as a name that no file can have
         raise InputError(f"{archive}: damaged ({error}); remove it and download it again") from error
     except OSError as error:
-        raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {_advice(error)}") from error
+        advice = "make that folder writable, and remove what stands in the way"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "the disk is full: free some space, or set data.root to another disk, and run it again"
+        raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {advice}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -128,9 +131,3 @@ def _mark(name: str, folder: Path, record: dict[str, Any], members: Sequence[Mem
     files = Counter(str(path.parent) for path in paths)
     with replacing(folder / f".{name}.json") as temporary:
         temporary.write_text(json.dumps(record | {"files": dict(sorted(files.items()))}))
-
-
-def _advice(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space, or set data.root to another disk, and run it again"
-    return "make that folder writable, and remove what stands in the way"
