@@ -16,6 +16,7 @@ from semipose.bench.clock import Clock, now, rate
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
+from semipose.data.loading.prefetch import each
 from semipose.inference.predict import predict_pack
 from semipose.methods import Method
 from semipose.methods import build as build_method
@@ -125,7 +126,7 @@ class Subject:
                 with clock("data"):
                     batch = self.batches(number)
                 with clock("transfer"):
-                    batch = batch.each(lambda tensor: tensor.to(self.device))
+                    batch = each(batch, lambda tensor: tensor.to(self.device))
                 self._train(batch, number, clock)
         return clock.shares()
 

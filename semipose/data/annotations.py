@@ -89,6 +89,7 @@ def annotations_of(people: People) -> dict[str, Any]:
     first = {int(image): k for k, image in reversed(list(enumerate(people.image_ids)))}
     keypoints = np.concatenate([people.points, people.visibility[..., None]], axis=2).astype(np.float64)
     keypoints[people.visibility == 0] = 0
+    heads = None if people.head_sizes is None else [size if np.isfinite(size) else None for size in people.head_sizes.tolist()]
     return {
         "images": [
             {"id": image, "file_name": people.images[k], "width": int(people.sizes[k, 0]), "height": int(people.sizes[k, 1])}
@@ -104,7 +105,7 @@ def annotations_of(people: People) -> dict[str, Any]:
                 "area": float(people.areas[k]),
                 "keypoints": keypoints[k].ravel().tolist(),
                 "num_keypoints": int((people.visibility[k] > 0).sum()),
-                **_head(people, k),
+                **({} if heads is None else {"head_size": heads[k]}),
             }
             for k in range(len(people))
         ],
@@ -117,10 +118,3 @@ def annotations_of(people: People) -> dict[str, Any]:
             }
         ],
     }
-
-
-def _head(people: People, k: int) -> dict[str, float | None]:
-    if people.head_sizes is None:
-        return {}
-    size = float(people.head_sizes[k])
-    return {"head_size": size if np.isfinite(size) else None}

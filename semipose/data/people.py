@@ -21,7 +21,7 @@ ARRAYS = {
     "points": np.float32,
     "visibility": np.uint8,
 }
-OPTIONAL = ("head_sizes", "scores")  # [N], or None where the data set has no such thing
+OPTIONAL = {"head_sizes": np.float32, "scores": np.float32}  # [N], or None where the data set has no such thing
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,42 +34,33 @@ class People:
     visibility [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible. dropped: people left out, by reason.
     head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head. scores [N]: a detector's
     confidence in the box; None where boxes were drawn by hand.
-    Raises ValueError where the arrays do not belong together.
+    Arrays are converted to the kinds of number in ARRAYS and OPTIONAL. Raises ValueError where they do not belong together.
     """
 
     skeleton: Skeleton
-    ids: NDArray[np.int64]
-    image_ids: NDArray[np.int64]
+    ids: NDArray[Any]
+    image_ids: NDArray[Any]
     images: list[str]
-    sizes: NDArray[np.int64]
-    boxes: NDArray[np.float32]
-    areas: NDArray[np.float32]
-    points: NDArray[np.float32]
-    visibility: NDArray[np.uint8]
+    sizes: NDArray[Any]
+    boxes: NDArray[Any]
+    areas: NDArray[Any]
+    points: NDArray[Any]
+    visibility: NDArray[Any]
     dropped: dict[str, int] = field(default_factory=dict)
-    head_sizes: NDArray[np.float32] | None = None
-    scores: NDArray[np.float32] | None = None
+    head_sizes: NDArray[Any] | None = None
+    scores: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         count, joints = len(self.images), len(self.skeleton.joints)
-        rests: dict[str, tuple[int, ...]] = {
-            "sizes": (2,),
-            "boxes": (4,),
-            "points": (joints, 2),
-            "visibility": (joints,),
-        }
-        for name, dtype in ARRAYS.items():
+        rests = {"sizes": (2,), "boxes": (4,), "points": (joints, 2), "visibility": (joints,)}
+        for name, dtype in (ARRAYS | OPTIONAL).items():
+            if name in OPTIONAL and getattr(self, name) is None:
+                continue
             array = np.asarray(getattr(self, name))
             expected = (count, *rests.get(name, ()))
             if array.shape != expected:
                 raise ValueError(f"People.{name} has shape {array.shape}, expected {expected} for {count} images")
             object.__setattr__(self, name, array.astype(dtype, copy=False))
-        for name in OPTIONAL:
-            if getattr(self, name) is not None:
-                array = np.asarray(getattr(self, name), np.float32)
-                if array.shape != (count,):
-                    raise ValueError(f"People.{name} has shape {array.shape}, expected {(count,)} for {count} images")
-                object.__setattr__(self, name, array)
         if len(np.unique(self.ids)) != count:
             raise ValueError("People.ids are not unique")
 
@@ -80,20 +71,22 @@ class People:
         """The people at these positions (integers, or a mask of N booleans), in that order; `dropped` is kept."""
         index = np.asarray(positions)
         chosen = np.arange(len(self))[index if index.size else index.astype(np.int64)]  # an empty list is one of floats
-        arrays = {name: getattr(self, name)[chosen] for name in ARRAYS}
-        arrays |= {name: getattr(self, name)[chosen] for name in OPTIONAL if getattr(self, name) is not None}
+        arrays = {name: array[chosen] for name, array in self.arrays().items()}
         return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), **arrays)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that has a row for each person, but for the images; by name."""
+        return {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL) if getattr(self, name) is not None}
 
     def save(self, path: Path | str) -> None:
         """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL) if getattr(self, name) is not None}
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 skeleton=np.array(self.skeleton.encode()),
                 images=np.array(self.images, dtype=np.str_),
                 dropped=np.array(json.dumps(self.dropped, sort_keys=True)),
-                **arrays,
+                **self.arrays(),  # type: ignore[arg-type]
             )
 
     @staticmethod
@@ -106,7 +99,7 @@ class People:
                     skeleton=decode(str(table["skeleton"])),
                     images=table["images"].tolist(),
                     dropped=json.loads(str(table["dropped"])),
-                    **{name: table[name] for name in (*ARRAYS, *(set(OPTIONAL) & set(table.files)))},
+                    **{name: table[name] for name in (*ARRAYS, *(OPTIONAL.keys() & table.files))},
                 )
         except FileNotFoundError as error:
             raise InputError(f"{path}: there is no people table here; {remedy}") from error

@@ -1,20 +1,31 @@
 """Which people are labelled and which are unlabelled: drawn once, recorded by id, verified when read."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from semipose.data.people import People
 from semipose.utils.errors import InputError
+from semipose.utils.validation import read_valid
 
-SELECTIONS = ("first", "random")
-UNLABELLED = ("all", "rest")
+
+class Record(TypedDict):
+    """What is read of a record; it has more, for people."""
+
+    labelled: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]]
+    unlabelled: Literal["all", "rest"]
+    digest: str
+    pool_digest: str
+
+
+RECORD = TypeAdapter(Record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +51,6 @@ def make_splits(
     unlabelled: "all" is everybody, labelled people included (the peers' rule); "rest" is everybody else.
     Raises InputError naming the parameter, its value and its limit.
     """
-    if selection not in SELECTIONS:
-        raise InputError(f"split.selection: {selection!r} is unknown; choose one of {', '.join(SELECTIONS)}")
-    if unlabelled not in UNLABELLED:
-        raise InputError(f"split.unlabelled: {unlabelled!r} is unknown; choose one of {', '.join(UNLABELLED)}")
     pool = len(people)
     order = np.arange(pool) if selection == "first" else np.random.default_rng(seed).permutation(pool)
     records = {}
@@ -78,21 +85,12 @@ def read_split(path: Path | str, people: People) -> Split:
     Raises InputError where the file is absent or damaged, or was made from another people table.
     """
     remedy = "run `dvc repro split` to make it again"
-    try:
-        record = json.loads(Path(path).read_bytes())
-        ids = np.array(record["labelled"], dtype=np.int64).reshape(len(record["labelled"]))
-        rule, digest, pool_digest = record["unlabelled"], record["digest"], record["pool_digest"]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no split here; {remedy}") from error
-    except KeyError as error:
-        raise InputError(f"{path}: the field {error} is missing; {remedy}") from error
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: not a split ({error}); {remedy}") from error
-    if pool_digest != _digest(people.ids):
+    record = read_valid(RECORD, Path(path), str(path), remedy)
+    ids = np.array(record["labelled"], dtype=np.int64)
+    if record["pool_digest"] != _digest(people.ids):
         raise InputError(f"{path}: `pool_digest` is that of another people table than this one; {remedy}")
-    labelled = np.flatnonzero(np.isin(people.ids, ids))
-    split = _split(labelled, len(people), rule)
-    if rule not in UNLABELLED or digest != _digest(ids, people.ids[split.unlabelled]):
+    split = _split(np.flatnonzero(np.isin(people.ids, ids)), len(people), record["unlabelled"])
+    if record["digest"] != _digest(ids, people.ids[split.unlabelled]):
         raise InputError(f"{path}: `labelled` or `unlabelled` was changed, they do not fit its `digest`; {remedy}")
     return split
 

@@ -89,6 +89,7 @@ EVIL = {
     "link.zip": lambda p: zip_of(p, GOOD, {"link": ".."}),
     "up.tar": lambda p: tar_of(p, GOOD | {"../evil": b"x"}),
     "absolute.tar.gz": lambda p: tar_of(p, GOOD | {str(p.parent / "evil"): b"x"}),
+    "link.tar": lambda p: tar_of(p, GOOD, [("images/deep/link", tarfile.SYMTYPE, "../a.jpg")]),
     "link_up.tar": lambda p: tar_of(p, GOOD, [("images/link", tarfile.SYMTYPE, "../../evil")]),
     "link_absolute.tar": lambda p: tar_of(p, GOOD, [("link", tarfile.SYMTYPE, "/etc/passwd")]),
     "hardlink_up.tar": lambda p: tar_of(p, GOOD, [("images/link", tarfile.LNKTYPE, "../evil")]),
@@ -109,12 +110,6 @@ def test_unsafe_archives_are_refused_before_anything_is_written(tmp_path, name):
         unpack(archive, tmp_path / "root")
     assert names(tmp_path / "root") == []
     assert names(tmp_path) == sorted([name, "root"])
-
-
-def test_links_inside_a_tar_are_kept(tmp_path):
-    archive = tar_of(tmp_path / "set.tar", GOOD, [("images/deep/link", tarfile.SYMTYPE, "../a.jpg")])
-    unpack(archive, tmp_path / "root")
-    assert (tmp_path / "root/images/deep/link").read_bytes() == b"a"
 
 
 def test_damaged_archives_are_named_and_leave_nothing(tmp_path):

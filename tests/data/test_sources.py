@@ -160,7 +160,7 @@ def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
         ({"images": [{"id": 3, "width": 5, "height": 5}]}, r"images\[0\]: file_name: is missing"),
         ({"annotations": [annotation(1, 3), annotation(1, 3)]}, r"annotations\[1\]: id: 1 occurs twice"),
         ({"annotations": [without(annotation(1, 3), "id")]}, r"annotations\[0\]: id: is missing"),
-        ({"annotations": [annotation(1, 3, area=0)]}, r"nobody with keypoints is left \(dropped: \{'area <= 0': 1"),
+        ({"annotations": [annotation(1, 3, area=0)]}, r"nobody is left \(dropped: \{'area <= 0': 1"),
         ({"annotations": [without(annotation(1, 3), "keypoints")]}, r"instances_train2017.*put person_keypoints_train"),
     ],
 )
@@ -247,7 +247,7 @@ def test_lsp_validation_must_leave_both_parts(tmp_path, validation):
 
 
 def test_lsp_names_a_wrong_file(tmp_path):
-    with pytest.raises(InputError, match=r"joints\.mat: not there; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"joints\.mat: no such file; run `dvc repro download`"):
         lsp.read_lsp(tmp_path, "train", 2)
     joints = write_lsp(tmp_path)
     for content, message in (

@@ -1,5 +1,6 @@
 """What training would make of a data set: what stops it, what it drops, what a person should look at first."""
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,21 +69,20 @@ def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
     sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
-    faults: dict[str, dict[str, list[str]]] = {part: {"missing": [], "broken": [], "other": []} for part in people}
+    faults: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, picture in followed(pictures.inspect(root, list(parts), threads), len(parts), "images"):
-        of = faults[parts[name]]
-        if not isinstance(picture, pictures.Picture):
-            of["missing" if picture == "missing" else "broken"].append(name if picture == "missing" else f"{name} ({picture})")
-            continue
-        seen[name] = picture
-        if all(sizes[name]) and picture.size != sizes[name]:
-            of["other"].append(f"{name} ({picture.size[0]} x {picture.size[1]} px, annotated for {sizes[name][0]} x {sizes[name][1]})")
-    found: list[Finding] = []
-    for part, of in faults.items():
-        count = sum(one == part for one in parts.values())
-        found += several("stops", part, "images are missing", of["missing"], count)
-        found += several("stops", part, "images cannot be decoded (data.max_broken: so many are left out)", of["broken"], count)
-        found += several("stops", part, "images are of another size than annotated", of["other"], count)
+        part = parts[name]
+        if picture == "missing":
+            faults[part, "images are missing"].append(name)
+        elif not isinstance(picture, pictures.Picture):
+            faults[part, "images cannot be decoded (data.max_broken: so many are left out)"].append(f"{name} ({picture})")
+        else:
+            seen[name] = picture
+            if all(sizes[name]) and picture.size != sizes[name]:
+                about = "{} x {} px, annotated for {} x {}".format(*picture.size, *sizes[name])
+                faults[part, "images are of another size than annotated"].append(f"{name} ({about})")
+    count = Counter(parts.values())
+    found = [one for (part, what), where in faults.items() for one in several("stops", part, what, where, count[part])]
     twice = pictures.same(seen)
     across = [f"{one} = {other}" for one, other in twice if parts[one] != parts[other]] + sorted(shared)
     found += several("look", "train and val", "images are in both parts, so that validation is no test", across)

@@ -5,21 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from semipose.config.data import Custom
-from semipose.data.sources.mpii import CONVERSIONS, RELEASES
+from semipose.data.download.datasets import LAYOUTS, is_there
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
 
 DEPTH = 3  # folders below the root, in which annotations and images of a set of the user's own are looked for
+KNOWN = ("lsp", "flic", "coco", "mpii", "aic")
 LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """source: as `data.source` of params.yaml. parts: those that are there, "train" and "val". custom: for a set of the user's own."""
+    """source: as `data.source` of params.yaml. custom: for a set of the user's own. parts: those that there are, "train" and "val"."""
 
     source: str
-    parts: tuple[str, ...]
     custom: Custom | None = None
+    parts: tuple[str, ...] = ("train", "val")
 
     def annotations(self, part: str) -> str | None:
         """The COCO-format file of a part, relative to the root; None for other formats."""
@@ -32,18 +33,10 @@ def recognise(root: Path) -> Layout:
     """Raises InputError where the folder holds nothing that is known."""
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    if (root / "joints.mat").is_file():
-        return Layout("lsp", ("train", "val"))
-    if (root / "examples.mat").is_file():
-        return Layout("flic", ("train", "val"))
-    official = {part: f"annotations/person_keypoints_{part}2017.json" for part in ("train", "val")}
-    if there := tuple(part for part, name in official.items() if (root / name).is_file()):
-        return Layout("coco", there)
-    converted = tuple(part for part in ("train", "val") if any((root / name).is_file() for name, _ in CONVERSIONS[part]))
-    if converted or any((root / name).is_file() for name in RELEASES):
-        return Layout("mpii", converted or ("train", "val"))
-    if any(root.glob("ai_challenger_keypoint_train_*")):
-        return Layout("aic", ("train", "val"))
+    for source in KNOWN:
+        files = {entry for layout in LAYOUTS[source] for entry in layout if not entry.endswith("/")}
+        if any(is_there(root, entry) for entry in files):
+            return Layout(source)
     return _own(root)
 
 
@@ -68,7 +61,7 @@ def _own(root: Path) -> Layout:
     parts = [{"annotations": path.relative_to(root).as_posix(), "images": _images(root, found[path])} for path in named]
     told = {"category": None, "pairs": None, "sigmas": None, "torso": None}
     custom = Custom.model_validate({"train": parts[0], "val": parts[-1], **told})
-    return Layout("custom", ("train", "val") if train and val else ("train",), custom)
+    return Layout("custom", custom, ("train", "val") if train and val else ("train",))
 
 
 def _keypoints(path: Path) -> dict[str, Any] | None:

@@ -1,6 +1,10 @@
 """What params.yaml needs for a data set, as text to put there."""
 
+from io import StringIO
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from semipose.data.checks.layout import Layout
 from semipose.data.people import People
@@ -12,19 +16,17 @@ SHARES = (100, 20, 5)  # one labelled person in so many
 def needs(root: Path, layout: Layout, train: People) -> str:
     """The lines of the sections `data`, `split` and `evaluate` that differ from the demo's; budgets are a hundredth, a twentieth and a
     fifth of the people."""
-    lines = ["data:", f"  source: {layout.source}", f"  root: {root.resolve()}"]
-    if layout.custom is None:
-        lines.append("  custom: null")
-    else:
-        lines.append("  custom:")
-        for part, where in (("train", layout.custom.train), ("val", layout.custom.val)):
-            lines += [f"    {part}:", f"      annotations: {where.annotations}", f"      images: {where.images}"]
-        lines += [f"    {key}: null" for key in ("category", "pairs", "sigmas", "torso")]
-    budgets = dict.fromkeys(max(2, len(train) // share) for share in SHARES)
-    lines += ["split:", "  budgets:", *(f"    L{count}: {count}" for count in budgets)]
-    lines += ["sweep:", "  labels:", *(f"    - L{count}" for count in budgets)]
-    lines += ["ablation:", "  labels:", f"    - L{next(iter(budgets))}"]
-    lines += ["evaluate:", f"  metric: {METRIC[layout.source]}"]
-    if METRIC[layout.source] == "pck":
-        lines.append("  pck_reference: torso")
-    return "\n".join(lines) + "\n"
+    budgets = {f"L{count}": count for count in (max(2, len(train) // share) for share in SHARES)}
+    custom = layout.custom.model_dump() if layout.custom else None
+    metric = {"metric": METRIC[layout.source]} | ({"pck_reference": "torso"} if METRIC[layout.source] == "pck" else {})
+    tree: dict[str, dict[str, Any]] = {
+        "data": {"source": layout.source, "root": str(root.resolve()), "custom": custom},
+        "split": {"budgets": budgets},
+        "sweep": {"labels": [*budgets]},
+        "ablation": {"labels": [*budgets][:1]},
+        "evaluate": metric,
+    }
+    text, yaml = StringIO(), YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False  # type: ignore[assignment]
+    yaml.dump(tree, text)
+    return text.getvalue()

@@ -9,8 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,27 +19,16 @@ from semipose.utils.files import replacing
 from semipose.utils.progress import followed
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError)
-
-
-@dataclass(frozen=True)
-class Member:
-    """What an archive wants to write. target: for links, what it points at, relative to its own folder or (hard links)
-    to the archive's top."""
-
-    path: PurePosixPath
-    kind: str  # file, folder, symlink, hardlink; special: a device, a pipe, a link in a zip
-    size: int = 0
-    target: str = ""
+Member = zipfile.ZipInfo | tarfile.TarInfo
 
 
 def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
     """Unpack a .zip, .tar or .tar.gz into `folder`, where it joins what other archives brought.
 
     sha256: of the archive, where it is known already. Nothing is done where this archive was unpacked here before and
-    its files are still there (see `unpacked`). All members are looked at first: an absolute path, `..`, a link that
-    leaves the folder or a device (in a zip: any link) refuses the archive as a whole. Then it is unpacked beside its
-    place and moved there when it is complete. Raises InputError for an unsafe, damaged or unknown archive, and where
-    the disk is full.
+    its files are still there (see `unpacked`). All members are looked at first: an absolute path, `..`, a link or a
+    device refuses the archive as a whole. Then it is unpacked beside its place and moved there when it is complete.
+    Raises InputError for an unsafe, damaged or unknown archive, and where the disk is full.
     """
     archive, folder = Path(archive), Path(folder)
     if not archive.exists():
@@ -54,10 +42,14 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         with _open(archive) as opened:
-            members = list(_members(opened))
+            members: Sequence[Member] = opened.infolist() if isinstance(opened, zipfile.ZipFile) else opened.getmembers()
             _check(archive, members, folder)
             temporary.mkdir()
-            _extract(opened, temporary, archive.name)
+            if isinstance(opened, zipfile.ZipFile):
+                opened.extractall(temporary, followed(opened.namelist(), len(members), "files", f"unpacking {archive.name}"))
+            else:
+                every = followed(opened.getmembers(), len(members), "files", f"unpacking {archive.name}")
+                opened.extractall(temporary, every, filter="data")
         _merge(temporary, folder)
         _mark(archive.name, folder, record, members)
     except InputError:
@@ -65,18 +57,12 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
     except (*DAMAGED, ValueError) as error:  # such as a name that no file can have
         raise InputError(f"{archive}: damaged ({error}); remove it and download it again") from error
     except OSError as error:
-        raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {_advice(error)}") from error
+        advice = "make that folder writable, and remove what stands in the way"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "the disk is full: free some space, or set data.root to another disk, and run it again"
+        raise InputError(f"{archive}: cannot be unpacked into {folder} ({error}); {advice}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _extract(opened: zipfile.ZipFile | tarfile.TarFile, folder: Path, name: str) -> None:
-    if isinstance(opened, tarfile.TarFile):
-        every = opened.getmembers()
-        opened.extractall(folder, followed(every, len(every), "files", f"unpacking {name}"), filter="data")
-    else:
-        paths = opened.namelist()
-        opened.extractall(folder, followed(paths, len(paths), "files", f"unpacking {name}"))
 
 
 def unpacked(name: str, folder: Path) -> dict[str, Any] | None:
@@ -101,53 +87,33 @@ def _open(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
     raise InputError(f"{archive}: neither a zip nor a tar file, or damaged; remove it and download it again")
 
 
-def _members(opened: zipfile.ZipFile | tarfile.TarFile) -> Iterator[Member]:
-    if isinstance(opened, zipfile.ZipFile):
-        for info in opened.infolist():
-            regular = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            kind = "folder" if info.is_dir() else "file"
-            yield Member(PurePosixPath(info.filename), kind if regular else "special", info.file_size)
-    else:
-        kinds = {tarfile.DIRTYPE: "folder", tarfile.SYMTYPE: "symlink", tarfile.LNKTYPE: "hardlink"}
-        for member in opened:
-            kind = "file" if member.isreg() else kinds.get(member.type, "special")
-            yield Member(PurePosixPath(member.name), kind, member.size, member.linkname)
-
-
-def _check(archive: Path, members: list[Member], folder: Path) -> None:
-    """Refuse the archive where one of its members could write or point outside the folder.
-
-    tarfile's own data filter looks at one member at a time on the disk; links that lead through other links are why no
-    member may lie below a link, and no link may go up again after it has gone down.
-    """
-    links = {member.path for member in members if "link" in member.kind}
+def _check(archive: Path, members: Sequence[Member], folder: Path) -> None:
+    """Refuse the archive if one of its members could write or point outside the folder. No data set needs links, which could lead there
+    through one another."""
     for member in members:
-        reason = _unsafe(member, links)
+        path = _path(member)
+        reason = None
+        if path.is_absolute() or ".." in path.parts:
+            reason = "leads out of the folder"
+        elif not _is_plain(member):
+            reason = "is neither a file nor a folder"
         if reason:
             raise InputError(
-                f"{archive}: its member {str(member.path)!r} {reason}; nothing was unpacked: get the archive from its official address"
+                f"{archive}: its member {str(path)!r} {reason}; nothing was unpacked: get the archive from its official address"
             )
-    needed = sum(member.size for member in members)
+    needed = sum(member.file_size if isinstance(member, zipfile.ZipInfo) else member.size for member in members)
     if needed > shutil.disk_usage(folder).free:
         raise OSError(errno.ENOSPC, f"{needed} bytes needed")
 
 
-def _unsafe(member: Member, links: set[PurePosixPath]) -> str | None:
-    if member.path.is_absolute():
-        return "has an absolute path"
-    if ".." in member.path.parts:
-        return "has `..` in its path"
-    if links.intersection(member.path.parents):
-        return "lies below a link"
-    if member.kind == "special":
-        return "is neither a file nor a folder"
-    if "link" in member.kind:
-        parts = PurePosixPath(member.target).parts
-        ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
-        depth = len(member.path.parts) - 1 if member.kind == "symlink" else 0
-        if not parts or PurePosixPath(member.target).is_absolute() or ups > depth or ".." in parts[ups:]:
-            return f"is a link to {member.target!r}, outside the folder"
-    return None
+def _path(member: Member) -> PurePosixPath:
+    return PurePosixPath(member.filename if isinstance(member, zipfile.ZipInfo) else member.name)
+
+
+def _is_plain(member: Member) -> bool:
+    if isinstance(member, zipfile.ZipInfo):
+        return stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+    return member.isreg() or member.isdir()
 
 
 def _merge(source: Path, target: Path) -> None:
@@ -160,14 +126,8 @@ def _merge(source: Path, target: Path) -> None:
             entry.replace(place)
 
 
-def _mark(name: str, folder: Path, record: dict[str, Any], members: list[Member]) -> None:
-    paths = {member.path for member in members if member.kind != "folder"}
+def _mark(name: str, folder: Path, record: dict[str, Any], members: Sequence[Member]) -> None:
+    paths = {_path(member) for member in members if not (member.is_dir() if isinstance(member, zipfile.ZipInfo) else member.isdir())}
     files = Counter(str(path.parent) for path in paths)
     with replacing(folder / f".{name}.json") as temporary:
         temporary.write_text(json.dumps(record | {"files": dict(sorted(files.items()))}))
-
-
-def _advice(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: free some space, or set data.root to another disk, and run it again"
-    return "make that folder writable, and remove what stands in the way"

@@ -128,7 +128,7 @@ def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...
 def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
     """Raise one InputError that names all that the data root lacks, and what brings it."""
     root = Path(root)
-    lacking = [[entry for entry in layout if not _there(root, entry)] for layout in layouts(source, custom)]
+    lacking = [[entry for entry in layout if not is_there(root, entry)] for layout in layouts(source, custom)]
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
         nearest = min(lacking, key=len)
@@ -146,7 +146,7 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
     another record. Raises InputError as `check_layout` does."""
     check_layout(source, root, custom)
     root = Path(root)
-    layout = next(layout for layout in layouts(source, custom) if all(_there(root, entry) for entry in layout))
+    layout = next(layout for layout in layouts(source, custom) if all(is_there(root, entry) for entry in layout))
     records: list[dict[str, Any]] = []
     for entry in layout:
         if entry.endswith("/"):
@@ -173,5 +173,6 @@ def _stock(root: Path, folder: str) -> dict[str, Any]:
     return {"files": len(files), "stock": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:32]}
 
 
-def _there(root: Path, entry: str) -> bool:
+def is_there(root: Path, entry: str) -> bool:
+    """Whether a data root holds what this entry of a layout names."""
     return any(path.is_file() for path in root.glob(f"{entry}*" if entry.endswith("/") else entry))

@@ -23,13 +23,7 @@ TIMEOUT = (15, 60)
 CHUNK = 2**17
 
 
-def fetch(
-    url: str,
-    target: Path,
-    sha256: str | None = None,
-    md5: str | None = None,
-    size: int | None = None,
-) -> dict[str, Any]:
+def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> dict[str, Any]:
     """Bring `url` to `target`, and return {"url", "bytes", "sha256"} of the file.
 
     The bytes gather in `<target>.part`, with the server's ETag or Last-Modified in `<target>.part.json`, so that the
@@ -40,17 +34,16 @@ def fetch(
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part, state = _part(target), _state(target)
     if target.exists():
         found = checksums(target)
         if _difference(found, sha256, md5, size) is None:
             return {"url": url, "bytes": found["bytes"], "sha256": found["sha256"]}
         target.unlink()
-    _receive(url, target, size)
+    part = target.with_name(target.name + ".part")
+    _receive(url, part, size)
     found = checksums(part)
-    difference = _difference(found, sha256, md5, size)
-    state.unlink(missing_ok=True)
-    if difference is not None:
+    _state(part).unlink(missing_ok=True)
+    if difference := _difference(found, sha256, md5, size):
         part.unlink()
         raise InputError(
             f"{url}: {difference}; the file was removed: run the same command again, and if the same comes again, the "
@@ -79,78 +72,85 @@ def _difference(found: dict[str, Any], sha256: str | None, md5: str | None, size
     return None
 
 
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
-
-
-def _state(target: Path) -> Path:
-    return target.with_name(target.name + ".part.json")
-
-
-def _received(target: Path) -> int:
-    return _part(target).stat().st_size if _part(target).exists() else 0
-
-
-def _receive(url: str, target: Path, size: int | None) -> None:
+def _receive(url: str, part: Path, size: int | None) -> None:
     """Ask until all bytes lie in the .part file."""
     failures = 0
     while True:
-        before = _received(target)
+        before = _received(part)
         try:
-            return _ask(url, target, size)
-        except (
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-            requests.URLRequired,
-        ) as error:
+            return _ask(url, part, size)
+        except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema, requests.URLRequired) as error:
             raise InputError(f"{url}: not an http address ({error}); correct it") from error
         except requests.RequestException as error:  # a kind of OSError, so it comes before the disk's errors
-            failures = 1 if _received(target) - before >= PROGRESS else failures + 1
+            failures = 1 if _received(part) - before >= PROGRESS else failures + 1
             if failures > len(WAITS):
                 raise InputError(
-                    f"{url}: given up after {failures} attempts ({error}); {_received(target)} bytes are kept in "
-                    f"{_part(target)}: run the same command again to go on from there"
+                    f"{url}: given up after {failures} attempts ({error}); {_received(part)} bytes are kept in "
+                    f"{part}: run the same command again to go on from there"
                 ) from error
             time.sleep(WAITS[failures - 1])
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise _disk_full(url, target) from error
+            raise InputError(
+                f"{url}: no space left for it in {part.parent}; free some or set data.root to another disk, then run the "
+                f"same command again: it goes on from {_received(part)} bytes"
+            ) from error
 
 
-def _ask(url: str, target: Path, size: int | None) -> None:
+def _ask(url: str, part: Path, size: int | None) -> None:
     """One request: go on with the .part file, or begin it. Returns when the file is whole; raises RequestException
     where another attempt may help."""
-    validator = _validator(target, url)
-    offset = _received(target) if validator else 0
+    version = _version(part, url)
+    offset = _received(part) if version else 0
     headers = {"Accept-Encoding": "identity"}
-    if validator and offset:
-        headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
+    if version and offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": version}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        content_range = response.headers.get("Content-Range", "")
-        if response.status_code == 416 and content_range == f"bytes */{offset}":
+        status, content_range = response.status_code, response.headers.get("Content-Range", "")
+        if status == 416 and content_range == f"bytes */{offset}":
             return  # all of it was here already
-        goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in (None, validator)
-        if response.status_code == 416 or (response.status_code == 206 and not goes_on):
-            _part(target).unlink(missing_ok=True)
+        goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in (None, version)
+        if status == 416 or (status == 206 and not goes_on):
+            part.unlink(missing_ok=True)
             raise requests.ConnectionError(f"the server did not go on from byte {offset}; beginning anew")
-        _check_status(response)
-        if response.status_code == 200:
+        if status >= 500 or status in (408, 429):
+            response.raise_for_status()
+        if status not in (200, 206):
+            raise InputError(
+                f"{url}: the server answered {status} {response.reason}; look whether the file has moved, and set the new address"
+            )
+        if status == 200:
             offset = 0  # it begins anew: no ranges there, or the file has changed
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else size
-        _check_total(url, target, total, offset, size)
+        if None not in (total, size) and total != size:
+            part.unlink(missing_ok=True)
+            raise InputError(
+                f"{url}: expected {size} bytes, the server has {total}; the file at this address is another one than the one wanted"
+            )
+        if total is not None and total - offset > shutil.disk_usage(part.parent).free:
+            raise OSError(errno.ENOSPC, "too large")
         if offset == 0:
-            _begin(target, url, response)
-        _write(response, target, total)
-    if total is not None and _received(target) < total:
-        raise requests.ConnectionError(f"cut after {_received(target)} of {total} bytes")
+            part.write_bytes(b"")  # before the new version: a kill in between must not join two files
+            _state(part).write_text(json.dumps({"url": url, "validator": _remote_version(response)}))
+        _write(response, part, total)
+    if total is not None and _received(part) < total:
+        raise requests.ConnectionError(f"cut after {_received(part)} of {total} bytes")
 
 
-def _validator(target: Path, url: str) -> str | None:
+def _received(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _state(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _version(part: Path, url: str) -> str | None:
     """What says that the remote file is still the one that the .part file is a part of."""
     try:
-        state = json.loads(_state(target).read_text())
+        state = json.loads(_state(part).read_text())
         return state["validator"] if state["url"] == url else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -162,41 +162,8 @@ def _remote_version(response: requests.Response) -> str | None:
     return response.headers.get("Last-Modified") if weak else etag
 
 
-def _begin(target: Path, url: str, response: requests.Response) -> None:
-    _part(target).write_bytes(b"")  # before the new validator: a kill in between must not join two files
-    _state(target).write_text(json.dumps({"url": url, "validator": _remote_version(response)}))
-
-
-def _write(response: requests.Response, target: Path, total: int | None) -> None:
-    with Progress(total, "bytes", target.name, done=_received(target)) as progress, _part(target).open("ab") as file:
+def _write(response: requests.Response, part: Path, total: int | None) -> None:
+    with Progress(total, "bytes", part.stem, done=_received(part)) as progress, part.open("ab") as file:
         for block in response.iter_content(CHUNK):
             file.write(block)
             progress.advance(len(block))
-
-
-def _check_status(response: requests.Response) -> None:
-    if response.status_code in (200, 206):
-        return
-    message = f"the server answered {response.status_code} {response.reason}"
-    if response.status_code >= 500 or response.status_code in (408, 429):
-        raise requests.HTTPError(message)
-    raise InputError(f"{response.url}: {message}; look whether the file has moved, and set the new address")
-
-
-def _check_total(url: str, target: Path, total: int | None, offset: int, size: int | None) -> None:
-    if total is None:
-        return
-    if size is not None and total != size:
-        _part(target).unlink(missing_ok=True)
-        raise InputError(
-            f"{url}: expected {size} bytes, the server has {total}; the file at this address is another one than the one wanted"
-        )
-    if total - offset > shutil.disk_usage(target.parent).free:
-        raise _disk_full(url, target)
-
-
-def _disk_full(url: str, target: Path) -> InputError:
-    return InputError(
-        f"{url}: no space left for it in {target.parent}; free some or set data.root to another disk, then run the "
-        f"same command again: it goes on from {_received(target)} bytes"
-    )

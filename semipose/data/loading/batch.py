@@ -1,6 +1,5 @@
 """One training step's people, as tensors."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -22,8 +21,3 @@ class Batch(NamedTuple):
     step: int
     labelled: Labelled
     unlabelled: Crops
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """With every tensor changed."""
-        crops, points, visible = self.labelled
-        return Batch(self.step, Labelled(crops.each(change), change(points), change(visible)), self.unlabelled.each(change))

@@ -1,18 +1,11 @@
 """Pixels to what networks see, and back: ImageNet mean and standard deviation."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
-
-
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB
-
-
 STD = (0.229, 0.224, 0.225)
 
 

@@ -9,7 +9,6 @@ crops.jpg, with index.npy [N, 2] (int64: where in that file each begins, and its
 import hashlib
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,12 +66,8 @@ class Crops(NamedTuple):
     pixels: Tensor
     base: Tensor
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Crops":
-        """With both tensors changed."""
-        return Crops(change(self.pixels), change(self.base))
-
     def to(self, device: torch.device) -> "Crops":
-        return self.each(lambda tensor: tensor.to(device))
+        return Crops(self.pixels.to(device), self.base.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +189,7 @@ def digest_of(folder: Path, record: dict[str, Any]) -> str:
     whole = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
     for name in TABLES:
         if (folder / name).exists():
-            with (folder / name).open("rb") as file:
-                while block := file.read(1 << 22):
-                    whole.update(block)
+            whole.update(np.memmap(folder / name, mode="r").data)
     return whole.hexdigest()
 
 

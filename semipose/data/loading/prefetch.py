@@ -4,25 +4,23 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-
-class Tensors(Protocol):
-    """A tuple of tensors, or of such tuples."""
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """With every tensor changed."""
-        ...
-
-
 Made = TypeVar("Made")
-Sent = TypeVar("Sent", bound=Tensors)
+Sent = TypeVar("Sent")
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # those that a job may use, if it says so
 THREADS = min(8, CORES)
+
+
+def each(tensors: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A named tuple of tensors, or of such tuples, with every tensor changed."""
+    if isinstance(tensors, Tensor):
+        return change(tensors)
+    return type(tensors)(*(each(one, change) for one in tensors)) if isinstance(tensors, tuple) else tensors
 
 
 class Prefetch(Generic[Made]):
@@ -72,7 +70,7 @@ class ToGPU(Generic[Sent]):
             tensor.record_stream(now)  # its memory is not given to a later batch before this stream is through with it
             return tensor
 
-        return tensors.each(held)
+        return each(tensors, held)
 
     def close(self) -> None:
         """Give the memory of what is coming back; nothing more may be asked for."""
@@ -80,5 +78,5 @@ class ToGPU(Generic[Sent]):
 
     def _sent(self, step: int, group: int) -> tuple[Sent, torch.cuda.Event]:
         with torch.cuda.stream(self.stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that
-            tensors = self.read(step, group).each(lambda tensor: tensor.pin_memory().to(self.stream.device, non_blocking=True))
+            tensors = each(self.read(step, group), lambda tensor: tensor.pin_memory().to(self.stream.device, non_blocking=True))
             return tensors, self.stream.record_event()

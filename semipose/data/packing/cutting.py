@@ -3,9 +3,9 @@
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from PIL import Image, UnidentifiedImageError
 
 from semipose.utils.errors import InputError
 from semipose.utils.files import digest
-from semipose.utils.workers import in_processes
 
 MEAN_COLOUR = (124, 116, 104)
 """RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
+HEADER = 128
+"""Bytes of an .npy before its first row: numpy pads them to this, whatever the number of rows."""
 
 
 class BrokenImage(Exception):
@@ -34,54 +35,40 @@ class Cut:
     matrices: NDArray[np.float32]  # [n, 2, 3] image px -> crop px
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Cutout:
-    """What came of some images: the rows that were cut, the digest and the number of the bytes that each is stored as, and those bytes
-    where they are JPEG; the images that are broken, and why."""
+    """What came of an image: its rows that were cut, the digests of the bytes that each is stored as, and those bytes if they are JPEGs; or
+    why it is broken."""
 
-    rows: list[int] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    content: list[bytes] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
-
-
-def cut_parallel(chunks: Iterable[Sequence[Cut]], target: Path, size: int, quality: int | None, processes: int) -> Iterator[Cutout]:
-    """``cut_images`` of each chunk in that many processes; yields what comes of them in order."""
-    yield from in_processes(partial(cut_images, target=target, size=size, quality=quality), chunks, processes)
+    rows: NDArray[np.int64]
+    digests: Sequence[bytes] = ()
+    jpegs: Sequence[bytes] = ()
+    fault: str | None = None
 
 
-def cut_images(cuts: Sequence[Cut], target: Path, size: int, quality: int | None) -> Cutout:
-    """Decode each image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
+def cut_image(cut: Cut, target: Path, size: int, quality: int | None) -> Cutout:
+    """Decode an image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
     ``quality`` (1-100), into JPEGs.
 
-    Rows of a broken image are left as they were. Raises InputError where a file cannot be opened, or is of another size than annotated.
+    Raises InputError where the file cannot be opened, or is of another size than annotated.
     """
-    begin = 0 if quality else np.load(target, mmap_mode="r").offset
-    made = Cutout()
+    try:
+        image = decode(cut.path)
+    except BrokenImage as error:
+        return Cutout(cut.rows, fault=str(error))
+    if all(cut.size) and image.size != cut.size:
+        raise InputError(
+            f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
+            f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
+        )
+    crops = [cut_out(image, matrix, size) for matrix in cut.matrices]
+    if quality:
+        jpegs = [encode(crop, quality) for crop in crops]
+        return Cutout(cut.rows, [digest(jpeg) for jpeg in jpegs], jpegs)
     with target.open("r+b") as file:
-        for cut in cuts:
-            try:
-                image = decode(cut.path)
-            except BrokenImage as error:
-                made.broken[str(cut.path)] = str(error)
-                continue
-            if all(cut.size) and image.size != cut.size:
-                raise InputError(
-                    f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
-                    f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
-                )
-            for row, matrix in zip(cut.rows.tolist(), cut.matrices, strict=True):
-                crop = cut_out(image, matrix, size)
-                content = encode(crop, quality) if quality else crop.data
-                if quality:
-                    made.content.append(bytes(content))
-                else:
-                    os.pwrite(file.fileno(), content, begin + row * crop.nbytes)  # through a memory map it takes twice as long
-                made.rows.append(row)
-                made.lengths.append(memoryview(content).nbytes)
-                made.digests.append(digest(content).hex())
-    return made
+        for row, crop in zip(cut.rows.tolist(), crops, strict=True):
+            os.pwrite(file.fileno(), crop.data, HEADER + row * crop.nbytes)  # through a memory map it takes twice as long
+    return Cutout(cut.rows, [digest(crop.data) for crop in crops])
 
 
 def decode(path: Path) -> Image.Image:

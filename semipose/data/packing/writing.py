@@ -3,10 +3,13 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,14 @@ from numpy.typing import NDArray
 from semipose.data.loading import pack
 from semipose.data.loading.pack import PACK, digest_of, pack_matrices
 from semipose.data.packing import cutting
-from semipose.data.packing.cutting import Cut, cut_parallel
-from semipose.data.packing.journal import Unfinished
-from semipose.data.people import ARRAYS, OPTIONAL, People
+from semipose.data.packing.cutting import Cut, cut_image
+from semipose.data.packing.unfinished import Unfinished
+from semipose.data.people import People
 from semipose.pose import geometry
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
 from semipose.utils.progress import Progress
+from semipose.utils.workers import in_processes
 
 CHUNK = 64  # images that a process takes at a time
 
@@ -66,13 +70,13 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
     images = _check_images(people, root)
     _check_boxes(people)
-    partial = _beside(folder, "partial")
+    waiting = _beside(folder, "partial")
     try:
         key = _key(people, root, recipe, images)
-        with Unfinished(partial, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality)) as unfinished:
-            if not unfinished.finished:
-                _write(people, root, unfinished, recipe, max_broken, processes)
-            return _summary(partial) | {"bytes": unfinished.crops.stat().st_size}
+        unfinished = Unfinished(waiting, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality))
+        if not unfinished.finished:
+            _write(people, root, unfinished, recipe, max_broken, processes)
+        return _summary(waiting) | {"bytes": unfinished.crops.stat().st_size}
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = "room" if recipe.quality else f"room for {len(people) * recipe.size**2 * 3:,} bytes"
@@ -82,12 +86,12 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
 
 def place_pack(folder: Path) -> None:
     """Put the finished pack that waits beside the folder in its place."""
-    former, partial = _beside(folder, "former"), _beside(folder, "partial")
-    (partial / Unfinished.JOURNAL).unlink()
+    former, waiting = _beside(folder, "former"), _beside(folder, "partial")
+    (waiting / Unfinished.KEY).unlink()
     shutil.rmtree(former, ignore_errors=True)
     if folder.exists():
         folder.rename(former)
-    partial.rename(folder)
+    waiting.rename(folder)
     shutil.rmtree(former, ignore_errors=True)
 
 
@@ -98,10 +102,10 @@ def _beside(folder: Path, kind: str) -> Path:
 def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
     """A digest of all that decides about the pack, the code that cuts included."""
     code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack)]
-    decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), CHUNK, PIL.__version__, code]
+    decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), PIL.__version__, code]
     digest = hashlib.sha256(json.dumps(decides).encode())
-    for name in (*ARRAYS, *OPTIONAL):
-        digest.update(name.encode() + (b"" if getattr(people, name) is None else getattr(people, name).tobytes()))
+    for name, array in people.arrays().items():
+        digest.update(name.encode() + array.tobytes())
     return digest.hexdigest()
 
 
@@ -170,33 +174,29 @@ def _cut(
     people: People, root: Path, unfinished: Unfinished, matrices: NDArray[np.float32], recipe: Recipe, max_broken: int, processes: int
 ) -> dict[str, str]:
     """Cut every image that was not cut before; returns the broken ones and why, in the order of the table."""
-    rows, first, names = _by_image(people)
+    number = {name: k for k, name in enumerate(dict.fromkeys(people.images))}
+    rows = np.argsort([number[name] for name in people.images], kind="stable")
+    rows = rows[~unfinished.cut[rows]]
 
-    def cuts(start: int) -> list[Cut]:
-        chosen = range(start, min(start + CHUNK, len(names)))
-        found = [(root / names[k], rows[first[k] : first[k + 1]]) for k in chosen]
-        return [Cut(path, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of]) for path, of in found]
+    def cuts() -> Iterator[Cut]:  # made when a process takes them: millions would fill the memory
+        for name, group in groupby(rows, lambda row: people.images[row]):
+            of = np.array(list(group))
+            yield Cut(root / name, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of])
 
-    starts = range(0, len(names), CHUNK)
-    rest = (cuts(start) for start in starts[len(unfinished.records) :])  # made when a process takes them: millions would fill the memory
-    done = cut_parallel(rest, unfinished.crops, recipe.size, recipe.quality, min(processes, len(starts)))
+    cut = partial(cut_image, target=unfinished.crops, size=recipe.size, quality=recipe.quality)
+    left = len({people.images[row] for row in rows})
     broken: dict[str, str] = {}
-    with Progress(len(names), "images") as progress:
-        for start, made in zip(starts, chain(unfinished.records, map(unfinished.add, done)), strict=True):
-            progress.advance(min(CHUNK, len(names) - start))
-            broken |= {Path(path).relative_to(root).as_posix(): reason for path, reason in made.items()}
-            if len(broken) > max_broken or len(broken) == len(names):
+    with Progress(len(number), "images", done=len(number) - left) as progress:
+        for made in in_processes(cut, cuts(), min(processes, math.ceil(left / CHUNK)), CHUNK):
+            progress.advance()
+            if made.fault is None:
+                unfinished.add(made)
+                continue
+            broken[people.images[made.rows[0]]] = made.fault
+            if len(broken) > max_broken or len(broken) == len(number):
                 some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
                 raise InputError(
                     f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
                     f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
                 )
     return broken
-
-
-def _by_image(people: People) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """The rows of the table, image by image; where those of each image begin, and the end; the images in the order of the table."""
-    number = {name: k for k, name in enumerate(dict.fromkeys(people.images))}
-    image = np.fromiter((number[name] for name in people.images), np.int64, len(people))
-    rows = np.argsort(image, kind="stable")
-    return rows, np.searchsorted(image[rows], np.arange(len(number) + 1)), list(number)

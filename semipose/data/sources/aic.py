@@ -8,20 +8,33 @@ y2]} and `keypoint_annotations` {human1: 14 times x, y, v} with v = 1 visible, 2
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from semipose.data.people import People
-from semipose.data.sources.reading import image_numbers, image_sizes, numbers
+from semipose.data.schema import Box, Listed, Number
+from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
 from semipose.pose.skeleton import AIC14
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
+from semipose.utils.validation import read_valid
 
 JOINTS = len(AIC14.joints)
 NAMES = {"train": "train", "val": "validation"}
 VISIBILITY = np.array([0, 2, 1, 0])  # theirs -> ours
-BRING = "set data.root in params.yaml to the folder that the archives were unpacked in (`dvc repro download` says which ones)"
+
+
+class Image(TypedDict):
+    """An image and its people by their names in it."""
+
+    image_id: str
+    human_annotations: dict[str, Box]
+    keypoint_annotations: dict[str, Annotated[list[Number], Field(min_length=3 * JOINTS, max_length=3 * JOINTS)]]
+
+
+IMAGES = TypeAdapter(Listed[Image])
 
 
 def read_aic(root: Path, part: str, labelled: bool = True) -> People:
@@ -36,39 +49,36 @@ def read_aic(root: Path, part: str, labelled: bool = True) -> People:
     root = Path(root)
     path = _one(root, f"ai_challenger_keypoint_{NAMES[part]}_*/keypoint_{NAMES[part]}_annotations_*.json")
     folder = _one(path.parent, f"keypoint_{NAMES[part]}_images_*").relative_to(root).as_posix()
-    people = _humans(path)
-
-    def name(field: str) -> Any:
-        return lambda i: f"{path}: image {people[i][0]}: {people[i][1]}: `{field}`"
-
-    repair = f"repair that entry, or {BRING}"
-    corners = numbers([box for _, _, box, _ in people], (4,), name("human_annotations"), repair)
-    keypoints = numbers([points for _, _, _, points in people], (3 * JOINTS,), name("keypoint_annotations"), repair).reshape(-1, JOINTS, 3)
-    for i in np.flatnonzero(~np.isin(keypoints[..., 2], (1, 2, 3)).all(axis=1))[:1]:
-        raise InputError(f"{name('keypoint_annotations')(i)} has a visibility that is not 1, 2 or 3; {repair}")
+    entries: list[Image] = read_valid(IMAGES, path, str(path), f"repair that entry, or {BRING}")
+    images, corner_list, keypoint_list = [], [], []
+    for index, image in enumerate(entries):
+        boxes, found = image["human_annotations"], image["keypoint_annotations"]
+        if boxes.keys() != found.keys():
+            raise InputError(f"{path}: [{index}]: human_annotations and keypoint_annotations must be of the same people; repair that entry")
+        for name, box in boxes.items():
+            if not {*found[name][2::3]} <= {1, 2, 3}:
+                raise InputError(f"{path}: [{index}]: keypoint_annotations: {name}: a visibility is not 1, 2 or 3; repair that entry")
+            images.append(f"{folder}/{image['image_id']}.jpg")
+            corner_list.append(box)
+            keypoint_list.append(found[name])
+    corners, keypoints = np.array(corner_list).reshape(-1, 4), np.array(keypoint_list).reshape(-1, JOINTS, 3)
     visibility = VISIBILITY[keypoints[..., 2].astype(np.int64)]
-    images = [f"{folder}/{image}.jpg" for image, *_ in people]
     sizes = image_sizes(root, images, path.name)
-
-    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    unnamed = ~visibility.any(axis=1) & labelled
+    extents = corners[:, 2:] - corners[:, :2]
     off = ((corners[:, 2:] <= 0) | (corners[:, :2] >= sizes)).any(axis=1) & (sizes > 0).all(axis=1)
-    degenerate = ~unnamed & ((boxes[:, 2:] <= 0).any(axis=1) | off)
-    dropped = {"no keypoint": int(unnamed.sum()), "degenerate box": int(degenerate.sum())}
-    keep = np.flatnonzero(~unnamed & ~degenerate)
-    if not len(keep):
-        raise InputError(f"{path}: nobody is left (dropped: {dropped}); {BRING}")
+    degenerate = (extents <= 0).any(axis=1) | off
+    keep, dropped = kept(path, {"no keypoint": ~visibility.any(axis=1) & labelled, "degenerate box": degenerate})
     return People(
         skeleton=AIC14,
         ids=keep + 1,
         image_ids=image_numbers(images)[keep],
         images=[images[i] for i in keep],
         sizes=sizes[keep],
-        boxes=boxes[keep].astype(np.float32),
-        areas=boxes[keep, 2:].prod(axis=1).astype(np.float32),
+        boxes=np.hstack([corners[:, :2], extents])[keep],
+        areas=extents[keep].prod(axis=1),
         points=np.where(visibility[keep, :, None] > 0, keypoints[keep, :, :2], 0),
         visibility=visibility[keep],
-        dropped={reason: count for reason, count in dropped.items() if count},
+        dropped=dropped,
     )
 
 
@@ -78,22 +88,3 @@ def _one(folder: Path, pattern: str) -> Path:
         what = "is not there" if not found else f"is there {len(found)} times ({', '.join(path.name for path in found)}), wanted is one"
         raise InputError(f"{folder / pattern} {what}; {BRING}")
     return found[0]
-
-
-def _humans(path: Path) -> list[tuple[str, str, Any, Any]]:
-    """(image, name of the person in it, box, keypoints) of everybody in the file."""
-    people = []
-    entries = read_json(path, BRING)
-    if not isinstance(entries, list):
-        raise InputError(f"{path}: not a list of images, each with image_id, human_annotations and keypoint_annotations; {BRING}")
-    for position, entry in enumerate(entries):
-        image, boxes, keypoints = (
-            entry.get(field) if isinstance(entry, dict) else None for field in ("image_id", "human_annotations", "keypoint_annotations")
-        )
-        if not isinstance(image, str) or not isinstance(boxes, dict) or not isinstance(keypoints, dict) or boxes.keys() != keypoints.keys():
-            raise InputError(
-                f"{path}: [{position}]: wanted are `image_id`, and `human_annotations` and `keypoint_annotations` of the same people; "
-                f"repair that entry, or {BRING}"
-            )
-        people += [(image, name, boxes[name], keypoints[name]) for name in boxes]
-    return people

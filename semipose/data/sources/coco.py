@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semipose.data.people import People
 from semipose.data.schema import TRAINED, find_category, of_category, read_content
-from semipose.data.sources.reading import BRING
+from semipose.data.sources.reading import BRING, kept
 from semipose.pose.skeleton import COCO17, Skeleton, custom
 from semipose.utils.errors import InputError
 
@@ -111,22 +111,16 @@ def _people(path: Path, data: Content, category: int, skeleton: Skeleton, folder
             raise InputError(f"{path}: annotations[{index}]: {message} {about}; {REPAIR}")
 
     boxes = clamp(boxes, sizes)
-    small = areas <= 0
-    degenerate = ~small & (boxes[:, 2:] <= 0).any(axis=1)
-    dropped |= {"area <= 0": int(small.sum()), "degenerate box": int(degenerate.sum())}
-    dropped = {reason: count for reason, count in dropped.items() if count}
-    keep = np.flatnonzero(~small & ~degenerate)
-    if not len(keep):
-        raise InputError(f"{path}: nobody with keypoints is left (dropped: {dropped}); {BRING}")
+    keep, unusable = kept(path, {"area <= 0": areas <= 0, "degenerate box": (boxes[:, 2:] <= 0).any(axis=1)})
     return People(
         skeleton=skeleton,
-        ids=np.array([named[k][1]["id"] for k in keep], dtype=np.int64),
-        image_ids=np.array([named[k][1]["image_id"] for k in keep], dtype=np.int64),
+        ids=np.array([named[k][1]["id"] for k in keep]),
+        image_ids=np.array([named[k][1]["image_id"] for k in keep]),
         images=[(PurePosixPath(folder) / images[k]["file_name"]).as_posix() for k in rows[keep]],
-        sizes=sizes[keep].astype(np.int64),
-        boxes=boxes[keep].astype(np.float32),
-        areas=areas[keep].astype(np.float32),
-        points=np.where(keypoints[keep, :, 2:] > 0, keypoints[keep, :, :2], 0).astype(np.float32),
-        visibility=keypoints[keep, :, 2].astype(np.uint8),
-        dropped=dropped,
+        sizes=sizes[keep],
+        boxes=boxes[keep],
+        areas=areas[keep],
+        points=np.where(keypoints[keep, :, 2:] > 0, keypoints[keep, :, :2], 0),
+        visibility=keypoints[keep, :, 2],
+        dropped={reason: count for reason, count in dropped.items() if count} | unusable,
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from semipose.data.people import People
 from semipose.data.schema import DETECTIONS, IMAGES, PERSON
-from semipose.data.sources.reading import BRING, image_sizes
+from semipose.data.sources.reading import BRING, image_sizes, kept
 from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
 from semipose.utils.validation import read_valid
@@ -34,29 +34,24 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
                 f"{path}: [{index}]: image_id: {entry['image_id']} is not one of the {len(known)} images of this part: "
                 "give the detections of these images"
             )
-    people = [(index, entry) for index, entry in enumerate(entries) if entry["category_id"] == PERSON]
-    scores = np.array([entry["score"] for _, entry in people])
-    boxes = np.array([entry["bbox"] for _, entry in people]).reshape(-1, 4)
-    names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for _, entry in people]
+    people = [entry for entry in entries if entry["category_id"] == PERSON]
+    scores = np.array([entry["score"] for entry in people])
+    boxes = np.array([entry["bbox"] for entry in people]).reshape(-1, 4)
+    names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for entry in people]
     sizes = image_sizes(root, names, path.name)
-    low = scores < score
     off = ((boxes[:, :2] >= sizes) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(axis=1) & (sizes > 0).all(axis=1)
-    degenerate = ~low & ((boxes[:, 2:] <= 0).any(axis=1) | off)
-    keep = np.flatnonzero(~low & ~degenerate)
-    if not len(keep):
-        raise InputError(f"{path}: none of {len(entries)} entries is a person's box with a score of at least {score}")
-    dropped = {"low score": int(low.sum()), "degenerate box": int(degenerate.sum())}
+    keep, dropped = kept(path, {"low score": scores < score, "degenerate box": (boxes[:, 2:] <= 0).any(axis=1) | off})
     joints = len(skeleton.joints)
     return People(
         skeleton=skeleton,
         ids=keep + 1,
-        image_ids=np.array([people[i][1]["image_id"] for i in keep], np.int64),
+        image_ids=np.array([people[i]["image_id"] for i in keep]),
         images=[names[i] for i in keep],
         sizes=sizes[keep],
-        boxes=boxes[keep].astype(np.float32),
-        areas=boxes[keep, 2:].prod(axis=1).astype(np.float32),
-        points=np.zeros((len(keep), joints, 2), np.float32),
-        visibility=np.zeros((len(keep), joints), np.uint8),
-        dropped={reason: count for reason, count in dropped.items() if count},
-        scores=scores[keep].astype(np.float32),
+        boxes=boxes[keep],
+        areas=boxes[keep, 2:].prod(axis=1),
+        points=np.zeros((len(keep), joints, 2)),
+        visibility=np.zeros((len(keep), joints)),
+        dropped=dropped,
+        scores=scores[keep],
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semipose.data.people import People
 from semipose.data.sources.matlab import read_matlab
-from semipose.data.sources.reading import BRING, image_numbers, image_sizes
+from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
 from semipose.pose.skeleton import FLIC11
 from semipose.utils.errors import InputError
 
@@ -52,22 +52,20 @@ def read_flic(root: Path, part: str, films: Films) -> People:
     points = coords[own]
     visible = np.isfinite(points).all(axis=2)
     boxes = _boxes(points, visible)
-    keep = (boxes[:, 2:] > 0).all(axis=1)
+    keep, dropped = kept(root / "examples.mat", {"degenerate box": ~(boxes[:, 2:] > 0).all(axis=1)})
     chosen = np.flatnonzero(own)[keep]
     names = [f"images/{images[k]}" for k in chosen]
-    numbers = dict(zip(chosen, image_numbers(names), strict=True))
-    dropped = int((~keep).sum())
     return People(
         skeleton=FLIC11,
         ids=chosen + 1,
-        image_ids=np.array([numbers[k] for k in chosen], dtype=np.int64),
+        image_ids=image_numbers(names),
         images=names,
         sizes=image_sizes(root, names, "examples.mat"),
         boxes=boxes[keep].astype(np.float32),
         areas=(AREA * np.prod(boxes[keep, 2:], axis=1)).astype(np.float32),
         points=np.where(visible[..., None], points, 0)[keep].astype(np.float32),
         visibility=2 * visible[keep].astype(np.uint8),
-        dropped={"degenerate box": dropped} if dropped else {},
+        dropped=dropped,
     )
 
 

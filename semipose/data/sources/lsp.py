@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semipose.data.people import People
 from semipose.data.sources.matlab import read_matlab
-from semipose.data.sources.reading import BRING, image_sizes
+from semipose.data.sources.reading import BRING, image_sizes, kept
 from semipose.pose.skeleton import LSP14
 from semipose.utils.errors import InputError
 
@@ -36,9 +36,7 @@ def read_lsp(root: Path, part: str, validation: int) -> People:
     points = np.where(visible[..., None], joints[chosen, :, :2], 0)
     boxes = _boxes(points, visible)
     few = visible.sum(axis=1) < FEWEST_JOINTS
-    degenerate = ~few & ~(boxes[:, 2:] > 0).all(axis=1)
-    dropped = {"fewer than 2 visible joints": int(few.sum()), "degenerate box": int(degenerate.sum())}
-    keep = np.flatnonzero(~few & ~degenerate)
+    keep, dropped = kept(root / "joints.mat", {"fewer than 2 visible joints": few, "degenerate box": ~(boxes[:, 2:] > 0).all(axis=1)})
     numbers = chosen[keep] + 1
     images = [f"images/im{number:05d}.jpg" for number in numbers]
     return People(
@@ -47,11 +45,11 @@ def read_lsp(root: Path, part: str, validation: int) -> People:
         image_ids=numbers,
         images=images,
         sizes=image_sizes(root, images, "joints.mat"),
-        boxes=boxes[keep].astype(np.float32),
-        areas=np.prod(boxes[keep, 2:], axis=1).astype(np.float32),
-        points=points[keep].astype(np.float32),
-        visibility=2 * visible[keep].astype(np.uint8),
-        dropped={reason: count for reason, count in dropped.items() if count},
+        boxes=boxes[keep],
+        areas=np.prod(boxes[keep, 2:], axis=1),
+        points=points[keep],
+        visibility=2 * visible[keep],
+        dropped=dropped,
     )
 
 

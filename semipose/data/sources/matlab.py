@@ -9,13 +9,13 @@ from typing import Any
 
 from semipose.data.sources.reading import BRING
 from semipose.utils.errors import InputError
+from semipose.utils.files import read_bytes
 
 READ = """
-import json, pickle, sys
+import io, json, pickle, sys
 from scipy.io import loadmat
 
-with open(sys.argv[1], "rb") as file:
-    content = loadmat(file, struct_as_record=False, **json.loads(sys.argv[2]))
+content = loadmat(io.BytesIO(sys.stdin.buffer.read()), struct_as_record=False, **json.loads(sys.argv[1]))
 pickle.dump(content, sys.stdout.buffer)
 """
 
@@ -23,14 +23,8 @@ pickle.dump(content, sys.stdout.buffer)
 def read_matlab(path: Path, **options: Any) -> dict[str, Any]:
     """The variables of a .mat file by name, structs as scipy's `mat_struct`; `options` are those of scipy.io.loadmat. Raises InputError
     where the file is not there, or is no whole MATLAB file."""
-    try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there; {BRING}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {BRING}") from None
-    done = subprocess.run([sys.executable, "-c", READ, str(path), json.dumps(options)], capture_output=True, check=False)
+    command = [sys.executable, "-c", READ, json.dumps(options)]
+    done = subprocess.run(command, input=read_bytes(path, BRING), capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1] if said and done.returncode > 0 else "it makes the reader crash"

@@ -1,8 +1,8 @@
 """People of MPII Human Pose (Andriluka et al., CVPR 2014), from the common JSON conversion or from the authors' own release.
 
     images/*.jpg
-    annot/{train,valid,test}.json and annot/gt_valid.mat   as Simple Baselines, HRNet and the peers have them; or
-    annotations/mpii_{train,val,test}.json, mpii_gt_val.mat   as MMPose has them; or
+    annot/{train,valid}.json and annot/gt_valid.mat   as Simple Baselines, HRNet and the peers have them; or
+    annotations/mpii_{train,val}.json, mpii_gt_val.mat   as MMPose has them; or
     mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat   as the authors' archive unpacks.
 
 Published numbers on the validation set need one of the first two: its 2,958 people are a list of others, not the authors'. From the
@@ -16,19 +16,22 @@ is `data.crop.padding`, as for every other set, so with 1.25 there, and an input
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
 from scipy.io.matlab import mat_struct
+from typing_extensions import TypedDict
 
 from semipose.data.annotations import HEAD_SHARE
 from semipose.data.people import People
+from semipose.data.schema import Listed, Number
 from semipose.data.sources.matlab import read_matlab
-from semipose.data.sources.reading import BRING, image_numbers, image_sizes, numbers
+from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
 from semipose.pose.skeleton import MPII16
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
+from semipose.utils.validation import read_valid
 
 JOINTS = len(MPII16.joints)
 
@@ -53,9 +56,25 @@ CONVERSIONS = {
         ("annot/validation.json", "annot/gt_validation.mat"),
         ("annotations/mpii_val.json", "annotations/mpii_gt_val.mat"),
     ),
-    "test": (("annot/test.json", None), ("annotations/mpii_test.json", None), ("test_mpii.json", None)),
 }
 RELEASES = ("mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat", "mpii_human_pose_v1_u12_1.mat")
+
+
+Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Seen = Annotated[Number, Field(ge=0, le=1, multiple_of=1)]
+
+
+class Person(TypedDict):
+    """An entry of the conversion."""
+
+    image: Annotated[str, Field(min_length=1)]
+    center: Pair
+    scale: Annotated[Number, Field(gt=0)]
+    joints: Annotated[list[Pair], Field(min_length=JOINTS, max_length=JOINTS)]
+    joints_vis: Annotated[list[Seen], Field(min_length=JOINTS, max_length=JOINTS)]
+
+
+PEOPLE = TypeAdapter(Annotated[Listed[Person], Field(min_length=1)])
 
 
 @dataclass(eq=False)
@@ -72,13 +91,13 @@ class _Rows:
 
 
 def read_mpii(root: Path, part: str, validation: int = 0) -> People:
-    """People of one part ("train", "val", "test") in file order; those of "test" have no visible joint where the file has none.
+    """People of one part ("train" or "val") in file order.
 
     validation: for the authors' release, which names no validation set: videos from the end of its training images with at least so many
     people are "val", the others "train". ids are positions in the file from 1, image_ids number the images in order. `head_sizes` come
     from the head boxes of the release, or of gt_valid.mat, which then gives the joints as well, since it is what evaluation compares
     with; else from upper neck and head top, and are NaN where either is missing. Visibility in the JSON is 0 or 1: 1 becomes 2. areas
-    are those of the boxes. Left out and counted in `People.dropped`: no centre, no keypoint (train and val).
+    are those of the boxes. Left out and counted in `People.dropped`: no centre, no keypoint.
     Raises InputError naming file, person, field and remedy.
     """
     root = Path(root)
@@ -96,16 +115,13 @@ def read_mpii(root: Path, part: str, validation: int = 0) -> People:
     else:
         names = " or ".join(name for name, _ in CONVERSIONS[part])
         raise InputError(f"{root}: neither {names} is there{'' if converted else f', nor {RELEASES[0]}'}; {BRING}")
-    return _people(root, rows, chosen, path, part == "test")
+    return _people(root, rows, chosen, path)
 
 
-def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path, unlabelled: bool) -> People:
-    located = rows.centres[chosen, 0] != -1  # the files' word for "none"
-    annotated = rows.visibility[chosen].any(axis=1) | unlabelled
-    dropped = {"no centre": int((~located).sum()), "no keypoint": int((located & ~annotated).sum())}
-    keep = chosen[located & annotated]
-    if not len(keep):
-        raise InputError(f"{path}: nobody is left (dropped: {dropped}); {BRING}")
+def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path) -> People:
+    nowhere = rows.centres[chosen, 0] == -1  # the files' word for "none"
+    left, dropped = kept(path, {"no centre": nowhere, "no keypoint": ~rows.visibility[chosen].any(axis=1)})
+    keep = chosen[left]
     scales, visible = rows.scales[keep, None], rows.visibility[keep] > 0
     side = PIXEL_STD * scales
     centres = rows.centres[keep] - 1 + np.array([0, LOWERED]) * scales
@@ -117,35 +133,20 @@ def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path, unla
         images=images,
         sizes=image_sizes(root, images, path.name),
         boxes=np.hstack([centres - (side - 1) / 2, side, side]),  # a box covers the pixels x ... x + width - 1
-        areas=(side[:, 0] ** 2).astype(np.float32),
+        areas=side[:, 0] ** 2,
         points=np.where(visible[..., None], rows.joints[keep] - 1, 0),
         visibility=rows.visibility[keep],
-        dropped={reason: count for reason, count in dropped.items() if count},
+        dropped=dropped,
         head_sizes=rows.heads[keep],
     )
 
 
 def _read_conversion(path: Path, heads: Path | None) -> _Rows:
-    people = read_json(path, BRING)
-    remedy = f"repair that entry, or {BRING}"
-    if not isinstance(people, list) or not all(isinstance(person, dict) for person in people) or not people:
-        raise InputError(f"{path}: not a list of people, each with image, center, scale, joints, joints_vis; {BRING}")
-
-    def field(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        return numbers([person.get(name) for person in people], shape, lambda i: f"{path}: person {i + 1}: `{name}`", remedy)
-
-    images = [person.get("image") for person in people]
-    for i, image in enumerate(images):
-        if not isinstance(image, str) or not image:
-            raise InputError(f"{path}: person {i + 1}: `image` is {image!r}, not the name of an image; {remedy}")
-    scales = field("scale", ())
-    labelled = any("joints" in person for person in people)  # test.json has none
-    joints = field("joints", (JOINTS, 2)) if labelled else np.zeros((len(people), JOINTS, 2))
-    seen = field("joints_vis", (JOINTS,)) if labelled else np.zeros((len(people), JOINTS))
-    for wrong, message in ((scales <= 0, "`scale` must be above 0"), (~np.isin(seen, (0, 1)).all(axis=1), "`joints_vis` must be 0 or 1")):
-        for i in np.flatnonzero(wrong)[:1]:
-            raise InputError(f"{path}: person {i + 1}: {message}; {remedy}")
-    rows = _Rows(images, field("center", (2,)), scales, joints, 2 * seen.astype(np.int64), _sizes_by_neck(joints, seen > 0))
+    people: list[Person] = read_valid(PEOPLE, path, str(path), f"repair that entry, or {BRING}")
+    joints, seen = np.array([one["joints"] for one in people]), np.array([one["joints_vis"] for one in people]) > 0
+    centres, scales = np.array([one["center"] for one in people]), np.array([one["scale"] for one in people])
+    images = [one["image"] for one in people]
+    rows = _Rows(images, centres, scales, joints, 2 * seen.astype(np.int64), _sizes_by_neck(joints, seen))
     if heads is not None and heads.exists():
         _take_truth(rows, heads, path)
     return rows
@@ -220,8 +221,6 @@ def _person(person: mat_struct, where: str) -> tuple[list[float], float, NDArray
 
 def _part(videos: list[Any], part: str, validation: int, path: Path) -> NDArray[np.int64]:
     """Which of the release's people belong to a part: frames of one video look alike, so none is in both."""
-    if part == "test":
-        raise InputError(f"{path}: the release has no joints of its test images; choose train or val, or put annot/test.json there")
     if not 0 < validation < len(videos):
         raise InputError(
             f"data.validation_people: videos with {validation} people are to be the validation set, but {path} has {len(videos)}; "

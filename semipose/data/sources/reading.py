@@ -1,6 +1,6 @@
-"""What readers of all layouts do: numbers in annotation files, and the headers of images."""
+"""What readers of all layouts do: leaving people out, and the headers of images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,33 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semipose.data.schema import LARGEST
 from semipose.utils.errors import InputError
 
 HEADER_THREADS = 8
 BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
 
 
-def numbers(values: Sequence[Any], shape: tuple[int, ...], name: Callable[[int], str], remedy: str) -> NDArray[np.float64]:
-    """[N, *shape] from N numbers, lists, or lists of lists, all finite. Raises InputError with the name of the first that is not."""
-    try:
-        array = np.array(values, dtype=np.float64).reshape(len(values), *shape)
-        if np.shape(values[0] if values else np.empty(shape)) == shape and (np.abs(array) <= LARGEST).all():
-            return array
-    except (ValueError, TypeError, OverflowError):
-        pass  # which one it is, is looked for below
-    what = f"{' x '.join(map(str, shape))} finite numbers" if shape else "a finite number"
-    for i, value in enumerate(values):
-        if not _sound(value, shape):
-            shown = repr(value) if len(repr(value)) < 100 else f"{repr(value)[:100]}..."
-            raise InputError(f"{name(i)} is {shown}, not {what}; {remedy}")
-    raise InputError(f"{name(0)}: not the same kind of numbers everywhere, {what}; {remedy}")
+def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Positions of the people whom none of the reasons ([N] bool) leaves out, and how many each one does: the first that holds counts.
 
-
-def _sound(value: Any, shape: tuple[int, ...]) -> bool:
-    if shape:
-        return isinstance(value, list) and len(value) == shape[0] and all(_sound(one, shape[1:]) for one in value)
-    return type(value) in (int, float) and abs(value) <= LARGEST
+    Raises InputError if nobody is left.
+    """
+    left = ~np.any(list(reasons.values()), axis=0)
+    first = np.argmax(list(reasons.values()), axis=0)[~left]
+    dropped = {reason: int((first == k).sum()) for k, reason in enumerate(reasons) if (first == k).any()}
+    if not left.any():
+        raise InputError(f"{path}: nobody is left (dropped: {dropped}); {BRING}")
+    return np.flatnonzero(left), dropped
 
 
 def image_sizes(root: Path, images: Sequence[str], wanted_by: str) -> NDArray[np.int64]:
