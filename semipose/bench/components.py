@@ -20,7 +20,7 @@ from semipose.evaluation.metrics.oks import Backend, evaluate_oks
 from semipose.inference.predict import Predictions
 from semipose.pose.heatmap import STRIDE, decode, encode
 from semipose.pose.skeleton import COCO17
-from semipose.reporting.results import Grid, read_runs
+from semipose.reporting.results import grids, read_runs
 from semipose.reporting.tables import main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
 
@@ -119,7 +119,7 @@ def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
 
     None if there is no run, or if its resamples are not here: a fresh clone has the records alone.
     """
-    grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
+    grid, _ = grids(p)
     if not any(runs.glob("*/bootstrap.csv")) or not read_runs(runs, p.data.source, grid):
         return None
 

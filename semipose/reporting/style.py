@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -15,15 +15,11 @@ from semipose.utils.files import replacing
 
 
 class Look(NamedTuple):
-    """Colour, marker and line of a method or variant."""
+    """Colour, marker and line of a method or variant, by matplotlib's names."""
 
-    colour: str
+    color: str
     marker: str
-    line: str
-
-    @property
-    def points(self) -> dict[str, Any]:
-        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+    linestyle: str
 
 
 Styles = Mapping[str, Look]
