@@ -5,9 +5,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -76,7 +75,7 @@ class Clock:
         """Counts the time of these methods of an object, or functions of a module, as that of the part, whoever calls them."""
         own = {name: vars(thing)[name] for name in names if name in vars(thing)}
         for name in names:
-            vars(thing)[name] = self._timed(part, getattr(thing, name))
+            vars(thing)[name] = self(part)(getattr(thing, name))
         try:
             yield
         finally:
@@ -88,11 +87,3 @@ class Clock:
         """Each part's share of all seconds, 0-1."""
         total = sum(self.seconds.values())
         return {part: seconds / total for part, seconds in self.seconds.items()}
-
-    def _timed(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(work)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self(part):
-                return work(*args, **kwargs)
-
-        return timed

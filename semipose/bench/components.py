@@ -20,9 +20,6 @@ from semipose.evaluation.metrics.oks import Backend, evaluate_oks
 from semipose.inference.predict import Predictions
 from semipose.pose.heatmap import STRIDE, decode, encode
 from semipose.pose.skeleton import COCO17
-from semipose.reporting.results import Grid, read_runs
-from semipose.reporting.tables import main_table
-from semipose.reporting.typeset import to_csv, to_latex, to_markdown
 
 if TYPE_CHECKING:
     from semipose.config.tree import Params
@@ -111,24 +108,5 @@ def scoring(p: "Params") -> Callable[[Backend], int]:
         found = Predictions(*(torch.cat(parts).numpy() for parts in zip(*decoded, strict=True)))
         evaluate_oks(truth, suppressed(found, people, people.areas, p.evaluate.nms_oks), backend=backend)
         return SCORED
-
-    return work
-
-
-def reporting(p: "Params", runs: Path) -> Callable[[], int] | None:
-    """From the records of the runs that `sweep` names to their table as Markdown, CSV and LaTeX.
-
-    None if there is no run, or if its resamples are not here: a fresh clone has the records alone.
-    """
-    grid = Grid("train", tuple(p.sweep.methods), tuple(p.sweep.labels), tuple(p.sweep.seeds))
-    if not any(runs.glob("*/bootstrap.csv")) or not read_runs(runs, p.data.source, grid):
-        return None
-
-    def work() -> int:
-        found = read_runs(runs, p.data.source, grid)
-        table = main_table(found, grid)
-        for text in (to_markdown, to_csv, to_latex):
-            text(table)
-        return len(found)
 
     return work

@@ -5,16 +5,17 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semipose.bench.clock import spread
+from semipose.bench.clock import in_turn, spread
 from semipose.bench.components import cutting
 from semipose.data.loading.pack import CropPack, digest_of
 from semipose.data.packing.writing import Recipe, write_pack
@@ -39,22 +40,16 @@ def scale(p: "Params", people: People, root: Path, folder: Path, count: int, ent
     recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
     found: dict[str, Any] = {"people": count, "size": crop.size, "processes": p.machine.workers, "quality": crop.quality, "format": {}}
     for name, quality in (("raw", None), ("jpeg", crop.quality)):
-        writing = []
+        writing, how = [], replace(recipe, quality=quality)
         for part in (count // 4, count):
             some = many.subset(np.arange(part))
             with _watched() as peak:
                 begun = time.perf_counter()
-                write_pack(some, folder / "images", folder / name, replace(recipe, quality=quality), 0, p.machine.workers)
+                write_pack(some, folder / "images", folder / name, how, 0, p.machine.workers)
             writing.append({"people": part, "rate": part / (time.perf_counter() - begun), "memory": max(peak)})
-        disk = sum(path.stat().st_size for path in (folder / name).iterdir())
-        found["format"][name] = {
-            "writing": writing,
-            "disk": disk / count,
-            "cutting": cutting(
-                people.subset(np.arange(min(CUT, len(people)))), root, folder / "crops", replace(recipe, quality=quality), rounds
-            ),
-            **_reading(folder / name, rounds),
-        }
+        disk = sum(path.stat().st_size for path in (folder / name).iterdir()) / count
+        alone = cutting(people.subset(np.arange(min(CUT, len(people)))), root, folder / "crops", how, rounds)
+        found["format"][name] = {"writing": writing, "disk": disk, "cutting": alone, **_reading(folder / name, rounds)}
     raw, jpeg = (CropPack.open(folder / name) for name in ("raw", "jpeg"))
     shown = np.arange(0, count, max(1, count // 256))
     found["difference"] = float((raw.images(shown).float() - jpeg.images(shown).float()).abs().mean())
@@ -73,9 +68,7 @@ def _repeated(people: People, root: Path, folder: Path, count: int) -> People:
 
 def _tiled(people: People, count: int) -> People:
     """So many people, with ids of their own."""
-    rows = np.resize(np.arange(len(people)), count)
-    arrays = {name: getattr(people, name)[rows] for name in ("image_ids", "sizes", "boxes", "areas", "points", "visibility")}
-    return People(people.skeleton, ids=np.arange(1, count + 1), images=[people.images[row] for row in rows], **arrays)
+    return replace(people.subset(np.resize(np.arange(len(people)), count)), ids=np.arange(1, count + 1))
 
 
 def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]:
@@ -95,27 +88,22 @@ def _reading(folder: Path, rounds: int) -> dict[str, Any]:
     before = _memory("RssAnon")
     generator = np.random.default_rng(0)
 
-    def rate(order: Callable[[], np.ndarray[Any, Any]]) -> float:
-        chosen = order()[: BATCH * READ]
+    def read(in_order: bool) -> float:
+        people = len(pack)
+        rows = np.roll(np.arange(people), -int(generator.integers(people))) if in_order else generator.permutation(people)
+        chosen = rows[: BATCH * READ]
         begun = time.perf_counter()
         for start in range(0, len(chosen), BATCH):
             pack.images(chosen[start : start + BATCH])
         return len(chosen) / (time.perf_counter() - begun)
 
-    def anywhere() -> np.ndarray[Any, Any]:
-        return generator.permutation(len(pack))
-
     for path in folder.glob("crops.*"):
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    found = {"from disk": rate(anywhere)}
+    found = {"from disk": read(False)}
     for start in range(0, len(pack), BATCH):  # all of it is held against its digests and comes into the page cache, if that has room
         pack.images(np.arange(start, min(start + BATCH, len(pack))))
-    orders = {"in order": lambda: np.roll(np.arange(len(pack)), -int(generator.integers(len(pack)))), "in any order": anywhere}
-    rates: dict[str, list[float]] = {name: [] for name in orders}
-    for _ in range(rounds):
-        for name, order in orders.items():
-            rates[name].append(rate(order))
+    rates = in_turn({"in order": partial(read, True), "in any order": partial(read, False)}, rounds)
     found |= {name: spread(values).median for name, values in rates.items()}
     return found | {"own memory": _memory("RssAnon") - before, "pages of the file": _memory("RssFile")}
 

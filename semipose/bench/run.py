@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from semipose.bench.clock import in_turn, rate, spread
-from semipose.bench.components import cut_out, product, reporting, scoring
+from semipose.bench.components import cut_out, product, scoring
 from semipose.bench.training import Subject
 from semipose.data.sources import read_people
 from semipose.demo.dataset import render_set
@@ -45,14 +45,11 @@ def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
     return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
 
 
-def bench(
-    p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int, runs: Path = Path("reports/runs")
-) -> dict[str, Any]:
+def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
     """Measure everything in `rounds` rounds of `steps` training steps each.
 
-    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. runs: a project's evaluated
-    cells, if it has any, from which a table is made. Rates are medians over the rounds, `spread` holds the lowest and highest. Raises
-    InputError for data that cannot be read.
+    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. Rates are
+    medians over the rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
     """
     fabric = launch(p.machine, p.train.precision)
     device = fabric.device
@@ -68,23 +65,19 @@ def bench(
         chosen = everybody.subset(np.arange(min(people, len(everybody))))
         pack, packing, cutting = cut_out(p, chosen, root, folder, rounds)
         multiply, flop = product(device, p.train.precision)
-        work: dict[str, Callable[[], float]] = {"matrix": lambda: rate(multiply, device) * flop / 1e9}
         subjects = {name: Subject(name, p, pack, fabric, steps, folder) for name in methods}
-        for name, subject in subjects.items():
-            work |= {f"{name} {what}": getattr(subject, what) for what in ("floor", "step", "end_to_end")}
         first, score = next(iter(subjects.values())), scoring(p)
-        work |= {
-            "data road": partial(first.data_road, False),
-            "three views": partial(first.data_road, True),
-            "prediction": first.prediction,
-        }
         backends: list[Backend] = ["pycocotools", *(["faster-coco-eval"] if find_spec("faster_coco_eval") else [])]  # type: ignore[list-item]
-        for backend in backends:
-            work[backend] = partial(rate, partial(score, backend), device)
-        if report := reporting(p, runs):
-            work["report"] = partial(rate, report, torch.device("cpu"))
-        found = in_turn(work, rounds)
-        matrix = spread(found["matrix"]).median
+        measure: dict[str, Callable[[], float]] = {"matrix": partial(rate, multiply, device)}
+        for name, subject in subjects.items():
+            measure |= {f"{name} {what}": partial(rate, getattr(subject, what), device) for what in ("floor", "step")}
+            measure[f"{name} end_to_end"] = subject.end_to_end
+        work: dict[str, Callable[[], int]] = {"prediction": first.prediction}
+        work |= {"data_road": partial(first.data_road, False), "three_views": partial(first.data_road, True)}
+        work |= {backend: partial(score, backend) for backend in backends}
+        found = in_turn(measure | {name: partial(rate, one, device) for name, one in work.items()}, rounds)
+        found["matrix"] = [products * flop / 1e9 for products in found["matrix"]]
+        medians = {name: spread(values).median for name, values in found.items()}
         return {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
             "threads": torch.get_num_threads(),
@@ -96,33 +89,29 @@ def bench(
             "people": len(pack),
             "rounds": rounds,
             "steps": steps,
-            "matrix_gflops": matrix,
-            "methods": {name: _summary(name, subject, found, matrix) for name, subject in subjects.items()},
+            "matrix_gflops": medians["matrix"],
+            "methods": {name: _summary(name, subject, found, medians) for name, subject in subjects.items()},
             "image_px": int(np.median(chosen.sizes.max(axis=1))),
             "crop": p.data.crop.size,
             "packing": packing,
             "cutting": cutting,
-            "data_road": spread(found["data road"]).median,
-            "three_views": spread(found["three views"]).median,
-            "prediction": spread(found["prediction"]).median,
-            "scoring": {backend: spread(found[backend]).median for backend in backends},
-            "report": spread(found["report"]).median if "report" in found else None,
+            **{name: medians[name] for name in ("data_road", "three_views", "prediction")},
+            "scoring": {backend: medians[backend] for backend in backends},
             "spread": {name: spread(values)[1:] for name, values in found.items()},
         }
 
 
-def _summary(name: str, subject: Subject, found: dict[str, list[float]], matrix: float) -> dict[str, Any]:
+def _summary(name: str, subject: Subject, found: dict[str, list[float]], medians: dict[str, float]) -> dict[str, Any]:
+    rates = {what: medians[f"{name} {what}"] for what in ("floor", "step", "end_to_end")}
+    shares = [one / limit for one, limit in zip(found[f"{name} end_to_end"], found[f"{name} floor"], strict=True)]
+    of_floor, *between = spread(shares)
     gflop = subject.cost.gflop
-    floor, step, whole = (found[f"{name} {what}"] for what in ("floor", "step", "end_to_end"))
-    of_floor = spread([one / limit for one, limit in zip(whole, floor, strict=True)])
     return {
-        "floor": spread(floor).median,
-        "step": spread(step).median,
-        "end_to_end": spread(whole).median,
-        "of_floor": of_floor.median,
-        "of_floor_spread": of_floor[1:],
+        **rates,
+        "of_floor": of_floor,
+        "of_floor_spread": between,
         "gflop": gflop,
-        "floor_of_matrix": gflop * spread(floor).median / matrix,
+        "floor_of_matrix": gflop * rates["floor"] / medians["matrix"],
         "peak_memory_mib": subject.peak,
         "shares": subject.shares(),
     }

@@ -12,7 +12,7 @@ import torch
 
 from semipose.augment import strong
 from semipose.augment.task import task_of
-from semipose.bench.clock import Clock, now, rate
+from semipose.bench.clock import Clock, now
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
@@ -40,7 +40,7 @@ PARTS = {  # of a step -> the task's methods that are it
 
 
 class Subject:
-    """A method on its networks, ready to train on the people of a pack. Its measurements are pairs (or people) per second."""
+    """A method on its networks, ready to train on the people of a pack. Its works return how many pairs (or people) they did."""
 
     def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
@@ -61,33 +61,27 @@ class Subject:
         count = p.train.batch_size
         self.images = torch.randn(count, 3, *self.size, device=self.device).to(memory_format=torch.channels_last)
 
-    def floor(self) -> float:
-        def work() -> int:
-            for _ in range(self.steps):
-                total = torch.zeros((), device=self.device)
-                with self.fabric.autocast():
-                    for (name, gradient), passes in self.cost.passes.items():
-                        for _ in range(passes):
-                            with torch.set_grad_enabled(gradient):
-                                heatmaps = self.method.get_submodule(name)(self.images)
-                            if gradient:
-                                total = total + heatmaps.float().square().mean()
-                self.optimiser.zero_grad()
-                self.fabric.backward(total)
-            return self.units
+    def floor(self) -> int:
+        for _ in range(self.steps):
+            total = torch.zeros((), device=self.device)
+            with self.fabric.autocast():
+                for (name, gradient), passes in self.cost.passes.items():
+                    for _ in range(passes):
+                        with torch.set_grad_enabled(gradient):
+                            heatmaps = self.method.get_submodule(name)(self.images)
+                        if gradient:
+                            total = total + heatmaps.float().square().mean()
+            self.optimiser.zero_grad()
+            self.fabric.backward(total)
+        return self.units
 
-        return rate(work, self.device)
-
-    def step(self) -> float:
-        def work() -> int:
-            for number in range(self.steps):
-                self._train(self.resident[number % len(self.resident)], number, lambda part: nullcontext())  # a clock waits for the device
-            return self.units
-
-        return rate(work, self.device)
+    def step(self) -> int:
+        for number in range(self.steps):
+            self._train(self.resident[number % len(self.resident)], number, lambda part: nullcontext())  # a clock waits for the device
+        return self.units
 
     def end_to_end(self) -> float:
-        """From the end of the first step to the end of the last but one: what fit does once is not in it."""
+        """Pairs per second from the end of the first step to the end of the last but one: what fit does once is not in it."""
         moments: list[float] = []
         steps = count(1)
         forget_peak(self.device)
@@ -130,31 +124,23 @@ class Subject:
                 self._train(batch, number, clock)
         return clock.shares()
 
-    def data_road(self, strong: bool) -> float:
+    def data_road(self, strong: bool) -> int:
         """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader makes, in the peers'
         code), and perhaps its strong view; without any network."""
+        for number in range(self.steps):
+            generator = generator_of(0, "data road", number, self.device)
+            batch = self.batches(number, self.device)
+            self.task.labelled(batch.labelled, generator)
+            weak = self.task.weak_view(batch.unlabelled, generator)
+            if strong:
+                self.task.move_images(weak, self.task.strong(len(weak), generator))
+        return self.units
 
-        def work() -> int:
-            for number in range(self.steps):
-                generator = generator_of(0, "data road", number, self.device)
-                batch = self.batches(number, self.device)
-                self.task.labelled(batch.labelled, generator)
-                weak = self.task.weak_view(batch.unlabelled, generator)
-                if strong:
-                    self.task.move_images(weak, self.task.strong(len(weak), generator))
-            return self.units
-
-        return rate(work, self.device)
-
-    def prediction(self) -> float:
+    def prediction(self) -> int:
         """Poses from crops, one pass of one network and no flip test."""
         chosen = np.arange(min(len(self.pack), 4 * self.p.evaluate.batch_size))
-
-        def work() -> int:
-            predict_pack(self.method.net, self.pack, chosen, self.size, False, "quarter", self.p.evaluate.batch_size, self.device)
-            return len(chosen)
-
-        return rate(work, self.device)
+        predict_pack(self.method.net, self.pack, chosen, self.size, False, "quarter", self.p.evaluate.batch_size, self.device)
+        return len(chosen)
 
     def _train(self, batch: Batch, number: int, clock: Callable[[str], AbstractContextManager[None]]) -> None:
         with clock("method"):

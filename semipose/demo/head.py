@@ -9,6 +9,13 @@ from semipose.demo.outfit import Person
 from semipose.demo.trunk import Part
 
 _TURN = np.linspace(0, 2 * np.pi, 25)[:-1]
+BALLS = {  # of hair, by style: offset from the head's centre and half axes, in head radii
+    "long": (((0, 0.75, -0.45), (1.08, 1.35, 0.6)), ((0, 1.5, -0.5), (0.95, 0.8, 0.5))),
+    "bob": (((0, 0.3, -0.25), (1.2, 0.95, 0.8)),),
+    "tail": (((0, 0.2, -1.15), (0.3, 0.75, 0.35)),),
+    "bun": (((0, -0.75, -0.75), (0.42, 0.42, 0.42)),),
+    "afro": (((0, -0.28, -0.3), (1.5, 1.15, 1.15)),),
+}
 WHITE, INK, LIP = (240, 238, 232), (26, 22, 22), (150, 62, 60)
 
 
@@ -29,10 +36,7 @@ def region(across: float, up: float, down: float) -> Points:
     """Directions [24, 3] around the front of the head: the rim of a region that reaches so many degrees each way."""
     rise = np.where(np.sin(_TURN) < 0, up, down)
     angle = np.radians(across * np.cos(_TURN) ** 2 + rise * np.sin(_TURN) ** 2)
-    return np.stack(
-        [np.sin(angle) * np.cos(_TURN), np.sin(angle) * np.sin(_TURN), np.cos(angle)],
-        axis=1,
-    )
+    return np.stack([np.sin(angle) * np.cos(_TURN), np.sin(angle) * np.sin(_TURN), np.cos(angle)], axis=1)
 
 
 def spot(person: Person, direction: tuple[float, float, float], size: tuple[float, float]) -> Points:
@@ -109,18 +113,7 @@ def ball(person: Person, offset: tuple[float, float, float], size: tuple[float, 
 
 def hair_behind(person: Person) -> list[Part]:
     """Hair that hangs or stands apart from the head: lengths, tails, buns."""
-    style = person.outfit.style
-    if style == "long":
-        return [ball(person, (0, 0.75, -0.45), (1.08, 1.35, 0.6)), ball(person, (0, 1.5, -0.5), (0.95, 0.8, 0.5))]
-    if style == "bob":
-        return [ball(person, (0, 0.3, -0.25), (1.2, 0.95, 0.8))]
-    if style == "tail":
-        return [ball(person, (0, 0.2, -1.15), (0.3, 0.75, 0.35))]
-    if style == "bun":
-        return [ball(person, (0, -0.75, -0.75), (0.42, 0.42, 0.42))]
-    if style == "afro":
-        return [ball(person, (0, -0.28, -0.3), (1.5, 1.15, 1.15))]
-    return []
+    return [ball(person, offset, size) for offset, size in BALLS.get(person.outfit.style, ())]
 
 
 def hat(person: Person) -> list[Layer]:

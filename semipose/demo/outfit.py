@@ -39,15 +39,16 @@ class Outfit:
 
 def draw_colour(generator: Generator) -> Colour:
     """A colour of cloth: of any hue, mostly clear, light or dark."""
-    red, green, blue = colorsys.hsv_to_rgb(
-        generator.random(), generator.uniform(0.35, 1), generator.choice([0.3, 0.95]) + generator.normal(0, 0.04)
-    )
-    return int(red * 255), int(green * 255), int(blue * 255)
+    return _rgb(generator.random(), generator.uniform(0.35, 1), generator.choice([0.3, 0.95]) + generator.normal(0, 0.04))
 
 
 def draw_muted(generator: Generator) -> Colour:
     """A colour of walls, floors and things: less bright than clothes, of middle lightness."""
-    red, green, blue = colorsys.hsv_to_rgb(generator.random(), 0.4 * generator.random(), generator.uniform(0.35, 0.8))
+    return _rgb(generator.random(), 0.4 * generator.random(), generator.uniform(0.35, 0.8))
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Colour:
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return int(red * 255), int(green * 255), int(blue * 255)
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -62,17 +63,11 @@ def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: St
 
 def mean_band(seeds: Sequence[Columns], x: str, y_of: Choice) -> np.ndarray:
     """Rows [x, mean, standard deviation (n - 1; 0 for one seed)] at the places where every seed has a value."""
-    tables = []
-    for columns in seeds:
-        y = y_of(columns)
-        if y is not None:
-            tables.append({at: value for at, value in zip(columns[x], y, strict=True) if math.isfinite(value)})
-    if not tables:
+    lines = [pd.Series(y, index=columns[x]).dropna() for columns in seeds if (y := y_of(columns)) is not None]
+    if not lines:
         return np.empty((0, 3))
-    places = sorted(set.intersection(*map(set, tables)))
-    values = np.array([[table[at] for table in tables] for at in places]).reshape(len(places), len(tables))
-    deviation = values.std(axis=1, ddof=1) if len(tables) > 1 else np.zeros(len(places))
-    return np.stack([np.array(places), values.mean(axis=1), deviation], axis=1)
+    shared = pd.concat(lines, axis=1, join="inner").sort_index()
+    return np.stack([shared.index, shared.mean(axis=1), shared.std(axis=1).fillna(0)], axis=1)
 
 
 def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, look: Look, name: str) -> None:
@@ -80,9 +75,9 @@ def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, look: Look
     if not at.size:
         return
     marker = look.marker if at.size == 1 else None  # a line of one point would not be seen
-    axes.plot(at, mean, color=look.colour, linestyle=look.line, marker=marker, label=name)
+    axes.plot(at, mean, color=look.color, linestyle=look.linestyle, marker=marker, label=name)
     if deviation.any():
-        axes.fill_between(at, mean - deviation, mean + deviation, color=look.colour, alpha=0.18, linewidth=0)
+        axes.fill_between(at, mean - deviation, mean + deviation, color=look.color, alpha=0.18, linewidth=0)
 
 
 def _validation(columns: Columns) -> Sequence[float] | None:

@@ -1,27 +1,14 @@
 """The protocol behind a table: the lines printed under it, and a warning where its columns are not comparable."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from semipose.reporting.results import Run
 
-# What every method of a column must share: name in the note -> value of a run.
-SHARED: dict[str, Callable[[Run], Any]] = {
-    "steps": lambda run: run.training["steps"],
-    "batch size": lambda run: run.training["batch_size"],
-    "warm-up steps": lambda run: run.training["warmup_steps"],
-    "input": lambda run: run.protocol["input"],
-    "backbone": lambda run: run.protocol["backbone"],
-    "validation people": lambda run: run.protocol["people"],
-    "labelled people": lambda run: run.labelled,
-    "unlabelled people": lambda run: run.unlabelled,
-    "metric": lambda run: run.protocol["metric"],
-    "boxes": lambda run: run.protocol["boxes"],
-    "flip test": lambda run: _flip(run),
-    "decode": lambda run: run.protocol["decode"],
-    "epoch": lambda run: run.protocol["epoch"],
-}
+# What every method of a column must share: field of a run -> name in the note.
+SHARED = {"steps": "steps", "batch_size": "batch size", "warmup_steps": "warm-up steps", "input": "input", "backbone": "backbone"}
+SHARED |= {"people": "validation people", "labelled": "labelled people", "unlabelled": "unlabelled people"}
+SHARED |= {"metric": "metric", "boxes": "boxes", "flip_test": "flip test", "decode": "decode", "epoch": "epoch"}
 
 
 def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
@@ -37,10 +24,10 @@ def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
 
 def evaluation(runs: Sequence[Run]) -> str:
     """Data, metric, boxes, flip test, decode, epoch, input and backbone in one line."""
-    say = {name: _either(value_of(run) for run in runs) for name, value_of in SHARED.items()}
+    say = _said(runs)
     metric = f"{runs[0].protocol['headline']} ({say['metric'].upper()}, 0–100, higher is better)"
-    how = "; ".join(f"{name}: {say[name]}" for name in ("boxes", "flip test", "decode", "epoch", "input", "backbone"))
-    return f"{runs[0].data} data; {metric} of {say['validation people']} validation people; {how}"
+    how = "; ".join(f"{SHARED[field]}: {say[field]}" for field in ("boxes", "flip_test", "decode", "epoch", "input", "backbone"))
+    return f"{runs[0].data} data; {metric} of {say['people']} validation people; {how}"
 
 
 def unequal(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
@@ -48,10 +35,10 @@ def unequal(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     notes = []
     for budget in labels:
         column = [run for run in runs if run.labels == budget]
-        for name, value_of in SHARED.items():
+        for field, name in SHARED.items():
             owners: dict[str, list[Run]] = {}
             for run in column:
-                owners.setdefault(_show(value_of(run)), []).append(run)
+                owners.setdefault(_shown(run, field), []).append(run)
             if len(owners) > 1:
                 parts = (f"{value} ({', '.join(_owners(own, column))})" for value, own in owners.items())
                 notes.append(f"unequal: {name} at {budget}: {'; '.join(parts)}")
@@ -73,9 +60,9 @@ def _training(runs: Sequence[Run], labels: Iterable[str]) -> str:
     for budget in labels:
         column = [run for run in runs if run.labels == budget]
         if column:
-            say = {name: _either(value_of(run) for run in column) for name, value_of in SHARED.items()}
-            people = f"{say['labelled people']} labelled and {say['unlabelled people']} unlabelled people"
-            steps = f"{say['steps']} steps × batch {say['batch size']} after {say['warm-up steps']} warm-up steps"
+            say = _said(column)
+            people = f"{say['labelled']} labelled and {say['unlabelled']} unlabelled people"
+            steps = f"{say['steps']} steps × batch {say['batch_size']} after {say['warmup_steps']} warm-up steps"
             parts.append(f"{budget}: {people}, {steps}")
     return "; ".join(parts)
 
@@ -88,19 +75,22 @@ def _statistics(runs: Sequence[Run]) -> str:
     if len(alone) < len(runs):
         parts.append("mean ± standard deviation over seeds (n − 1)")
     if any(run.score.low is not None for run in alone):
-        resamples = _either(run.protocol["bootstrap"] for run in alone)
+        resamples = _either(alone, "bootstrap")
         units = "images" if alone[0].protocol["metric"] == "oks" else "people"
         parts.append(f"in brackets: bootstrap 95 % interval over {units} of a single seed ({resamples} resamples)")
     return "; ".join(parts)
 
 
-def _flip(run: Run) -> str:
-    return "yes" if run.protocol["flip_test"] else "no"
+def _said(runs: Sequence[Run]) -> dict[str, str]:
+    return {field: _either(runs, field) for field in SHARED}
 
 
-def _either(values: Iterable[Any]) -> str:
-    return " or ".join(dict.fromkeys(map(_show, values)))
+def _either(runs: Iterable[Run], field: str) -> str:
+    return " or ".join(dict.fromkeys(_shown(run, field) for run in runs))
 
 
-def _show(value: Any) -> str:
+def _shown(run: Run, field: str) -> str:
+    value = {**run.training, **run.protocol, "labelled": run.labelled, "unlabelled": run.unlabelled}[field]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)

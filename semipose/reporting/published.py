@@ -26,18 +26,7 @@ METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its o
     "multiaugs": ("MultiAugs (Single)",),
     "multiaugs_dual": ("MultiAugs (Dual)",),
 }
-METRICS = {  # what the papers call a metric -> what it is called here
-    "AP": "AP",
-    "AP.5": "AP50",
-    "AP.75": "AP75",
-    "AP(M)": "AP_M",
-    "AP(L)": "AP_L",
-    "AR": "AR",
-    "AR.5": "AR50",
-    "AR.75": "AR75",
-    "AR(M)": "AR_M",
-    "AR(L)": "AR_L",
-}
+METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")  # published.csv has them by COCO's names too
 NETWORKS = re.compile(r"net num (\d)")  # in a row's note
 BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.yaml that the papers call otherwise
 
@@ -59,25 +48,25 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
     columns, rows, records = [Column("method", text=True), Column("metric", text=True)], [], []
     used: list[dict[str, str]] = []
     columns += [Column(name, labels) for labels in sweep.labels for name in ("ours", "published")]
-    for method, (theirs, ours) in product(sweep.methods, METRICS.items()):
-        line, of_method = [Cell(method), Cell(ours)], len(used)
+    for method, metric in product(sweep.methods, METRICS):
+        line, of_metric, of_runs = [Cell(method), Cell(metric)], [], []
         for labels in sweep.labels:
             names, budgets = METHODS.get(method, ()), BUDGETS.get(labels, (labels,))
-            found = [row for row in alike if row["method"] in names and row["labelled"] in budgets and row["metric"] == theirs]
-            scores = [run.metrics[ours] for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and ours in run.metrics]
+            found = [row for row in alike if row["method"] in names and row["labelled"] in budgets and row["metric"] == metric]
+            scores = [run.metrics[metric] for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and metric in run.metrics]
             known = [score for score in scores if score.value is not None]
             values = list(dict.fromkeys(row["value"] for row in found))
             mine = scored(known)
             line += [mine, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
-            used += found
-            record: dict[str, Any] = {"method": method, "metric": ours, "labels": labels, "seeds": len(known)}
+            of_metric += found
+            record: dict[str, Any] = {"method": method, "metric": metric, "labels": labels, "seeds": len(known)}
             record |= {"status": "run" if known else NOT_RUN, "ours": mine.number.value if known else "", "published": " / ".join(values)}
             record |= {name: " / ".join(dict.fromkeys(row[name] for row in found)) for name in ("source", "note")}
-            records.append(record)
-        if theirs == "AP" or len(used) > of_method:
+            of_runs.append(record)
+        if metric == "AP" or of_metric:
             rows.append(line)
-        else:
-            del records[-len(sweep.labels) :]
+            records += of_runs
+            used += of_metric
     if not used:
         return None
     notes = [*_unequal(runs, used), *_notes(example, used)]

@@ -104,15 +104,8 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         raise InputError(f"{error.filename} is missing; {again}") from None
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
-    asked = {
-        "data": data,
-        "stage": stage,
-        "method": key[0],
-        "labels": key[1],
-        "seed": key[2],
-        "cell": cell_name(data, key),
-    }
-    for name, value in asked.items():
+    asked = zip(("data", "stage", "method", "labels", "seed", "cell"), (data, stage, *key, cell_name(data, key)), strict=True)
+    for name, value in asked:
         if getattr(run, name) != value:
             raise InputError(f"{path}: {name} is {getattr(run, name)!r}, but the name of the file asks for {value!r}; {again}")
     return run

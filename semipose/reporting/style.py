@@ -1,11 +1,10 @@
 """How every figure of the report looks: colours of methods, fonts and grid, panels, legend, and the file it becomes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -14,20 +13,13 @@ from matplotlib.figure import Figure
 
 from semipose.utils.files import replacing
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 class Look(NamedTuple):
-    """Colour, marker and line of a method or variant."""
+    """Colour, marker and line of a method or variant, by matplotlib's names."""
 
-    colour: str
+    color: str
     marker: str
-    line: str
-
-    @property
-    def points(self) -> dict[str, Any]:
-        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+    linestyle: str
 
 
 Styles = Mapping[str, Look]
@@ -63,30 +55,8 @@ def styles(names: Sequence[str]) -> dict[str, Look]:
     return {name: METHODS[name] if name in METHODS else next(free) for name in dict.fromkeys(names)}
 
 
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draws in the report's style and leaves matplotlib's own settings as they were."""
-
-    @wraps(draw)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        with rc_context(
-            {
-                "font.size": 10,
-                "axes.titlesize": 10.5,
-                "axes.labelsize": 10,
-                "axes.spines.top": False,
-                "axes.spines.right": False,
-                "axes.grid": True,
-                "axes.axisbelow": True,
-                "grid.color": "#dddddd",
-                "grid.linewidth": 0.7,
-                "lines.linewidth": 1.8,
-                "legend.fontsize": 9.5,
-                "legend.frameon": False,
-            }
-        ):
-            return draw(*args, **kwargs)
-
-    return inside
+# As a decorator: renders in the report's style and leaves matplotlib's own settings as they were.
+styled = rc_context(fname=Path(__file__).with_name("matplotlibrc"))
 
 
 def panels_of(rows: int, columns: int, size: tuple[float, float], share: bool = False) -> tuple[Figure, list[Axes]]:

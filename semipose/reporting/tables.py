@@ -62,11 +62,8 @@ def ablation_tables(
     """A table for each topic, of the variants that it names; then one of those that no topic names."""
     named = {name for variants in topics.values() for name in variants}
     parts = {**topics, "": [name for name in ablation.methods if name not in named]}
-    return [
-        ablation_table(runs, replace(ablation, methods=tuple(variants)), bases, changes, topic)
-        for topic, variants in parts.items()
-        if variants
-    ]
+    grids = {topic: replace(ablation, methods=tuple(variants)) for topic, variants in parts.items() if variants}
+    return [ablation_table(runs, grid, bases, changes, topic) for topic, grid in grids.items()]
 
 
 def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topic: str = "") -> Table:
@@ -110,13 +107,7 @@ def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score
 
 
 def _build(
-    name: str,
-    caption: str,
-    delta: str,
-    runs: Mapping[Key, Run],
-    grid: Grid,
-    reference: Mapping[str, str],
-    changes: Mapping[str, str],
+    name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: Mapping[str, str], changes: Mapping[str, str]
 ) -> Table:
     """`reference`: of each row, the method that it is held against."""
     wanted = {key: runs.get(key) for key in grid.cells()}
@@ -126,12 +117,8 @@ def _build(
     stepwise = not changes and len(grid.methods) > 2
     scores = [metric, delta, *([ABOVE] if stepwise else [])]
     columns += [Column(text, labels, signed=text != metric) for labels in grid.labels for text in scores]
-    columns += [
-        Column("masks"),
-        *(Column(text, "training") for text in ("networks", "passes", "GFLOP")),
-        Column("reported", text=True),
-        Column("seeds"),
-    ]
+    columns += [Column("masks"), *(Column(text, "training") for text in ("networks", "passes", "GFLOP"))]
+    columns += [Column("reported", text=True), Column("seeds")]
     rows = []
     for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
         row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
@@ -182,26 +169,27 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Ce
     """Masks, networks, forward passes, training cost, seeds: one number, or one for each budget where they differ."""
     budgets = [[run for seed in grid.seeds if (run := wanted[method, labels, seed])] for labels in grid.labels]
 
-    def mean(runs: Sequence[Run], field: str) -> float | None:
-        numbers = [run.training[field] for run in runs if run.training[field] is not None]
-        return statistics.fmean(numbers) if numbers else None
-
-    def together(texts: Sequence[str]) -> str:
-        ran = {text for text, runs in zip(texts, budgets, strict=True) if runs}
+    def together(text_of: Callable[[Sequence[Run]], str]) -> str:
+        ran = dict.fromkeys(text_of(runs) for runs in budgets if runs)
         if len(ran) < 2:
-            return ran.pop() if ran else NOT_RUN
-        return " / ".join(text if runs else NOT_RUN for text, runs in zip(texts, budgets, strict=True))
+            return next(iter(ran), NOT_RUN)
+        return " / ".join(text_of(runs) if runs else NOT_RUN for runs in budgets)
 
     def cost(field: str, form: Callable[[float], str]) -> Cell:
-        texts = [NOTHING if (number := mean(runs, field)) is None else form(number) for runs in budgets]
-        return Cell(together(texts), Score(mean([run for runs in budgets for run in runs], field)))
+        text = together(lambda runs: NOTHING if (number := _mean(runs, field)) is None else form(number))
+        return Cell(text, Score(_mean([run for runs in budgets for run in runs], field)))
 
-    forms = {"masks": "{:.2f}".format, "networks": _number, "forward_passes": _number, "gflop": _number}
-    reported = together(["/".join(dict.fromkeys(run.training["reported"] for run in runs)) for runs in budgets])
+    costs = [cost("masks", "{:.2f}".format), *(cost(field, _number) for field in ("networks", "forward_passes", "gflop"))]
+    reported = together(lambda runs: "/".join(dict.fromkeys(run.training["reported"] for run in runs)))
     asked = len(grid.seeds)
     seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
     counted = Cell(" / ".join(seeds if len(set(seeds)) > 1 else seeds[:1]), Score(sum(map(len, budgets))))
-    return [*(cost(field, form) for field, form in forms.items()), Cell(reported), counted]
+    return [*costs, Cell(reported), counted]
+
+
+def _mean(runs: Sequence[Run], field: str) -> float | None:
+    numbers = [run.training[field] for run in runs if run.training[field] is not None]
+    return statistics.fmean(numbers) if numbers else None
 
 
 def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
@@ -221,19 +209,10 @@ def _records(
         if run is None:
             records.append(record | {"status": NOT_RUN})
             continue
-        value, low, high = run.score
         found = [] if method == reference[method] else differences(wanted, method, reference[method], labels, [seed])
         gain = mean_difference(found) if found else Score(None)
-        record |= {
-            "status": "run",
-            "metric": run.protocol["headline"],
-            "value": value,
-            "low": low,
-            "high": high,
-            delta: gain.value,
-            f"{delta}_low": gain.low,
-            f"{delta}_high": gain.high,
-        }
+        record |= {"status": "run", "metric": run.protocol["headline"], **run.score._asdict()}
+        record |= {delta: gain.value, f"{delta}_low": gain.low, f"{delta}_high": gain.high}
         record |= {name: run.training[name] for name in TRAINING}
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
         record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
@@ -249,5 +228,4 @@ def _plain(value: Any) -> str:
 
 def _number(value: float) -> str:
     """Three digits, thousands separated."""
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,}"
+    return f"{float(f'{value:.3g}'):,.15g}"

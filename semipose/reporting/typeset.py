@@ -1,8 +1,5 @@
 """A table as Markdown, CSV and LaTeX."""
 
-import re
-from typing import Any
-
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
@@ -16,42 +13,29 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    heads = [f"{column.group}: {column.name}" if column.group else column.name for column in table.columns]
-    lines = [[text.replace("|", r"\|") for text in line] for line in (heads, *([cell.text for cell in row] for row in table.rows))]
-    widths = [max(3, *map(len, texts)) for texts in zip(*lines, strict=True)]
-    rule = ["-" * width if column.text else "-" * (width - 1) + ":" for column, width in zip(table.columns, widths, strict=True)]
-    padded = [
-        [text.ljust(width) if column.text else text.rjust(width) for text, column, width in zip(line, table.columns, widths, strict=True)]
-        for line in (lines[0], rule, *lines[1:])
-    ]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in padded)
+    columns = []
+    for k, column in enumerate(table.columns):
+        head = f"{column.group}: {column.name}" if column.group else column.name
+        texts = [text.replace("|", r"\|") for text in (head, *(row[k].text for row in table.rows))]
+        width = max(3, *map(len, texts))
+        texts.insert(1, "-" * width if column.text else "-" * (width - 1) + ":")
+        columns.append([text.ljust(width) if column.text else text.rjust(width) for text in texts])
+    body = "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))
     notes = "\n".join(f"- **{note}**" if note.startswith("unequal:") else f"- {note}" for note in table.notes)
     return f"# {table.caption}\n\n{body}\n\n{notes}\n"
 
 
 def to_latex(table: Table) -> str:
     r"""A `table` environment for \input; needs the packages booktabs and graphicx (scales a table that is too wide)."""
-    signs: dict[str, Any] = {
-        "variable_start_string": "<<",
-        "variable_end_string": ">>",
-        "block_start_string": "<%",
-        "block_end_string": "%>",
-    }
-    environment = Environment(loader=PackageLoader("semipose.reporting", ""), comment_start_string="<#", comment_end_string="#>", **signs)
+    signs = ("<%", "%>", "<<", ">>", "<#", "#>")  # of blocks, variables and comments: LaTeX needs the braces itself
+    environment = Environment(*signs, loader=PackageLoader("semipose.reporting", ""))
     environment.filters["tex"] = escape
     return environment.get_template("table.tex.jinja").render(table=table) + "\n"
 
 
 def escape(text: str) -> str:
     """Text for LaTeX: its special characters, and the signs that a table uses, as commands."""
-    signs = {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-        "×": r"$\times$",
-        "–": "--",
-        "−": "$-$",
-    }
-    signs |= {sign: f"${sign}$" for sign in "<>"} | {sign: f"\\{sign}" for sign in "_%&#${}"}
-    return re.sub("|".join(map(re.escape, signs)), lambda match: signs[match[0]], text)
+    signs = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    signs |= {"±": r"$\pm$", "×": r"$\times$", "–": "--", "−": "$-$", "<": "$<$", ">": "$>$"}
+    signs |= {sign: f"\\{sign}" for sign in "_%&#${}"}
+    return "".join(signs.get(sign, sign) for sign in text)

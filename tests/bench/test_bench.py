@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from semipose.bench import clock
 from semipose.bench.clock import Clock, in_turn
-from semipose.bench.components import reporting
 from semipose.bench.packs import projected
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject, forget_peak
@@ -126,16 +125,6 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
     assert ratio == pytest.approx(10 / 3, rel=0.02)  # three passes there and back and one there, against one there and back
     assert min(found["cutting"], found["scoring"]["pycocotools"]) > 0
     assert min(found[name] for name in ("data_road", "three_views", "prediction", "matrix_gflops")) > 0
-
-
-def test_the_table_of_a_projects_cells_is_timed(demo: Params, tmp_path: Path) -> None:
-    assert reporting(demo, tmp_path) is None
-    if not any((ROOT / "reports" / "runs").glob("*/bootstrap.csv")):
-        assert reporting(demo, ROOT / "reports" / "runs") is None, "a fresh clone"
-        pytest.skip("the demo has not run here: its resamples are in DVC's cache")
-    work = reporting(demo, ROOT / "reports" / "runs")
-    assert work
-    assert work() == len(demo.sweep.methods) * len(demo.sweep.labels) * len(demo.sweep.seeds)
 
 
 def test_a_published_network_is_measured_as_published(demo: Params) -> None:

@@ -155,7 +155,7 @@ def test_colours_are_fixed_and_differ():
     assert style.styles(["akm", "x"])["akm"] == style.styles(["y", "z", "akm"])["akm"] == style.METHODS["akm"]
     names = [*style.METHODS, *(f"variant{number}" for number in range(len(style.VARIANTS)))]
     assert len(set(style.styles(names).values())) == len(names)
-    assert not {look.colour for look in style.METHODS.values()} & set(style.MUTED)
+    assert not {look.color for look in style.METHODS.values()} & set(style.MUTED)
 
 
 def test_files_are_equal_bytes_without_metadata(tmp_path, runs):

@@ -193,7 +193,7 @@ def test_unequal_columns_say_so(tmp_path, runs, field):
 
 
 def test_every_shared_quantity_is_tested():
-    assert {name for name, _ in UNEQUAL.values()} == set(SHARED)
+    assert {name for name, _ in UNEQUAL.values()} == set(SHARED.values())
 
 
 def test_budgets_may_differ_from_each_other(tmp_path, runs):

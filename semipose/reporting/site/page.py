@@ -1,7 +1,6 @@
 """The page: page.html.jinja, filled with tables, pictures and runs."""
 
 import base64
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -10,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Run, Score
@@ -86,7 +86,8 @@ def _data_uri(path: Path) -> str:
 
 
 def _chart_width(path: Path) -> int:
-    return int(struct.unpack(">I", path.read_bytes()[16:20])[0]) * 96 // PER_INCH
+    with Image.open(path) as picture:
+        return picture.width * 96 // PER_INCH
 
 
 def _flat_text(parameters: Mapping[str, Any]) -> str:
