@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
+from semipose.utils import files
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
 from semipose.utils.progress import shown
 
 
@@ -32,8 +32,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        files.write_text(path, text)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}. Name another place") from None
 

@@ -33,6 +33,12 @@ def replacing(target: Path) -> Iterator[Path]:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, by `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def without_collection() -> Iterator[None]:
     """Millions of small lists, none of them garbage: to look through them again and again costs seconds."""

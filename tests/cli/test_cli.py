@@ -211,7 +211,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     (tmp_path / "dict.json").write_text("{}")
     assert failed(predict(empty), "empty: no image in this folder")
     assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
-    assert failed(predict(photos, text), "text.jpg is not an image")
+    assert failed(predict(photos, text), "text.jpg cannot be read as an image")
     assert failed(predict(photos, cut), "cut.jpg cannot be read as an image")
     assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
     assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
