@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from semipose.utils.console import reported, write_json, write_text
+from semipose.utils.console import reported, write_json
 from semipose.utils.errors import InputError
+from semipose.utils.files import write_text
 
 
 def bench(

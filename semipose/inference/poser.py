@@ -120,16 +120,16 @@ class Poser:
                 yield np.asarray(resample(picture, matrix.numpy(), self.side)), matrix
 
 
-def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int]) -> None:
+def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
     """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without extent, wholly
-    outside, or larger by far."""
+    outside, or larger by far. `where` begins the message."""
     for number, (x, y, w, h) in enumerate(boxes.tolist()):
         if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-            raise InputError(f"box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
         if max(w, h) > 10 * max(size):
-            raise InputError(f"box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
         if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
-            raise InputError(f"box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
 def _picture(image: NDArray[np.uint8]) -> Image.Image:

@@ -27,7 +27,7 @@ def replacing(target: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except BaseException as error:
-        if isinstance(error, OSError) and error.errno and error.filename is None:
+        if isinstance(error, OSError) and error.filename is None:
             error.filename = str(target)  # what is written to an open file fails without a name
         temporary.unlink(missing_ok=True)
         raise
