@@ -124,7 +124,9 @@ def test_evaluate_says_what_is_wrong(truth):
     assert failed(run(app, [*arguments, f"{truth}/bad.json"]), "bad.json: [0]: keypoints: has 1 numbers")
     assert failed(run(app, [*arguments, f"{truth}/none.json"]), "none.json: no such file")
     assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", str(truth)]), "cannot be read or written: Is a directory")
-    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be read or written: File exists")
+    assert failed(
+        run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be read or written: File exists"
+    )
     assert run(app, [*arguments, f"{truth}/DT.json", "--metric", "mae"]).exit_code == 2
 
 
