@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
 
-from semipose.utils.files import replacing
+from semipose.utils.files import write_text
 
 STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # a stage's name, alone on its line
 
@@ -49,8 +49,7 @@ def mend(path: Path) -> str | None:
             f"{path} is no lock file that DVC can read, and not one that was cut off: `git checkout {path}` brings the committed one back"
         )
     if left:
-        with replacing(path) as temporary:
-            temporary.write_text(left, encoding="utf-8")
+        write_text(path, left)
     else:
         path.unlink()
     return f"{path} was cut off while DVC wrote it: the stages before that were kept, DVC's run cache has the outputs of the others"

@@ -121,24 +121,22 @@ def mask_keypoints(images: Tensor, mask: Tensor) -> Tensor:
 
 def cutout(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
     """New images [B, C, H, W] (normalised) with ``count`` holes each, drawn by ``holes``."""
-    height, width = images.shape[-2:]
-    mask = holes(len(images), count, (height, width), patch, generator, clamp)
-    return mask_keypoints(images, mask.to(images.device))
+    return mask_keypoints(images, holes(images, count, patch, generator, clamp))
 
 
-def holes(n: int, count: int, size: tuple[int, int], patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """Draw a mask [n, H, W] (bool, True: in a hole), on the generator's device: ``count`` holes per image of ``size`` (H, W).
+def holes(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
+    """Draw a mask [B, H, W] (bool, True: in a hole) for ``images`` [B, C, H, W]: ``count`` holes each.
 
     Centres are uniform over the pixels, half sizes those of keypoint masks; ``patch.jitter`` plays no part. ``clamp``
     "reference": columns of centres are drawn below H, rows below W, and holes are cut off there (reference bug T1).
     """
-    height, width = size
+    n, (height, width) = len(images), images.shape[-2:]
     limits = (width, height) if clamp == "frame" else (height, width)  # of x, of y
     device = generator.device
     centres = torch.stack([torch.randint(limit, (n, count), generator=generator, device=device) for limit in limits], dim=-1)
     halves = sample_halves(centres.shape, width / REFERENCE_WIDTH, patch, generator)
     every = torch.ones(n, count, dtype=torch.bool, device=device)
-    return paint(every, centres, halves, size, clamp)
+    return paint(every, centres, halves, (height, width), clamp).to(images.device)
 
 
 def cutmix(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
@@ -146,8 +144,7 @@ def cutmix(images: Tensor, count: int, patch: "Patch", generator: torch.Generato
 
     Holes are those of random cutout, ``clamp`` too.
     """
-    height, width = images.shape[-2:]
-    mask = holes(len(images), count, (height, width), patch, generator, clamp).to(images.device)
+    mask = holes(images, count, patch, generator, clamp)
     partner = mixing.partner(len(images), generator).to(images.device)
     return torch.where(mask[:, None], images[partner], images)
 

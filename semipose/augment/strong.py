@@ -1,5 +1,6 @@
 """What makes a weak view strong before it moves: a path of strong augmentations, one after the other. Pseudo-labels stay as they are."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,23 +48,21 @@ def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment"
         case "cutmix":
             return cutmix(images, much.cutmix, much.patch, generator, clamp)
         case "mixup":
-            share = (
-                1 - mixing.sample_alpha(much.mixup_alpha, on_host(generator)) / 4
-            )  # the person whose labels are taught stays the clearer one
+            # The person whose labels are taught stays the clearer one.
+            share = 1 - mixing.sample_alpha(much.mixup_alpha, on_host(generator)) / 4
             return mixing.mix(images, mixing.partner(len(images), generator), share)
-        case "rand_augment":
+        case "rand_augment" | "yoco":
             c = much.rand_augment
-            return normalise(colour.rand_augment(denormalise(images), c.operations, c.magnitude, generator, c.cutout))
-        case "trivial_augment":
-            return normalise(colour.trivial_augment(denormalise(images), generator))
-        case "yoco":
-            c, plain = much.rand_augment, denormalise(images)
-            first, second = (colour.rand_augment(plain, c.operations, c.magnitude, generator, c.cutout) for _ in range(2))
-            return normalise(yoco(first, second, generator))
-        case "yoco_trivial":
-            plain = denormalise(images)
-            first, second = (colour.trivial_augment(plain, generator) for _ in range(2))
-            return normalise(yoco(first, second, generator))
+            return _recoloured(images, lambda x: colour.rand_augment(x, c.operations, c.magnitude, generator, c.cutout), name, generator)
+        case "trivial_augment" | "yoco_trivial":
+            return _recoloured(images, lambda x: colour.trivial_augment(x, generator), name, generator)
+
+
+def _recoloured(images: Tensor, change: Callable[[Tensor], Tensor], name: "Augmentation", generator: torch.Generator) -> Tensor:
+    """The colours of normalised images changed once; by YOCO those of each half by itself."""
+    plain = denormalise(images)
+    once = change(plain)
+    return normalise(yoco(once, change(plain), generator) if name in ("yoco", "yoco_trivial") else once)
 
 
 def channels_of(reference_bugs: "ReferenceBugs") -> int | None:

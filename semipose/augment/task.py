@@ -69,7 +69,7 @@ class Task:
 
     def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
         """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
-        matrices, flipped = views.sample_weak(len(crops.base), self.augment.weak, self.centre, generator, generator.device)
+        matrices, flipped = views.sample_weak(len(crops.base), self.augment.weak, self.centre, generator)
         return geometry.compose(matrices, crops.base), flipped
 
     def weak_view(self, crops: Crops, generator: Generator) -> Tensor:
@@ -78,7 +78,7 @@ class Task:
 
     def strong(self, count: int, generator: Generator) -> Tensor:
         """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
-        theta = views.sample_strong(count, self.augment.strong, self.centre, generator, generator.device)
+        theta = views.sample_strong(count, self.augment.strong, self.centre, generator)
         return views.sheared(theta, self.size) if self.augment.reference_bugs.shear else theta
 
     def label_transform(self, theta: Tensor) -> Tensor:

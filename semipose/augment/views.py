@@ -15,14 +15,8 @@ if TYPE_CHECKING:
     from semipose.config.augment import StrongView, WeakView
 
 
-def sample_weak(
-    n: int,
-    p: "WeakView",
-    centre: tuple[float, float],
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-) -> tuple[Tensor, Tensor]:
-    """Draw n weak transforms about ``centre`` (x, y in px of the view).
+def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw n weak transforms, on the generator's device, about ``centre`` (x, y in px of the view).
 
     Returns matrices [n, 2, 3] (view px -> view px) and flipped [n] bool: where True, left and right joints must be
     swapped. Rotation, with ``p.rotation_probability``: clip(rotation_deg z, -limit, limit), else 0. The box grows by
@@ -30,20 +24,13 @@ def sample_weak(
     """
     angle, scale = _sample(n, p, generator)
     flipped = torch.rand(n, generator=generator, device=generator.device) < p.flip_probability
-    angle, scale, flipped = angle.to(device), scale.to(device), flipped.to(device)
     return similarity(angle, scale, flipped, centre), flipped
 
 
-def sample_strong(
-    n: int,
-    p: "StrongView",
-    centre: tuple[float, float],
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-) -> Tensor:
+def sample_strong(n: int, p: "StrongView", centre: tuple[float, float], generator: torch.Generator) -> Tensor:
     """Draw n strong transforms [n, 2, 3] about ``centre`` (x, y in px): the weak view's laws, and no flip."""
-    angle, scale = (value.to(device) for value in _sample(n, p, generator))
-    return similarity(angle, scale, torch.zeros(n, dtype=torch.bool, device=device), centre)
+    angle, scale = _sample(n, p, generator)
+    return similarity(angle, scale, torch.zeros_like(angle, dtype=torch.bool), centre)
 
 
 def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,9 +1,10 @@
 """`semipose predict`: poses in images, in a video, in what a webcam sees."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -15,23 +16,28 @@ from semipose.utils.files import replacing
 from semipose.utils.progress import Progress
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
     from semipose.inference.photos import Boxes, Photo
-    from semipose.inference.poser import Poser
-    from semipose.inference.predict import Predictions
 
 Detect = Callable[["Image.Image"], "Boxes"]
 
 
 class Shot(NamedTuple):
-    """An image with its people; `boxes` None: it is one person. `name` is for messages, `more` goes into its results."""
+    """An image with its people; `boxes` None: it is one person. `stem` begins the names of its heatmaps, `more` goes into its results,
+    `keep` writes its overlay."""
 
     image: "Image.Image"
     boxes: "Boxes | None"
     image_id: int
-    name: str
+    stem: str
     more: dict[str, Any]
+    keep: Callable[["Image.Image"], None]
+
+    @property
+    def xywh(self) -> "NDArray[Any] | None":
+        return None if self.boxes is None else self.boxes.xywh
 
 
 def predict(
@@ -58,148 +64,85 @@ def predict(
     Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict clip.mp4 --weights W --out poses
     """
     with reported():
+        from semipose.inference.photos import find_photos, overlay_names, read_boxes
         from semipose.inference.poser import Poser
+        from semipose.inference.predict import to_results
 
         if boxes and detect:
             raise InputError("--boxes and --detect both say who is in an image: give one of them")
-        moving = [one for one in images if _is_moving(one)]
-        if moving and len(images) > 1:
-            raise InputError(f"{moving[0]} is a video: predict it alone")
-        if moving and boxes:
+        video = next((one for one in images if _is_moving(one)), None)
+        if video and len(images) > 1:
+            raise InputError(f"{video} is a video: predict it alone")
+        if video and boxes:
             raise InputError("--boxes belong to images; the people of a video are found with --detect")
-        photos, people, names = ([], {}, []) if moving else _photos(images, boxes, out)
+        # All is checked before a network is loaded.
+        photos = [] if video else find_photos([Path(one) for one in images])
+        names = overlay_names(photos, out)
+        people = read_boxes(boxes, photos) if boxes else {}
         make_folder(out)
         poser = Poser.load(weights, flip_test=flip_test, batch_size=batch_size)
-        find = _detector(detect, detector_weights, detector_score, poser)
-        folder = out if heatmaps else None
-        begun = time.monotonic()
-        if moving:
-            results, seen = _video(moving[0], poser, find, out, folder, frames)
-        else:
-            results, seen = _images(photos, people, names, poser, find, out, folder), len(photos)
+        find: Detect | None = None
+        if detect:
+            from semipose.inference.detector import Detector
+
+            find = Detector(detect, detector_weights, detector_score, poser.device)
+        source = _video(video, find, out, frames) if video else nullcontext((_images(photos, names, people, find, out), len(photos)))
+        results: list[dict[str, Any]] = []
+        seen, unit, begun = 0, "frames" if video else "images", time.monotonic()
+        with source as (shots, total), Progress(total, unit) as progress:
+            kept, handed = tee(shots)
+            try:
+                for shot, poses in zip(kept, poser.predict_all((shot.image, shot.xywh) for shot in handed), strict=True):
+                    scores = None if shot.boxes is None else shot.boxes.scores
+                    results += [result | shot.more for result in to_results(poses, [shot.image_id] * len(poses), scores)]
+                    shot.keep(poser.draw(shot.image, poses))
+                    for person, picture in enumerate(poser.heatmaps(shot.image, shot.xywh) if heatmaps else (), start=1):
+                        _save(out / f"{shot.stem}_heatmaps_{person}.png", picture)
+                    seen += 1
+                    progress.advance()
+            except KeyboardInterrupt:
+                if not video:
+                    raise
+                typer.echo("stopped")
         rate = len(results) / max(time.monotonic() - begun, 1e-9)
         write_json(out / "predictions.json", results)
-        whole = f"{len(results)} poses in {seen} {'frames' if moving else 'images'}, {rate:.1f} people/s"
-        typer.echo(f"{whole}: {out / 'predictions.json'}, and {'the video' if moving else 'an overlay of each image'}")
+        whole = f"{len(results)} poses in {seen} {unit}, {rate:.1f} people/s"
+        typer.echo(f"{whole}: {out / 'predictions.json'}, and {'the video' if video else 'an overlay of each image'}")
 
 
-def _photos(images: list[str], boxes: Path | None, out: Path) -> "tuple[list[Photo], dict[Path, Boxes], list[str]]":
-    """The images, their boxes from the file, and the names of their overlays; all is checked before a network is loaded."""
-    from semipose.inference.photos import find_photos, overlay_names, read_boxes
+def _images(photos: "list[Photo]", names: list[str], people: "dict[Path, Boxes]", find: Detect | None, out: Path) -> Iterator[Shot]:
+    from semipose.inference.poser import check_boxes
 
-    photos = find_photos([Path(one) for one in images])
-    names = overlay_names(photos, out)
-    return photos, read_boxes(boxes, photos) if boxes else {}, names
-
-
-def _detector(name: Literal["small", "large"] | None, weights: Path | None, score: float, poser: "Poser") -> Detect | None:
-    if name is None:
-        return None
-    from semipose.inference.detector import Detector
-
-    return Detector(name, weights, score, poser.device)
+    for photo, name in zip(photos, names, strict=True):
+        image = photo.read()
+        boxes = find(image) if find else people.get(photo.path)
+        if boxes is not None:
+            check_boxes(boxes.xywh, image.size, f"{photo.path}: ")
+        yield Shot(image, boxes, photo.image_id, Path(name).stem, {"file_name": photo.path.name}, partial(_save, out / name))
 
 
-def _images(
-    photos: "list[Photo]",
-    people: "dict[Path, Boxes]",
-    names: list[str],
-    poser: "Poser",
-    find: Detect | None,
-    out: Path,
-    heatmaps: Path | None,
-) -> list[dict[str, Any]]:
-    def shots() -> Iterator[Shot]:
-        for photo in photos:
-            image = photo.read()
-            boxes = find(image) if find else people.get(photo.path)
-            yield Shot(image, boxes, photo.image_id, str(photo.path), {"file_name": photo.path.name})
-
-    results = []
-    with Progress(len(photos), "images") as progress:
-        for name, (shot, poses) in zip(names, _shown(poser, shots()), strict=True):
-            results += _results(shot, poses)
-            _save(poser.draw(shot.image, poses), out / name)
-            _save_heatmaps(poser, shot, heatmaps, Path(name).stem)
-            progress.advance()
-    return results
-
-
-def _video(
-    source: str, poser: "Poser", find: Detect | None, out: Path, heatmaps: Path | None, limit: int | None
-) -> tuple[list[dict[str, Any]], int]:
-    """Frames are numbered from 1; image_id and `frame` say which. Ctrl-C ends a webcam, and what there is is written."""
+@contextmanager
+def _video(source: str, find: Detect | None, out: Path, limit: int | None) -> Iterator[tuple[Iterator[Shot], int | None]]:
+    """The frames of a video or webcam, and how many there will be. They are numbered from 1; image_id and `frame` say which. Ctrl-C ends
+    a webcam, and what there is is written."""
     from semipose.inference.videos import opened, written
 
     name = f"webcam{source}" if source.isdigit() else Path(source).name
-    target = out / f"{Path(name).stem}.mp4"
+    stem = Path(name).stem
+    target = out / f"{stem}.mp4"
     if target.resolve() == Path(source).resolve():
         raise InputError(f"--out {out} holds {name}, which the overlay would replace; name another folder")
-    results: list[dict[str, Any]] = []
-    seen = 0
-    with (
-        opened(source) as (pictures, rate, known),
-        written(target, rate) as add,
-        Progress(min(filter(None, (known, limit)), default=None), "frames") as progress,
-    ):
-
-        def shots() -> Iterator[Shot]:
-            for number, image in enumerate(islice(pictures, limit), start=1):
-                more = {"file_name": name, "frame": number}
-                yield Shot(image, find(image) if find else None, number, f"{name} frame {number}", more)
-
-        try:
-            for shot, poses in _shown(poser, shots()):
-                results += _results(shot, poses)
-                add(poser.draw(shot.image, poses))
-                _save_heatmaps(poser, shot, heatmaps, f"{Path(name).stem}_{shot.image_id:06d}")
-                seen += 1
-                progress.advance()
-        except KeyboardInterrupt:
-            typer.echo("stopped")
-    return results, seen
+    with opened(source) as (pictures, rate, known), written(target, rate) as add:
+        shots = (
+            Shot(image, find(image) if find else None, number, f"{stem}_{number:06d}", {"file_name": name, "frame": number}, add)
+            for number, image in enumerate(islice(pictures, limit), start=1)
+        )
+        yield shots, min(filter(None, (known, limit)), default=None)
 
 
-def _shown(poser: "Poser", shots: Iterable[Shot]) -> "Iterator[tuple[Shot, Predictions]]":
-    """Each shot with its poses."""
-    from semipose.inference.poser import check_boxes
-
-    held: deque[Shot] = deque()
-
-    def handed() -> Iterator[tuple[Any, Any]]:
-        for shot in shots:
-            held.append(shot)
-            try:
-                if shot.boxes is not None:
-                    check_boxes(shot.boxes.xywh, shot.image.size)
-            except InputError as error:
-                raise InputError(f"{shot.name}: {error}") from None
-            yield shot.image, None if shot.boxes is None else shot.boxes.xywh
-
-    for poses in poser.predict_all(handed()):
-        yield held.popleft(), poses
-
-
-def _results(shot: Shot, poses: "Predictions") -> list[dict[str, Any]]:
-    from semipose.inference.predict import to_results
-
-    scores = None if shot.boxes is None else shot.boxes.scores
-    return [result | shot.more for result in to_results(poses, [shot.image_id] * len(poses), scores)]
-
-
-def _save_heatmaps(poser: "Poser", shot: Shot, folder: Path | None, name: str) -> None:
-    if folder is None:
-        return
-    for person, picture in enumerate(poser.heatmaps(shot.image, None if shot.boxes is None else shot.boxes.xywh), start=1):
-        _save(picture, folder / f"{name}_heatmaps_{person}.png")
-
-
-def _save(picture: "Image.Image", path: Path) -> None:
-    try:
-        with replacing(path) as temporary:
-            picture.save(temporary, "PNG" if path.suffix == ".png" else "JPEG", quality=92)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}. Name another place with --out") from None
+def _save(path: Path, picture: "Image.Image") -> None:
+    with replacing(path) as temporary:
+        picture.save(temporary, "PNG" if path.suffix == ".png" else "JPEG", quality=92)
 
 
 def _is_moving(one: str) -> bool:

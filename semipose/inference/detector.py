@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from PIL import Image
 from torchvision.models import detection
+from torchvision.ops import box_convert
 from torchvision.transforms.functional import pil_to_tensor
 
 from semipose.inference.photos import Boxes
@@ -44,8 +44,6 @@ class Detector:
         """The people of an RGB image, best first."""
         (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
         chosen = (found["labels"] == PERSON) & (found["scores"] >= self.score)
-        corners, scores = found["boxes"][chosen].cpu().numpy(), found["scores"][chosen].cpu().numpy()
         # Its corners lie on the edges of pixels, ours name the first pixel that a box covers.
-        return Boxes(
-            np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1).astype(np.float32), scores.astype(np.float64)
-        )
+        boxes = box_convert(found["boxes"][chosen], "xyxy", "xywh")
+        return Boxes(boxes.cpu().numpy(), found["scores"][chosen].double().cpu().numpy())

@@ -1,6 +1,7 @@
 """A person's own images, and boxes of people in them, for `semipose predict`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NotRequired
@@ -40,11 +41,8 @@ class Photo:
 
     def read(self) -> Image.Image:
         """RGB, upright as its EXIF orientation says: points and boxes are in px of the image as viewers show it."""
-        try:
-            with Image.open(self.path) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(f"{self.path} cannot be read as an image: {error}") from None
+        with _opened(self.path) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,8 @@ def find_photos(paths: Sequence[Path]) -> list[Photo]:
             raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
         found += inside
     for path in found:
-        _check(path)
+        with _opened(path):
+            pass
     stems = [path.stem for path in found]
     named = all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(stem) for stem in stems}) == len(stems)
     return [Photo(path, int(path.stem) if named else number) for number, path in enumerate(found, start=1)]
@@ -96,37 +95,33 @@ def read_boxes(path: Path, photos: Sequence[Photo]) -> dict[Path, Boxes]:
     `category_id`, if given, must be 1 (person). Raises InputError naming the file, the entry and the field; also for a
     box that belongs to none of the photos.
     """
-    by_name, by_id = ({photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in photos})
-    entries = read_valid(GIVEN, path, str(path))
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
+    entries = read_valid(GIVEN, path, str(path))
+    by_name, by_id = ({photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in photos})
     for index, entry in enumerate(entries):
-        photo = _owner(entry, by_name, by_id, f"{path}: [{index}]")
+        place = f"{path}: [{index}]"
+        if "file_name" in entry:
+            what, owner = f"file_name {entry['file_name']!r}", by_name.get(Path(entry["file_name"]).name)
+        elif "image_id" in entry:
+            what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
+        else:
+            raise InputError(f"{place}: has neither file_name nor image_id")
+        if owner is None:
+            some = ", ".join(f"{photo.path.name} (image_id {photo.image_id})" for photo in photos[:3])
+            raise InputError(f"{place}: {what} is none of the {len(photos)} images given: {some}{' ...' if photos[3:] else ''}")
         if min(entry["bbox"][2:]) <= 0:
-            raise InputError(f"{path}: [{index}]: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
-        rows[photo.path].append([*entry["bbox"], entry.get("score", 1.0)])
+            raise InputError(f"{place}: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
+        rows[owner.path].append([*entry["bbox"], entry.get("score", 1.0)])
     tables = {name: np.array(row, np.float64).reshape(-1, 5) for name, row in rows.items()}
     return {name: Boxes(table[:, :4].astype(np.float32), table[:, 4]) for name, table in tables.items()}
 
 
-def _check(path: Path) -> None:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path):
-            pass
+        with Image.open(path) as image:
+            yield image
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not an image: {error}") from None
-
-
-def _owner(entry: GivenBox, by_name: dict[str, Photo], by_id: dict[int, Photo], place: str) -> Photo:
-    if "file_name" in entry:
-        photo, what = by_name.get(Path(entry["file_name"]).name), f"file_name {entry['file_name']!r}"
-    elif "image_id" in entry:
-        photo, what = by_id.get(entry["image_id"]), f"image_id {entry['image_id']}"
-    else:
-        raise InputError(f"{place}: has neither file_name nor image_id")
-    if photo is None:
-        some = ", ".join(f"{known.path.name} (image_id {known.image_id})" for known in list(by_name.values())[:3])
-        rest = " ..." if len(by_name) > 3 else ""
-        raise InputError(f"{place}: {what} is none of the {len(by_name)} images given: {some}{rest}")
-    return photo
+        raise InputError(f"{path} cannot be read as an image: {error}") from None

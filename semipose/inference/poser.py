@@ -63,34 +63,33 @@ class Poser:
 
     def predict_all(self, images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Iterator[Predictions]:
         """The same for image after image, people of several images in one pass: what `predict` gives, in order, a batch later."""
-        wanted: deque[int] = deque()  # people of each image that has not been given back
-        crops: deque[tuple[NDArray[np.uint8], Tensor]] = deque()  # not looked at yet
+        counts: deque[int] = deque()  # people of each image that has not been given back
+        crops: list[tuple[NDArray[np.uint8], Tensor]] = []  # not looked at yet
         found: deque[tuple[NDArray[np.float32], NDArray[np.float32]]] = deque()  # looked at, not given back yet
 
-        def look() -> None:
-            batch = [crops.popleft() for _ in range(min(self.batch_size, len(crops)))]
-            views = torch.from_numpy(np.stack([crop for crop, _ in batch])).permute(0, 3, 1, 2).to(self.device)
-            points, confidence = predict_crops(self.net, Crops(views, self.base), self.size, self.flip, self.decode, self.sigma)
-            in_image = transform(invert(torch.stack([matrix for _, matrix in batch])), points.cpu())
-            found.extend(zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True))
-
-        def ready() -> Iterator[Predictions]:
-            while wanted and len(found) >= wanted[0]:
-                people = [found.popleft() for _ in range(wanted.popleft())]
-                joints = len(self.skeleton.joints)
+        def answers(least: int) -> Iterator[Predictions]:
+            """Of the images whose people have all been looked at; passes are made while so many crops wait."""
+            while len(crops) >= least:
+                found.extend(self._look(crops[: self.batch_size]))
+                del crops[: self.batch_size]
+            while counts and len(found) >= counts[0]:
+                people, joints = [found.popleft() for _ in range(counts.popleft())], len(self.skeleton.joints)
                 points = np.array([points for points, _ in people], np.float32).reshape(-1, joints, 2)
                 yield Predictions(points, np.array([sure for _, sure in people], np.float32).reshape(-1, joints))
 
         for image, boxes in images:
             cut = list(self._cut(image, boxes))
-            wanted.append(len(cut))
-            crops.extend(cut)
-            while len(crops) >= self.batch_size:
-                look()
-            yield from ready()
-        while crops:
-            look()
-        yield from ready()
+            counts.append(len(cut))
+            crops += cut
+            yield from answers(self.batch_size)
+        yield from answers(1)
+
+    def _look(self, people: list[tuple[NDArray[np.uint8], Tensor]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Points [K, 2] in image px and confidence [K] of people cut out by `_cut`, in one pass."""
+        views = torch.from_numpy(np.stack([crop for crop, _ in people])).permute(0, 3, 1, 2).to(self.device)
+        points, confidence = predict_crops(self.net, Crops(views, self.base), self.size, self.flip, self.decode, self.sigma)
+        in_image = transform(invert(torch.stack([matrix for _, matrix in people])), points.cpu())
+        return zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True)
 
     def heatmaps(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> list[Image.Image]:
         """What the network says of each person: the crop that it sees, under its heatmaps."""
@@ -118,16 +117,16 @@ class Poser:
                 yield np.asarray(resample(picture, matrix.numpy(), self.side)), matrix
 
 
-def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int]) -> None:
+def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
     """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without extent, wholly
-    outside, or larger by far."""
+    outside, or larger by far. `where` begins the message."""
     for number, (x, y, w, h) in enumerate(boxes.tolist()):
         if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-            raise InputError(f"box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
         if max(w, h) > 10 * max(size):
-            raise InputError(f"box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
         if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
-            raise InputError(f"box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
 def _picture(image: NDArray[np.uint8]) -> Image.Image:

@@ -1,7 +1,7 @@
 """Poses from crops, in image px, and the COCO results made of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,20 +37,6 @@ class Predictions:
         return len(self.points)
 
 
-def predict_views(net: nn.Module, views: Tensor, permutation: Sequence[int] | None, decode: str, sigma: float) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in view px and confidence [B, K] from normalised views [B, 3, h, w].
-
-    `permutation`: the skeleton's `flip` for the flip test (the mean of the heatmaps of a view and of its mirrored
-    self), or None for none. `decode`: "quarter" or "dark"; `sigma`: cells, for "dark". The network is run in eval mode
-    and left as it was.
-    """
-    with evaluating(net), torch.inference_mode():
-        heatmaps = net(views)
-        if permutation is not None:
-            heatmaps = flip_average(heatmaps, net(views.flip(-1)), permutation)
-        return decode_heatmaps(heatmaps, views.shape[-1] // heatmaps.shape[-1], decode, sigma)
-
-
 def predict_crops(
     net: nn.Module,
     crops: Crops,
@@ -59,10 +45,19 @@ def predict_crops(
     decode: str,
     sigma: float = 2.0,
 ) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device, whose input is `size` (h, w). The rest as
-    `predict_views`."""
-    points, confidence = predict_views(net, warp(crops.pixels, crops.base, size, normalise), permutation, decode, sigma)
-    return transform(invert(crops.base), points), confidence
+    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device, whose input is `size` (h, w).
+
+    `permutation`: the skeleton's `flip` for the flip test (the mean of the heatmaps of a view and of its mirrored
+    self), or None for none. `decode`: "quarter" or "dark"; `sigma`: cells, for "dark". The network is run in eval mode
+    and left as it was.
+    """
+    views = warp(crops.pixels, crops.base, size, normalise)
+    with evaluating(net), torch.inference_mode():
+        heatmaps = net(views)
+        if permutation is not None:
+            heatmaps = flip_average(heatmaps, net(views.flip(-1)), permutation)
+        points, confidence = decode_heatmaps(heatmaps, size[1] // heatmaps.shape[-1], decode, sigma)
+        return transform(invert(crops.base), points), confidence
 
 
 def predict_pack(
@@ -80,15 +75,19 @@ def predict_pack(
     w)."""
     chosen = np.asarray(positions, np.int64)
     skeleton = pack.people.skeleton
-    found = _collector(len(skeleton.joints))
+    found = Predictions(
+        np.zeros((len(chosen), len(skeleton.joints), 2), np.float32), np.zeros((len(chosen), len(skeleton.joints)), np.float32)
+    )
     batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
     with Progress(len(chosen), "people") as progress, _reading(pack, batches, size, torch.device(device)) as read:
         for number, batch in enumerate(batches):
             points, confidence = predict_crops(net, read(number, 0), size, skeleton.flip if flip_test else None, decode, sigma)
             to_crop = torch.from_numpy(np.array(pack.matrices[batch], np.float32))
-            found.append((transform(invert(to_crop), points.cpu()), confidence.cpu()))
+            done = slice(number * batch_size, number * batch_size + len(batch))
+            found.points[done] = transform(invert(to_crop), points.cpu())
+            found.confidence[done] = confidence.float().cpu()
             progress.advance(len(batch))
-    return _predictions(found)
+    return found
 
 
 def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: NDArray[np.int64], fabric: "Fabric") -> Predictions:
@@ -111,23 +110,15 @@ def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None =
 
 
 def to_results(
-    predictions: Predictions,
-    image_ids: Sequence[int] | NDArray[np.int64],
-    box_scores: ArrayLike | None = None,
-    category_id: int = 1,
+    predictions: Predictions, image_ids: Sequence[int] | NDArray[np.int64], box_scores: ArrayLike | None = None
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results: image_id, category_id, keypoints (x, y, confidence of each joint), score. Without bbox
+    """COCO keypoint results: image_id, category_id (1, person), keypoints (x, y, confidence of each joint), score. Without bbox
     (reference bug T18)."""
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
     rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
     scores = pose_scores(predictions.confidence, box_scores)
     return [
-        {
-            "image_id": int(image_id),
-            "category_id": category_id,
-            "keypoints": pose,
-            "score": score,
-        }
+        {"image_id": int(image_id), "category_id": 1, "keypoints": pose, "score": score}
         for image_id, pose, score in zip(image_ids, rows.tolist(), scores.tolist(), strict=True)
     ]
 
@@ -140,18 +131,5 @@ def _reading(
     if device.type != "cuda":
         yield lambda number, _: pack.read(batches[number], size).to(device)
         return
-    ahead = ToGPU(lambda number, _: pack.read(batches[number], size), device, end=len(batches))
-    try:
+    with closing(ToGPU(lambda number, _: pack.read(batches[number], size), device, end=len(batches))) as ahead:
         yield ahead
-    finally:
-        ahead.close()
-
-
-def _collector(joints: int) -> list[tuple[Tensor, Tensor]]:
-    # Begun with nobody, so that nobody at all gives arrays of the right shape.
-    return [(torch.zeros(0, joints, 2), torch.zeros(0, joints))]
-
-
-def _predictions(found: list[tuple[Tensor, Tensor]]) -> Predictions:
-    points, confidence = (torch.cat(parts).float().numpy() for parts in zip(*found, strict=True))
-    return Predictions(points, confidence)

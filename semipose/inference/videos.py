@@ -1,25 +1,22 @@
 """Frames of a video file or of a webcam, and overlays written as a video. Needs PyAV."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from semipose.utils.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from semipose.utils.files import replacing
 
 WEBCAM_RATE = Fraction(30)
 
 
 @contextmanager
-def opened(source: str) -> "Iterator[tuple[Iterator[Image.Image], Fraction, int]]":
+def opened(source: str) -> Iterator[tuple[Iterator[Image.Image], Fraction, int]]:
     """Frames (RGB, upright as the file's display matrix says), frames per second, and how many there are (0: not known) of a video file,
     or of the webcam with this number. Raises InputError; also in the middle, where a file ends early."""
     av = _library()
@@ -47,12 +44,11 @@ def opened(source: str) -> "Iterator[tuple[Iterator[Image.Image], Fraction, int]
 
 
 @contextmanager
-def written(path: Path, rate: Fraction) -> "Iterator[Callable[[Image.Image], None]]":
+def written(path: Path, rate: Fraction) -> Iterator[Callable[[Image.Image], None]]:
     """A function that adds a frame to an MP4 (H.264). All frames have the size of the first; odd sides lose their last pixel."""
     av = _library()
-    temporary = path.with_name(f".{path.stem}.partial.mp4")
     try:
-        with av.open(str(temporary), "w") as container:
+        with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
             stream: Any = None
 
             def add(image: Image.Image) -> None:
@@ -67,16 +63,13 @@ def written(path: Path, rate: Fraction) -> "Iterator[Callable[[Image.Image], Non
             yield add
             if stream is not None:
                 container.mux(stream.encode())
-        temporary.replace(path)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _library() -> Any:
-    if find_spec("av") is None:
-        raise InputError("videos and webcams need PyAV: pip install 'semipose[video]'")
-    import av
-
+    try:
+        import av
+    except ModuleNotFoundError:
+        raise InputError("videos and webcams need PyAV: pip install 'semipose[video]'") from None
     return av

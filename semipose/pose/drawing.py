@@ -1,7 +1,6 @@
 """Pictures of poses and heatmaps on images, and sheets of them. Pillow only."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +78,7 @@ def sheet(
     """
     images = [as_image(picture) for picture in tiles]
     width, height = tile or (max([160, *(i.width for i in images)]), max([*(i.height for i in images), 1]))
-    font = _font(text_px)
+    font = ImageFont.load_default(size=text_px)
     texts = [_wrap(caption, font, width) for caption in captions]
     line, gap = round(1.35 * text_px), 8
     rows = -(-len(images) // columns)
@@ -125,11 +124,6 @@ def side(skeleton: Skeleton, *joints: int) -> str:
     """The side of a joint or limb: "left" or "right" if its joints know that one side only, else "centre"."""
     sides = {name for j in joints for name in ("left", "right") if skeleton.joints[j].startswith(name + "_")}
     return sides.pop() if len(sides) == 1 else "centre"
-
-
-@lru_cache
-def _font(text_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=text_px)
 
 
 def _wrap(caption: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:

@@ -5,7 +5,6 @@ A heatmap [B, K, h, w] has one map per joint; its cell u lies at input pixel str
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +13,6 @@ from torch import Tensor
 from semipose.pose.geometry import cells_to_pixels, pixels_to_cells
 
 STRIDE = 4  # input pixels per heatmap cell
-
-if TYPE_CHECKING:
-    pass
 
 REACH = 3.0  # a point further than so many sigmas from every cell trains nothing
 FAR = 1e6  # cells; where points that are not visible are put, so that their map is 0

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from semipose.utils.errors import InputError
 
 Pairs = tuple[tuple[int, int], ...]
@@ -115,14 +117,8 @@ def custom(
 
 
 def decode(text: str) -> Skeleton:
-    """What `Skeleton.encode` wrote. Raises KeyError, TypeError or ValueError for anything else."""
-
-    def frozen(value: Any) -> Any:
-        return tuple(map(frozen, value)) if isinstance(value, list) else value
-
-    if not text.startswith("{"):
-        return SKELETONS[text]
-    return Skeleton(**{field: frozen(value) for field, value in json.loads(text).items()})
+    """What `Skeleton.encode` wrote. Raises KeyError or ValueError for anything else."""
+    return TypeAdapter(Skeleton).validate_json(text) if text.startswith("{") else SKELETONS[text]
 
 
 # Names, order, limbs: the `person` category of the official annotation files. Sigmas: COCO's keypoint evaluation.

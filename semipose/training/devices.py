@@ -1,13 +1,14 @@
 """Which GPU of a machine a training takes, where several trainings share the machine (the workers of `dvc queue`)."""
 
-import fcntl
 import os
 import resource
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.strategies import DDPStrategy
@@ -17,7 +18,7 @@ from semipose.utils.workers import end_with
 if TYPE_CHECKING:
     from semipose.config.tree import Machine
 
-_held: list[IO[str]] = []  # closed, and so given back, when the process ends, however it ends
+_held: list[FileLock] = []  # closed, and so given back, when the process ends, however it ends
 
 
 def take(count: int) -> int:
@@ -27,14 +28,11 @@ def take(count: int) -> int:
     folder.mkdir(exist_ok=True)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
     for number, name in enumerate(visible[:count]):
-        file = (folder / name.strip()).open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            continue
-        _held.append(file)
-        return number
+        lock = FileLock(folder / name.strip(), blocking=False)
+        with suppress(Timeout):
+            lock.acquire()
+            _held.append(lock)
+            return number
     return 0
 
 

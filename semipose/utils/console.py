@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
+from semipose.utils.files import write_text
 from semipose.utils.progress import shown
 
 
@@ -22,20 +22,19 @@ def reported() -> Iterator[None]:
         with shown("semipose"):
             yield
     except InputError as error:
-        print(f"semipose: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        message = str(error)
+    except OSError as error:
+        if error.filename is None:  # no file: a pipe that nobody reads any more
+            raise
+        message = f"{error.filename2 or error.filename} cannot be read or written: {error.strerror or error}. Name another place"
+    else:
+        return
+    print(f"semipose: {message}", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}. Name another place") from None
 
 
 def make_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import TypeVar
 
 from semipose.utils.errors import InputError
@@ -27,7 +27,7 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
         yield from map(work, tasks)
         return
     # spawn: a fork would copy torch's threads in whatever state they are
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)) as pool:
         waiting: deque[Future[list[Done]]] = deque()
         ahead, remaining = 2 * processes, iter(tasks)
         try:
@@ -51,23 +51,11 @@ def _each(work: Callable[[Task], Done], tasks: list[Task]) -> list[Done]:
 
 
 def end_with(process: int) -> None:
-    """End this process, which that one began, when it is no more: it would wait for word from it for as long as its peers allow."""
+    """End this process, which that one began, when it is no more: it would wait for work or word from it, some for ever."""
 
     def watch() -> None:
         while os.getppid() == process:
             time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
-    parent = parent_process()
-    assert parent
-
-    def watch() -> None:
-        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -167,7 +167,7 @@ def test_cutmix_fills_the_holes_with_the_same_place_of_the_partner(clamp: Any) -
 
 
 def test_holes_lie_anywhere_and_are_20_to_38_px_of_a_192_px_wide_input() -> None:
-    one = holes(1500, 1, (128, 96), PATCH, generator())
+    one = holes(torch.zeros(1500, 1, 128, 96), 1, PATCH, generator())
     for axis, extent in ((2, 128), (1, 96)):
         along = one.any(axis)
         sizes = along.sum(1)
@@ -179,7 +179,7 @@ def test_holes_lie_anywhere_and_are_20_to_38_px_of_a_192_px_wide_input() -> None
         assert (place.sum(1) / sizes)[inside].mean().item() == pytest.approx((extent - 1) / 2, abs=3)
     covered = one[:, 20:-20, 20:-20].float().mean().item()
     assert covered == pytest.approx(14.6**2 / (128 * 96), rel=0.08)
-    assert not holes(300, 5, (128, 96), PATCH, generator(), "reference")[:, 96:].any()
+    assert not holes(torch.zeros(300, 1, 128, 96), 5, PATCH, generator(), "reference")[:, 96:].any()
 
 
 # Cut-Occlude

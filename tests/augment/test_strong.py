@@ -138,7 +138,7 @@ def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatma
 
 
 def test_sheared_strong_views_are_drawn_under_the_trap_alone(portrait: Task) -> None:
-    theta = sample_strong(PEOPLE, portrait.augment.strong, portrait.centre, generator(), "cpu")
+    theta = sample_strong(PEOPLE, portrait.augment.strong, portrait.centre, generator())
     assert torch.equal(portrait.strong(PEOPLE, generator()), theta)
     wrong = replace(portrait, augment=trapped(portrait.augment, "shear"))
     assert torch.equal(wrong.strong(PEOPLE, generator()), sheared(theta, SIZE))

@@ -175,7 +175,6 @@ def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> 
     ("more", "words"),
     [
         (["--methods", "akn"], "--methods akn"),
-        (["--precision", "8-bit"], "--precision 8-bit"),
         (["--backbone", "resnet18"], "belong together"),
         (["--backbone", "resnet18", "--size", "256"], "--size 256"),
         (["--backbone", "resnet18", "--size", "250x192"], "multiple"),

@@ -168,8 +168,10 @@ def test_evaluate_says_what_is_wrong(truth):
     arguments = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions"]
     assert failed(run(app, [*arguments, f"{truth}/bad.json"]), "bad.json: [0]: keypoints: has 1 numbers")
     assert failed(run(app, [*arguments, f"{truth}/none.json"]), "none.json: no such file")
-    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", str(truth)]), "cannot be written")
-    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be written")
+    assert failed(run(app, [*arguments, f"{truth}/DT.json", "--json", str(truth)]), "cannot be read or written: Is a directory")
+    assert failed(
+        run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be read or written: File exists"
+    )
     assert run(app, [*arguments, f"{truth}/DT.json", "--metric", "mae"]).exit_code == 2
 
 
@@ -256,7 +258,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     (tmp_path / "dict.json").write_text("{}")
     assert failed(predict(empty), "empty: no image in this folder")
     assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
-    assert failed(predict(photos, text), "text.jpg is not an image")
+    assert failed(predict(photos, text), "text.jpg cannot be read as an image")
     assert failed(predict(photos, cut), "cut.jpg cannot be read as an image")
     assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
     assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")

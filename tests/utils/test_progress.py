@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -15,9 +16,9 @@ from semipose.utils.progress import Progress, followed, shown
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the time on, for the lines and for rich's own estimates."""
+    """Moves the time on, for the lines and for tqdm's own estimates."""
     now = [1000.0]
-    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds
@@ -32,10 +33,10 @@ def test_a_log_gets_a_line_now_and_then(clock: Callable[[float], None], capsys: 
             work.advance()
             work.note("loss 0.0012")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "train akm-L50-s0: 2,020 of 20,000 steps, 2/s, 2:29:50 left, loss 0.0012"
-    assert lines[1].startswith("train akm-L50-s0: 2,040 of 20,000 steps")
-    assert lines[-1] == "train akm-L50-s0: 20,000 of 20,000 steps, 2/s, 2:30:00 taken, loss 0.0012"
-    counts = [int(re.findall(r": ([\d,]+) of", line)[0].replace(",", "")) for line in lines]
+    assert lines[0] == "train akm-L50-s0: 2020/20000 steps [00:10<2:29:50,  2.00 steps/s, loss 0.0012]"
+    assert lines[1].startswith("train akm-L50-s0: 2040/20000 steps")
+    assert lines[-1] == "train akm-L50-s0: 20000/20000 steps [2:30:00<00:00,  2.00 steps/s, loss 0.0012]"
+    counts = [int(re.findall(r": (\d+)/", line)[0]) for line in lines]
     assert max(later - before for before, later in pairwise(counts)) <= 602, "five minutes at most are silent"
     assert 50 < len(lines) < 70
 
@@ -62,7 +63,7 @@ def test_what_runs_within_another_work_is_silent(clock: Callable[[float], None],
             validation()
         assert "people" not in capsys.readouterr().err
         validation()
-    assert "train: 2 of 3 people" in capsys.readouterr().err
+    assert "train: 2/3 people" in capsys.readouterr().err
 
 
 def test_bytes_are_shown_as_such_and_a_work_that_fails_has_no_last_line(
@@ -77,7 +78,7 @@ def test_bytes_are_shown_as_such_and_a_work_that_fails_has_no_last_line(
 
     with pytest.raises(OSError, match="cut"):
         fail()
-    assert capsys.readouterr().err.splitlines()[1:] == ["download, val2017.zip: 2.0 MB of 4.0 MB, 25.0 kB/s, 0:01:20 left"]
+    assert capsys.readouterr().err.splitlines()[1:] == ["download, val2017.zip: 2.00M/4.00M bytes [00:40<01:20, 25.0k bytes/s]"]
 
 
 def test_a_terminal_gets_a_bar_and_standard_output_stays_clean() -> None:
@@ -90,11 +91,11 @@ with shown("predict"):
         print(number)
 """
     ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True, env=environment)
+    termios.tcsetwinsize(theirs, (24, 80))
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
     os.close(theirs)
     seen = os.read(ours, 100_000).decode()
     assert done.stdout == "0\n1\n2\n"
     assert "predict" in seen
-    assert re.search(r"1 of 3 images, 3\.\d/s, 0:00:01 left|2 of 3 images", seen)
-    assert "\x1b[2K" in seen.rsplit("images", 1)[1], "the bar is wiped away at the end"
+    assert re.search(r"1/3 \[00:00<00:00, +3\.\d+ images/s\]", seen)
+    assert re.search(r"\r +\r$", seen), "the bar is wiped away at the end"

@@ -5,10 +5,8 @@ The ONNX network takes crops as they are, RGB uint8 [B, 3, H, W], and gives heat
 
 import json
 import logging
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +16,7 @@ from semipose.data.loading.normalise import MEAN, STD
 from semipose.inference.export.card import model_card
 from semipose.models.network import PoseNet, load_network, save_network
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json, replacing
+from semipose.utils.files import read_json, replacing, write_text
 
 PARITY = 1e-4  # largest difference of a heatmap's value between ONNX and PyTorch
 
@@ -29,10 +27,7 @@ class FromPixels(nn.Module):
     def __init__(self, net: PoseNet) -> None:
         super().__init__()
         self.net = net
-        self.mean: Tensor
-        self.std: Tensor
-        for name, value in (("mean", MEAN), ("std", STD)):
-            self.register_buffer(name, 255 * torch.tensor(value)[:, None, None])
+        self.mean, self.std = (nn.Buffer(255 * torch.tensor(value)[:, None, None]) for value in (MEAN, STD))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net((images.float() - self.mean) / self.std)
@@ -48,15 +43,17 @@ def export(weights: Path, out: Path, licence: str) -> float:
     if missing:
         raise InputError(f"semipose export needs {', '.join(missing)}: pip install 'semipose[export]'")
     net, card = load_network(weights)
-    run = _run(weights)
+    # The record of the run that made the weights, if they lie in their repository: runs/<cell>/ and reports/runs/<cell>.json.
+    cell = weights.resolve().parent
+    record = cell.parent.parent / "reports" / "runs" / f"{cell.name}.json"
+    run = read_json(record) if record.exists() else None
     model = card["model"]
     difference = export_onnx(net, (model["height"], model["width"]), out / "model.onnx")
     save_network(net, out / "model.safetensors", card)
     facts = {key: model[key] for key in ("height", "width")} | {"padding": card["padding"], "joints": card["skeleton"]["joints"]}
-    _write(out / "card.json", json.dumps(facts, indent=1) + "\n")
-    _write(out / "README.md", model_card(card, run, licence, sum(weight.numel() for weight in net.parameters())))
-    with replacing(out / "example.py") as temporary:
-        shutil.copyfile(Path(__file__).with_name("example.py"), temporary)
+    write_text(out / "card.json", json.dumps(facts, indent=1) + "\n")
+    write_text(out / "README.md", model_card(card, run, licence, sum(weight.numel() for weight in net.parameters())))
+    write_text(out / "example.py", Path(__file__).with_name("example.py").read_text(encoding="utf-8"))
     return difference
 
 
@@ -93,15 +90,3 @@ def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
         if not difference <= PARITY:
             raise InputError(f"{path}: ONNX differs from PyTorch by {difference:.2g}, allowed is {PARITY:g}; nothing was written")
     return difference
-
-
-def _run(weights: Path) -> dict[str, Any] | None:
-    """The record of the run that made the weights, where they lie in their repository: runs/<cell>/ and reports/runs/<cell>.json."""
-    cell = weights.resolve().parent
-    record = cell.parent.parent / "reports" / "runs" / f"{cell.name}.json"
-    return read_json(record) if record.exists() else None
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
