@@ -39,13 +39,14 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
         named, where, digest = f"{p.data.source}-{labels}-unlabelled", str(split_file(labels, int(seed))), observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
+        decay_at = by_budget(p.train.decay_at, labels)
         rows = fit(
             method,
             batches,
             fabric,
             steps=by_budget(p.train.steps, labels),
             lr=p.train.lr,
-            decay_at=by_budget(p.train.decay_at, labels),
+            decay_at=decay_at,
             decay=p.train.decay,
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
