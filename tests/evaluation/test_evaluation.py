@@ -176,8 +176,14 @@ def test_labelled_views_swap_left_and_right_when_mirrored(pack: CropPack, task: 
     from semipose.pose.heatmap import decode
 
     batch = Batches(pack, (32, 32), np.arange(40), np.arange(40), 32, 0)(0)
+    seen = batch.labelled.visible.clone()
+    seen[:, [5, 7, 9]] = 0  # the left shoulder, elbow and wrist: hidden, while the right ones are as they were
+    batch = batch._replace(labelled=batch.labelled._replace(visible=seen))
     images, targets, weight = task.labelled(batch.labelled, generator_of(1, "v", 0))
     matrices, flipped = task.weak(batch.labelled.crops, generator_of(1, "v", 0))
+    for mirrored, hidden, shown in ((False, [5, 7, 9], [6, 8, 10]), (True, [6, 8, 10], [5, 7, 9])):
+        assert not weight[flipped == mirrored][:, hidden].any()
+        assert weight[flipped == mirrored][:, shown].any()
     assert 5 < int(flipped.sum()) < 27
     points, _ = decode(targets, 4, "dark", task.sigma)
     swap = task.skeleton.flip

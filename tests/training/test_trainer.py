@@ -67,6 +67,19 @@ def weights(method: Method) -> dict[str, torch.Tensor]:
     return method.state_dict()
 
 
+def test_the_moving_average_follows_every_step(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    """T_k = 0.5 T_(k-1) + 0.5 S_k, with the students S_k of trainings that end after k steps."""
+    expected: dict[str, torch.Tensor] = {}
+    for steps in range(4):
+        method, _, _ = train(tiny, task, pack, tmp_path / str(steps), ema=0.5, steps=steps, decay_at=[])
+        students = {name.removeprefix("net."): value for name, value in method.named_parameters() if name.startswith("net.")}
+        teachers = {name.removeprefix("teacher."): value for name, value in method.named_parameters() if name.startswith("teacher.")}
+        if steps:  # with no step at all, teacher and student are the same
+            students = {name: 0.5 * expected[name] + 0.5 * value for name, value in students.items()}
+        expected = {name: value.detach().clone() for name, value in students.items()}
+        assert all(torch.allclose(teachers[name], value, atol=1e-6) for name, value in expected.items())
+
+
 def test_under_bf16_points_and_matrices_stay_exact(tiny: Params, task: Task, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the networks compute in bfloat16, whose eight bits would move keypoints by up to two cells."""
     fabric = launch(tiny.machine.model_copy(update={"accelerator": "cpu", "devices": 1}), "bf16-mixed")
