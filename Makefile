@@ -1,4 +1,5 @@
-# The two commands of a fresh machine: `make repro` and `make test`. `make repro PRESET=coco` puts a preset in place first.
+# The two commands of a fresh machine: `make repro` and `make test`. `make repro PRESET=coco` puts a preset in place first;
+# `make repro JOBS=2` trains two runs at a time, one thread each.
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -10,7 +11,7 @@ PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loads
 repro: .venv/ready
 	@$(if $(PRESET),python -m pipeline.use $(PRESET))
 	@python -m pipeline.lockfile
-	dvc repro
+	@$(if $(JOBS),python -m pipeline.parallel $(JOBS),dvc repro)
 
 test: .venv/ready
 	ruff check .
