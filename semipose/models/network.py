@@ -73,6 +73,11 @@ class PoseNet(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where features can be changed on the way (Mixup)."""
+        return "input", *self.backbone
+
     def train(self, mode: bool = True) -> "PoseNet":
         """As of any module; but what is frozen stays in eval mode, which keeps its batch-norm statistics."""
         super().train(mode)
@@ -92,8 +97,8 @@ class PoseNet(nn.Module):
         Raises:
             ValueError: `place` is neither "input" nor a layer of the backbone.
         """
-        if change and place not in ("input", *self.backbone):
-            raise ValueError(f"PoseNet: place = {place!r}, must be one of input, {', '.join(self.backbone)}")
+        if change and place not in self.places:
+            raise ValueError(f"PoseNet: place = {place!r}, must be one of {', '.join(self.places)}")
         features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
         for name, layer in self.backbone.items():
             features = layer(features)
