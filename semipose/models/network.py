@@ -32,7 +32,8 @@ class PoseNet(nn.Module):
     """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
 
     Deconvolutions 4x4 of stride 2 without bias, batch norm, ReLU; a 1x1 convolution last. Weights of deconvolutions and head
-    ~ N(0, 0.001^2), bias 0 (methods.md 1.4).
+    ~ N(0, 0.001^2), bias 0 (methods.md 1.4). Layers of `model.frozen` keep their weights and batch-norm statistics. Images are normalised
+    with ImageNet's mean and deviation, also where the backbone's weights want others: the stem converts.
     """
 
     def __init__(self, model: "Model", keypoints: int) -> None:
@@ -40,7 +41,13 @@ class PoseNet(nn.Module):
         self.model = model
         backbone = backbone_of(model)
         self.backbone = nn.ModuleDict(backbone.layers)
-        hint = " (see model.options.output_stride)" if backbone.stride == backbone.coarsest else ""
+        self.any_size = backbone.any_size
+        if unknown := [name for name in model.frozen if name not in self.backbone]:
+            raise InputError(f"model.frozen: {', '.join(unknown)} is no layer of {model.backbone}, which has {', '.join(self.backbone)}")
+        for name in model.frozen:
+            self.backbone[name].requires_grad_(False)
+        option = "output_stride" if backbone.any_size else "patch_size"
+        hint = f" (see model.options.{option})" if backbone.stride == backbone.coarsest else ""
         if backbone.stride != STRIDE * 2 ** len(model.head_channels):
             raise InputError(
                 f"model.head_channels has {len(model.head_channels)} deconvolutions, but the backbone's stride {backbone.stride} needs "
@@ -66,6 +73,18 @@ class PoseNet(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where features can be changed on the way (Mixup)."""
+        return "input", *self.backbone
+
+    def train(self, mode: bool = True) -> "PoseNet":
+        """As of any module; but what is frozen stays in eval mode, which keeps its batch-norm statistics."""
+        super().train(mode)
+        for name in self.model.frozen:
+            self.backbone[name].eval()
+        return self
+
     def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Predict heatmaps, with the features changed on the way (Mixup).
 
@@ -78,8 +97,8 @@ class PoseNet(nn.Module):
         Raises:
             ValueError: `place` is neither "input" nor a layer of the backbone.
         """
-        if change and place not in ("input", *self.backbone):
-            raise ValueError(f"PoseNet: place = {place!r}, must be one of input, {', '.join(self.backbone)}")
+        if change and place not in self.places:
+            raise ValueError(f"PoseNet: place = {place!r}, must be one of {', '.join(self.places)}")
         features: Any = change(images) if change and place == "input" else images  # a tensor, or one for each resolution
         for name, layer in self.backbone.items():
             features = layer(features)
@@ -178,7 +197,7 @@ def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
 
     tensors, metadata = load_weights(path)
     try:
-        model = Model.model_validate({**metadata["model"], "pretrained": False})
+        model = Model.model_validate({"frozen": [], **metadata["model"], "pretrained": False})  # semipose 0.1 froze nothing
         net = build(model, len(metadata["skeleton"]["joints"]), seed=0)
         net.load_state_dict(tensors)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:

@@ -33,7 +33,9 @@ class BatchGroups:
         self.fabric, self.count = fabric, count
         self.mine = range(fabric.global_rank, count, fabric.world_size)
         self.last = self.mine[-1]
-        self.buffers = list(method.buffers()) if count > 1 else []
+        # What is in eval mode now is frozen: its statistics stay, and to average equal numbers could round them.
+        moving = (module for module in method.modules() if module.training)
+        self.buffers = [one for module in moving for one in module.buffers(recurse=False)] if count > 1 else []
         self.statistics = [one for one in self.buffers if one.is_floating_point()]  # the others count batches
 
     @contextmanager

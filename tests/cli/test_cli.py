@@ -25,7 +25,7 @@ run = CliRunner().invoke
 def weights(tmp_path_factory):
     """A small network with random weights."""
     model = Model(
-        backbone="resnet18", options={}, pretrained=False, height=64, width=64, head_channels=[8, 8, 8], sigma=2.0,
+        backbone="resnet18", options={}, pretrained=False, frozen=[], height=64, width=64, head_channels=[8, 8, 8], sigma=2.0,
         networks=["net"],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"

@@ -27,7 +27,8 @@ pytest.importorskip("onnxruntime")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Weights with statistics that are not the initial ones, in a repository with a record of their run; and the folder of the export."""
     model = Model(
-        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [16, 16, 16, 16], "output_stride": 8}, pretrained=False,
+        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [16, 16, 16, 16], "output_stride": 8},
+        pretrained=False, frozen=[],
         height=64, width=48, head_channels=[16], sigma=1.0, networks=["net"],
     )  # fmt: skip
     root = tmp_path_factory.mktemp("repository")

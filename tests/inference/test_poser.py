@@ -26,7 +26,8 @@ run = CliRunner().invoke
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = Model(
-        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "output_stride": 8}, pretrained=False, height=64,
+        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8], "output_stride": 8},
+        pretrained=False, frozen=[], height=64,
         width=48, head_channels=[8], sigma=1.0, networks=["net"],
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "weights.safetensors"

@@ -113,7 +113,10 @@ def closure_within(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("semipose/pose/skeleton.py", {"download", "prepare", "split", "warmup", "train", "ablate", "evaluate", "evaluate_ablation"}),
+        (
+            "semipose/pose/skeleton.py",
+            {"check", "download", "prepare", "split", "warmup", "train", "ablate", "evaluate", "evaluate_ablation"},
+        ),
         ("semipose/evaluation/metrics/oks.py", {"train", "ablate", "evaluate", "evaluate_ablation", "report"}),
         ("semipose/methods/base.py", {"check", "warmup"}),
         ("semipose/methods/akm.py", {"check"}),

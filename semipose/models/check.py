@@ -1,0 +1,39 @@
+"""Whether the networks that params.yaml describes can be made, found out without making them."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from semipose.config.methods import AKM
+from semipose.models.network import PoseNet
+from semipose.models.pretrained import shipped_file
+from semipose.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from semipose.config.network import Model
+    from semipose.config.tree import Params
+
+
+def check_networks(p: "Params") -> None:
+    """Raises InputError for a network of a cell that timm cannot make or that has no way to stride 4, a frozen layer or a place of Mixup
+    that its backbone lacks, a package of weights that is not installed."""
+    found: dict[str, PoseNet] = {}
+    for method in dict.fromkeys((*p.sweep.methods, *p.ablation.variants)):
+        entry = p.method[method]
+        for name in p.model.networks[: entry.trains]:
+            model = p.network(method, name)
+            key = model.model_dump_json()
+            net = found[key] = found.get(key) or _outline(model)
+            lacking = [place for place in (entry.mixup.place if isinstance(entry, AKM) else ()) if place not in ("none", *net.places)]
+            if lacking:
+                raise InputError(
+                    f"method.{method}.mixup.place: {', '.join(lacking)} is none of {model.backbone}, which has {', '.join(net.places)}"
+                )
+
+
+def _outline(model: "Model") -> PoseNet:
+    """The network without the numbers in it."""
+    if model.pretrained == "package":
+        shipped_file(model.backbone)
+    with torch.device("meta"):
+        return PoseNet(model.model_copy(update={"pretrained": False}), keypoints=1)
