@@ -29,7 +29,7 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
         ("\n    tau: 0.7", "\n    tau: half", "method.akm.tau = 'half': Input should be a valid number"),
         ("    n_min: 1", "    n_min: 9", "n_min = 9 must not exceed n_max = 5"),
         ("  height: 64", "  height: 63", "model.height = 63: Input should be a multiple of 8"),
-        ("    - akm_shuffled", "    - akm_shufled", "ablation.variants: akm_shufled is not among method"),
+        ("    - akm_no_mixup", "    - akm_no_mxup", "ablation.variants: akm_no_mxup is not among method"),
         ("  ablations: {}", "  ablations:\n    masks:\n      - akm_fixed", "report.ablations.masks: akm_fixed is not among"),
         ("\n    - supervised", "\n    - posefoo", "sweep.methods: posefoo is not among method"),
         ("    base: supervised", "    base: sup", "method.supervised.base = 'sup': must be one of supervised, akm, posecons, "),
