@@ -195,7 +195,7 @@ FLIC11 = Skeleton(
         "nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
         "right_wrist", "left_hip", "right_hip",
     ),
-    limbs=((0, 1), (0, 2), (3, 4), (3, 5), (5, 7), (4, 6), (6, 8), (3, 9), (4, 10), (9, 10)),
+    limbs=((0, 1), (0, 2), (0, 3), (0, 4), (3, 4), (3, 5), (5, 7), (4, 6), (6, 8), (3, 9), (4, 10), (9, 10)),
     sigmas=(0.026, 0.025, 0.025, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107),
     torso=("left_shoulder", "right_hip"),
 )  # fmt: skip

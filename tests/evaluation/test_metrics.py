@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -425,7 +426,7 @@ def test_results_are_given_to_people_whatever_their_order():
     sizes = torso_sizes(truth[..., :2], truth[..., 2].astype(int), COCO17.joints, COCO17.torso)
     known = pck(found[..., :2], truth[..., :2], truth[..., 2].astype(int), sizes, COCO17.joints, 0.2, "torso")
     order = rng.permutation(len(results))
-    shuffled = evaluate_pck(annotations, [results[i] for i in order])
+    shuffled = replace(evaluate_pck(annotations, [results[i] for i in order]), more=())
     assert shuffled.values() == known.values()
     assert 0.5 < known.values()["PCK@0.2 torso"] < 1
     assert shuffled.left_out == known.left_out
