@@ -68,7 +68,9 @@ def _repeated(people: People, root: Path, folder: Path, count: int) -> People:
 
 def _tiled(people: People, count: int) -> People:
     """So many people, with ids of their own."""
-    return replace(people.subset(np.resize(np.arange(len(people)), count)), ids=np.arange(1, count + 1))
+    rows = np.resize(np.arange(len(people)), count)
+    arrays = {name: getattr(people, name)[rows] for name in ("image_ids", "sizes", "boxes", "areas", "points", "visibility")}
+    return People(people.skeleton, ids=np.arange(1, count + 1), images=[people.images[row] for row in rows], **arrays)
 
 
 def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]:

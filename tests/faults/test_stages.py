@@ -264,7 +264,7 @@ def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path
     """Of a learning rate that no network stands: which term, in which step, and whose people; and nothing is left behind as a result."""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
         (tmp_path / name).symlink_to(project / name)
-    text, rate = (project / "params.yaml").read_text(), re.compile(r"(?m)^(train:\n(?:  .*\n)*?  lr:) \S+")
+    text, rate = (project / "params.yaml").read_text(), re.compile(r"(?m)^(train:.*\n(?:  .*\n)*?  lr:) \S+")
     assert rate.search(text)
     (tmp_path / "params.yaml").write_text(rate.sub(r"\1 1.0e+30", text))
     monkeypatch.chdir(tmp_path)
