@@ -94,6 +94,7 @@ def test_a_set_without_the_films_is_refused(tmp_path: Path) -> None:
         read_people("flic", tmp_path, "train")
 
 
+@pytest.mark.slow
 def test_people_of_flic_are_unlabelled_ones_of_another_set(tmp_path: Path, stages: Callable[..., Path]) -> None:
     write(tmp_path, films=["battle-cry"] * 40)
     unlabelled = f"  unlabelled:\n    source: flic\n    root: {tmp_path}\n    detections: null\n#"
