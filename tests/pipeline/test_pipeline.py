@@ -60,7 +60,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = (folder / "params.yaml").read_text()
     params = params.replace("\n    - net\n", "\n    - net\n    - second\n").replace("\n    - akm\n", "\n    - akm\n    - posedual\n")
     own = "    networks:\n      second:\n        head_channels:\n          - 24\n"
-    params = params.replace("  posedual:\n    base: posedual\n", "  posedual:\n    base: posedual\n" + own)
+    params, found = re.subn(r"(?m)^(  posedual:\n    base: posedual .*\n)", rf"\1{own}", params)
+    assert found == 1
     (folder / "params.yaml").write_text(params)
     run(folder, "git", "commit", "-qam", "two networks")
     run(folder, "dvc", "repro")
