@@ -41,6 +41,8 @@ def compact(name: str, second: str) -> str:
         heads += [f"{second}, {labelled.get(labels, labels)}" for labels in sweep.labels]
     lines = [heads, ["---"] * len(heads)]
     for method, row in zip(sweep.methods, table.rows, strict=True):
+        if not any(name == method for name, _, _ in runs):
+            continue  # docs/results.md says what was not run
         lines.append([f"`{method}`", *(row[k].text for k in kept)])
         for labels in sweep.labels if second else ():
             values = [run.metrics[second].value for seed in sweep.seeds if (run := runs.get((method, labels, seed)))]
