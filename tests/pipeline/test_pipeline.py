@@ -164,7 +164,7 @@ def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
         pages.text("AP50", "AP75", "Group: method: akm", "Group: method: supervised", "demo-supervised-L20-s0")
         assert chromium.current_url.startswith(address), "make ui prints where the comparison is"
         pages.click("demo-akm-L20-s0")
-        pages.text("demo-val", "Registered models", "Metrics (31)")
+        pages.text("demo-val", "Registered models", "Metrics (")
         pages.click("How it was trained")
         pages.click("demo-akm-L20-s0")
         pages.text("demo-L20-labelled")
