@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.runtime.stage import write
 from pipeline.tracking.origin import commit
 from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
@@ -24,7 +23,7 @@ from semipose.training.cost import step_cost
 from semipose.training.devices import peak_memory
 from semipose.training.probe import Probe
 from semipose.training.trainer import Row
-from semipose.utils.files import replacing
+from semipose.utils.files import replacing, write_text
 
 
 def training_record(p: Params, entry: Entry, labels: str, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: flo
     for name, net in method.networks.items():
         path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
         save_network(net, path, network_metadata(net.model, skeleton, padding, **metadata, network=name))
-    write(folder / "networks" / "names.json", json.dumps(list(method.networks)) + "\n")
+    write_text(folder / "networks" / "names.json", json.dumps(list(method.networks)) + "\n")
 
 
 def write_rows(path: Path, rows: list[Row]) -> None:
@@ -91,7 +90,7 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
         "commit": head,
         "changed": changed,
     }
-    write(path, json.dumps(cost, indent=1) + "\n")
+    write_text(path, json.dumps(cost, indent=1) + "\n")
     return cost
 
 

@@ -20,7 +20,6 @@ from pipeline.tracking.origin import repo_root
 from semipose.config.load import load
 from semipose.config.tree import Params, fingerprint
 from semipose.utils.errors import Everywhere, InputError, Stopped
-from semipose.utils.files import replacing
 from semipose.utils.progress import shown
 
 DISK = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room on that disk")
@@ -140,12 +139,6 @@ def content_digest(path: Path) -> str:
         with file.open("rb") as opened_file:
             digest.update(hashlib.file_digest(opened_file, "sha256").digest())
     return digest.hexdigest()
-
-
-def write(path: Path, text: str) -> None:
-    """A text file of an output, whole or as it was."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _is_first_process() -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.config.load import load
 from semipose.models.check import check_networks
+from semipose.utils.files import write_text
 
 ENTRIES = Path("entries")
 METHODS = Path("semipose/methods")
@@ -20,11 +21,11 @@ def check() -> None:
     # Says itself what is wrong with the store; a store that is down stops no stage.
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns for its own parameters only.
-    stage.write(Path("params.ok"), "params.yaml was read and found good\n")
+    write_text(Path("params.ok"), "params.yaml was read and found good\n")
     for name, method in params.method.items():
         code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
         entry = {"entry": params.section(f"method.{name}"), "code": code}
-        stage.write(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
+        write_text(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
 
 
 def code_of(file: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pipeline.runtime import stage
 from semipose.config.data import Custom
 from semipose.data.download.datasets import describe, describe_file, download
 from semipose.demo.dataset import render_set
+from semipose.utils.files import write_text
 
 MANIFEST = Path("data/manifest.json")
 DRAWN = Path("data/drawn")
@@ -36,8 +37,8 @@ def bring() -> None:
             other, more = _bring(data.unlabelled.source, data.unlabelled.root, this.root, known)
             more += described["data.unlabelled.detections.file"]
             manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more}
-        stage.write(remembered, json.dumps(known))
-        stage.write(MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_text(remembered, json.dumps(known))
+        write_text(MANIFEST, json.dumps(manifest, indent=1) + "\n")
         tracker.file("manifest.json", MANIFEST)
         print(f"{data.source}: {root}")
 

@@ -20,7 +20,7 @@ from semipose.models.network import Ensemble, PoseNet, load_network
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
+from semipose.utils.files import replacing, write_text
 
 SHOWN = 24  # people of whom the report shows every method's pose
 
@@ -46,7 +46,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             return
         found, metric = each[metadata["training"]["reported"]], headline(p.evaluate)
 
-        stage.write(folder / "predictions.json", json.dumps(found.results))
+        write_text(folder / "predictions.json", json.dumps(found.results))
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
         for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
             tracker.file(f"people/{name}.jpg", picture)
@@ -57,12 +57,12 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
                 f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
             }
             np.savez_compressed(file, id=val.people.ids, **scores)
-        stage.write(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+        write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
-        stage.write(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        write_text(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
@@ -98,7 +98,7 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
         with replacing(paths[name]) as temporary:
             picture.save(temporary, "JPEG", quality=88)
     rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
-    stage.write(scored, "\n".join(["id,score", *rows]) + "\n")
+    write_text(scored, "\n".join(["id,score", *rows]) + "\n")
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
 
 

@@ -13,6 +13,7 @@ from semipose.data.sources import read_people
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.detections import read_detections, read_images
 from semipose.pose.skeleton import Skeleton
+from semipose.utils.files import write_text
 
 PACKS = Path("data/packs")
 
@@ -35,7 +36,7 @@ def prepare() -> None:
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
             packs["val_detected"] = (found, root)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
-            stage.write(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
+            write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality)
@@ -49,7 +50,7 @@ def prepare() -> None:
             tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
             place_pack(PACKS / part)
-        stage.write(PACKS / "val.json", json.dumps(truth))
+        write_text(PACKS / "val.json", json.dumps(truth))
 
 
 def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> People:

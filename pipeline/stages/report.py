@@ -12,6 +12,7 @@ from semipose.reporting.results import Grid, Key, Run, grids, headline, read_col
 from semipose.reporting.site.page import page
 from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
+from semipose.utils.files import write_text
 
 BASE = "akm"
 
@@ -42,7 +43,7 @@ def report(
     tables = {table.name: table for table in (main_, *ablations, *([beside] if beside else []))}
     for name, table in tables.items():
         for ending, text in {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}.items():
-            stage.write(reports / "tables" / f"{name}.{ending}", text)
+            write_text(reports / "tables" / f"{name}.{ending}", text)
     for path in (reports / "tables").iterdir():
         if path.stem not in tables:
             path.unlink()  # of another sweep
@@ -50,7 +51,7 @@ def report(
     first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
     curves = [pictures[f"curves-{labels}"] for labels in sweep.labels]
     parts = {"beside": beside, "ablations": ablations, "pictures": pictures, "curves": curves}
-    stage.write(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
+    write_text(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
     return list(tables)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.data.people import People
 from semipose.data.splits import make_splits, split_file
+from semipose.utils.files import write_text
 
 
 def split() -> None:
@@ -15,7 +16,7 @@ def split() -> None:
         for seed in this.params.sweep.seeds:
             own = (p.seed, seed) if p.per_seed else p.seed
             for name, record in make_splits(people, p.budgets, p.selection, own, p.unlabelled).items():
-                stage.write(split_file(name, seed), json.dumps(record) + "\n")
+                write_text(split_file(name, seed), json.dumps(record) + "\n")
                 counts = record["counts"]
                 print(f"{name}, seed {seed}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
                 tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})

@@ -1,6 +1,6 @@
 """The tree of params.yaml: every key required, unknown keys refused, units in names.
 
-No key has a default here, so that params.yaml is the one place where a value can be read. params_file.py reads it.
+No key has a default here, so that params.yaml is the one place where a value can be read. load.py reads it.
 """
 
 import hashlib
