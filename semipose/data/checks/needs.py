@@ -27,6 +27,7 @@ def needs(root: Path, layout: Layout, train: People) -> str:
         "evaluate": metric,
     }
     text, yaml = StringIO(), YAML(typ="safe", pure=True)
+    yaml.width = 4096  # a long path stays on one line
     yaml.indent(mapping=2, sequence=4, offset=2)  # as params.yaml
     yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False  # type: ignore[assignment]
     yaml.dump(tree, text)
