@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +99,21 @@ def test_references_to_methods_md_lead_somewhere() -> None:
                 found += len(numbers)
                 assert numbers <= known, f"{path}: {sorted(numbers - known)}"
     assert found > 20
+
+
+def test_the_slurm_job_stops_its_stage_and_asks_for_a_place_again(tmp_path: Path) -> None:
+    """`make` and `scontrol` are stand-ins: the first one is a stage that runs until somebody stops it."""
+    (job,) = (block.text for block in blocks("docs/cluster.md") if "#SBATCH" in block.text)
+    (tmp_path / "make").write_text('#!/bin/bash\necho begun\nexec -a "python -m pipeline.stages.train" sleep 60\n')
+    (tmp_path / "scontrol").write_text('#!/bin/bash\necho "$@"\n')
+    (tmp_path / "job").write_text(job)
+    for name in ("make", "scontrol"):
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    with subprocess.Popen(
+        ["bash", tmp_path / "job"], stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        running.terminate()
+        assert running.communicate(timeout=30)[0] == "requeue 7\n"
