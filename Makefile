@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Files side by side, one process for each core, the pipeline's first: they take longest.
 PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-fast ui lock
+.PHONY: repro test test-fast ui site lock
 
 repro: .venv/ready
 	@$(if $(PRESET),python -m pipeline.use $(PRESET))
@@ -24,6 +24,10 @@ test-fast: .venv/ready
 
 ui: .venv/ready
 	@python -m pipeline.ui $(PORT)
+
+site: .venv/ready
+	mkdocs build --quiet
+	@echo "the pages are in site/index.html"
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }

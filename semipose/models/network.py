@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExactConv2d(nn.Conv2d):
-    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/findings.md)."""
+    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/notebook/real-people.md)."""
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):

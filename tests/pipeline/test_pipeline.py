@@ -206,7 +206,8 @@ def copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(project, tmp_path_factory.mktemp("copy") / "semipose", symlinks=True))
 
 
-ELSEWHERE = {  # commands of the README that do not run here, and why
+STARTS = ("README.md", "docs/start/pipeline.md", "docs/start/video.md", "docs/start/python.md")
+ELSEWHERE = {  # commands of these pages that do not run here, and why
     "make": "tests/test_readme.py asks for its targets",
     "source .venv/bin/activate": "the environment is the tests' own",
     "dvc repro": "the fixture has done it",
@@ -221,10 +222,10 @@ def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """In order, as they stand but for the budget that `smoke` has."""
     monkeypatch.chdir(copy)
     ran = []
-    for block in blocks("README.md"):
+    for block in (block for page in STARTS for block in blocks(page)):
         text = block.text.replace("-L50-", "-L20-")
         if block.language == "python":
-            exec(compile(text, "README.md", "exec"), {})
+            exec(compile(text, "docs/start/python.md", "exec"), {})
         for line in text.splitlines() if block.language == "bash" else ():
             command = line.split("#")[0].split()
             if any(line.startswith(known) for known in ELSEWHERE):
@@ -235,9 +236,9 @@ def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
             else:
                 run(copy, *command)
             ran.append(" ".join(command[:3]))
-    assert {"python -m pipeline.use", "git checkout params.yaml", "semipose doctor data/drawn", "semipose export --weights"} <= set(ran)
+    assert {"python -m pipeline.use", "git checkout params.yaml", "semipose export --weights"} <= set(ran)
     assert len(list((copy / "poses").glob("*.jpg"))) == len(list((copy / "data/drawn/val2017").iterdir()))
-    for made in ("poses/predictions.json", "poses.jpg", "doctor/train.jpg", "exported/model.onnx"):
+    for made in ("poses/predictions.json", "poses.jpg", "exported/model.onnx"):
         assert (copy / made).stat().st_size > 1000
     ours = json.loads((copy / "reports/runs/demo-akm-L20-s0.json").read_text())["metrics"]["AP"]["value"]
     assert json.loads((copy / "metrics.json").read_text())["AP"] == pytest.approx(ours / 100)
@@ -264,7 +265,7 @@ def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path) -> None:
             patch(copy, block.text)
     yaml, path = YAML(), copy / "params.yaml"
     params = yaml.load(path)
-    (row,) = (yaml.load(block.text) for block in blocks("README.md") if block.language == "yaml")
+    (row,) = (yaml.load(block.text) for block in blocks("docs/start/pipeline.md") if block.language == "yaml")
     params["method"] |= row["method"]
     params["ablation"]["variants"] += row["ablation"]["variants"]
     yaml.dump(params, path)
