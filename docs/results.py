@@ -6,8 +6,8 @@ from pathlib import Path
 
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting.archive import read_archive
-from semipose.reporting.results import Grid, Key, Run, grids
-from semipose.reporting.tables import ABOVE, ablation_tables, main_table
+from semipose.reporting.results import Grid, Key, Run, Score, grids
+from semipose.reporting.tables import ABOVE, ablation_tables, differences, main_table, mean_difference
 from semipose.reporting.typeset import to_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +63,42 @@ def renewed(readme: str) -> str:
     return readme
 
 
+def in_short(name: str) -> str:
+    """Markdown: what an archive says of AKM, in sentences with its own numbers."""
+    runs, sweep, variants, ablation = grid_runs(name)
+    parts = ["\n## In short\n\n### Unlabelled people help when labels are few\n\n"]
+    for labels in sweep.labels:
+        found = differences(runs, "akm", "supervised", labels, sweep.seeds)
+        if found:
+            labelled = next(run.labelled for run in runs.values() if run.labels == labels)
+            seeds = ", ".join(f"{value:+.1f}" for value, _ in found)
+            gain = f"With {labelled} labelled people of FLIC, AKM gains {_signed(mean_difference(found))} AP over supervised"
+            parts.append(f"{gain}; seed by seed: {seeds}.\n")
+    parts.append("\n" + compact(name, SHOWN[name]))
+    rows = []
+    for labels in ablation.labels:
+        for variant in ablation.methods:
+            found = differences(runs | variants, variant, "akm", labels, ablation.seeds)
+            if found:
+                rows.append((variant, labels, len(found), mean_difference(found)))
+    if rows:
+        tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
+        parts.append("\n### What of AKM matters on real people\n\n")
+        for words, kept in (("below", [r for r in rows if (r[3].high or 0) < 0]), ("above", [r for r in rows if (r[3].low or 0) > 0])):
+            names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
+            parts.append(f"Beyond their interval {words} AKM: {names or 'none'}.\n")
+        parts.append("All others are within theirs; one seed shows large effects only.\n")
+        parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
+        for variant, labels, seeds, score in rows:
+            parts.append(f"| `{variant}` | {changes(tree, variant)} | {labels.removeprefix('L')} | {seeds} | {_signed(score)} |\n")
+    return "".join(parts)
+
+
+def _signed(score: Score) -> str:
+    value, low, high = (f"{number or 0:+.1f}" for number in score)
+    return f"{value} [{low}, {high}]"
+
+
 def archives() -> list[str]:
     """Presets with finished runs, those of real people first."""
     found = (path.name for path in (ROOT / "results").iterdir() if (path / "runs").is_dir())
@@ -98,7 +134,7 @@ def renewed_method(text: str) -> str:
 
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE]
+    parts = [PAGE, in_short("flic-methods")]
     for name in archives():
         runs, sweep, variants, ablation = grid_runs(name)
         tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
