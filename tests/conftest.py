@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -13,7 +11,6 @@ from made_people import made_up
 
 from semipose.augment.task import Task
 from semipose.config.load import load
-from semipose.config.text import whole_text
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.pose.skeleton import COCO17
@@ -78,29 +75,17 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Runs AKM's cell of one budget of the preset `smoke`, with these texts of its params.yaml replaced, or of other parameters, through
-    the functions of the stages: the folder in which it did. MLflow, which test_pipeline.py looks at, is left out."""
-    from pipeline.stages import check, download, evaluate, prepare, split, train, warmup
-    from pipeline.tracking import track
+    """Runs a cell of a small project (small_project.py), with these texts of its params.yaml replaced, or of other parameters: the folder
+    in which it did. MLflow, which test_pipeline.py looks at, is left out."""
+    from small_project import warmed_up
 
-    def run(changes: dict[str, str], params: str | None = None, labels: str = "L20") -> Path:
+    from pipeline.stages import evaluate, train
+
+    def run(changes: dict[str, str], params: str | None = None, labels: str = "L20", method: str = "akm") -> Path:
         folder = tmp_path_factory.mktemp("project")
-        for name in ("dvc.yaml", "pipeline", "semipose"):
-            (folder / name).symlink_to(ROOT / name)
-        text = params or whole_text(ROOT / "pipeline/presets/smoke.yaml")
-        for old, new in changes.items():
-            assert old in text
-            text = text.replace(old, new, 1)
-        (folder / "params.yaml").write_text(text)
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
-        check.check()
-        download.bring()
-        prepare.prepare()
-        split.split()
-        warmup.warmup(labels, "0")
-        train.train("train", "akm", labels, "0")
-        evaluate.evaluate_cell("evaluate", "akm", labels, "0")
+        warmed_up(folder, monkeypatch, changes, params, labels)
+        train.train("train", method, labels, "0")
+        evaluate.evaluate_cell("evaluate", method, labels, "0")
         return folder
 
     return run
