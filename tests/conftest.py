@@ -17,7 +17,7 @@ from semipose.pose.skeleton import COCO17
 
 ROOT = Path(__file__).parent.parent
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
-settings.register_profile("few", max_examples=20, derandomize=True, deadline=None, database=None)
+settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)
 settings.load_profile("few")
 

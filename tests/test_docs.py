@@ -30,12 +30,6 @@ def test_links_lead_somewhere(page: str) -> None:
     assert page == "README.md" or f"({page})" in (ROOT / "README.md").read_text(encoding="utf-8"), "the README leads to every page"
 
 
-def test_pictures_are_small() -> None:
-    pictures = [path for path in (ROOT / "docs/pictures").iterdir() if path.suffix in (".jpg", ".png")]
-    assert len(pictures) >= 5
-    assert max(path.stat().st_size for path in pictures) < 200_000
-
-
 @pytest.mark.slow
 def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Callable[..., Path]) -> None:
     _, code, doctor, wanted, _ = blocks("docs/own-data.md")
@@ -62,7 +56,7 @@ def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
 
 
 REPRODUCE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8").splitlines()
-PROJECTED = [line.split("|")[1:-1] for line in REPRODUCE if line.startswith(("| `coco` |", "| `mpii` |"))]  # the others take minutes
+PROJECTED = [line.split("|")[1:-1] for line in REPRODUCE if line.startswith("| `mpii` |")]  # the others take longer
 
 
 @pytest.mark.slow
