@@ -1,21 +1,23 @@
-"""What several test files need: the real data sets, and a small world of people that are quick to train on."""
+"""What several test files need: the real data sets, and a small world of people that are quick to train on.
+
+It imports torch where it is used: the process that hands out the tests to others needs none.
+"""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import settings
-from made_people import made_up
 
-from semipose.augment.task import Task
-from semipose.config.load import load
-from semipose.config.tree import Params
-from semipose.data.loading.pack import CropPack
-from semipose.pose.skeleton import COCO17
+if TYPE_CHECKING:
+    from semipose.augment.task import Task
+    from semipose.config.tree import Params
+    from semipose.data.loading.pack import CropPack
 
 ROOT = Path(__file__).parent.parent
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests begin: beside a second test process they have one core
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
 settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)
@@ -32,13 +34,15 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Params:
+def demo() -> "Params":
     """The parameters as committed."""
+    from semipose.config.load import load
+
     return load(ROOT / "pipeline" / "presets" / "demo.yaml")
 
 
 @pytest.fixture(scope="session")
-def tiny(demo: Params) -> Params:
+def tiny(demo: "Params") -> "Params":
     """The demo with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
     model = demo.model.model_copy(
         update={
@@ -56,13 +60,20 @@ def tiny(demo: Params) -> Params:
 
 
 @pytest.fixture(scope="session")
-def pack() -> CropPack:
+def pack() -> "CropPack":
     """40 people of noise with keypoints anywhere in their 48 px crops; made here, no file behind it."""
+    from made_people import made_up
+
     return made_up(40)
 
 
 @pytest.fixture
-def task(tiny: Params, pack: CropPack) -> Task:
+def task(tiny: "Params", pack: "CropPack") -> "Task":
+    import torch
+
+    from semipose.augment.task import Task
+    from semipose.pose.skeleton import COCO17
+
     return Task(COCO17, tiny.model.height, tiny.model.width, torch.device("cpu"), tiny.model.sigma, tiny.augment)
 
 
@@ -70,6 +81,8 @@ def task(tiny: Params, pack: CropPack) -> Task:
 def _one_thread() -> None:
     """Before each test: a stage that ran in this process may have set another number, and threads that wait for each other beside a second
     test process make a tiny network fifty times slower."""
+    import torch
+
     torch.set_num_threads(1)
 
 

@@ -20,7 +20,7 @@ from semipose.training.devices import launch
 from semipose.training.trainer import fit
 from semipose.utils.errors import Everywhere, Stopped
 
-COUNT = 24
+COUNT, METHODS = 24, ("akm", "sspcm")
 PRESET = Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml"
 
 
@@ -75,7 +75,7 @@ def _without_number(losses: Losses) -> Losses:
 
 if __name__ == "__main__":
     both, folder = begun(2), Path(sys.argv[1])
-    for method in ("akm", "sspcm"):
+    for method in METHODS:
         trained(both, folder / method, method)
     trained(both, folder / "cut", stop_after=3)
     trained(both, folder / "spoilt", spoilt=2)

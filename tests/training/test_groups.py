@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from together import begun, trained
+from together import METHODS, begun, trained
 from torch import nn
 
 from semipose.data.loading.batches import Batches
@@ -40,7 +40,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process has left."""
     folder = tmp_path_factory.mktemp("one")
-    for method in ("akm", "sspcm"):
+    for method in METHODS:
         trained(begun(1), folder / method, method)
     return folder
 
@@ -59,7 +59,7 @@ def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["akm", "sspcm"])
+@pytest.mark.parametrize("method", METHODS)
 def test_two_processes_end_with_the_weights_of_one(method: str, one: Path, two: tuple[Path, str]) -> None:
     """And share out what they predict."""
     alone, together = loaded(one / method), loaded(two[0] / method)
