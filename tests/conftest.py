@@ -24,6 +24,11 @@ settings.register_profile("full", max_examples=750, deadline=None, print_blob=Tr
 settings.load_profile("few")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's tests begin first: they take longest, and one process has them all."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with lspet, coco-mini and mpii-mini."""
