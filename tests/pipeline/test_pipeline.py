@@ -16,7 +16,7 @@ from browser import Browser
 from mlflow_pages import Pages, make_ui
 from pages import blocks, patch
 from ruamel.yaml import YAML
-from small_project import SMALL
+from small_project import made_small
 from typer.testing import CliRunner
 
 from pipeline import use
@@ -63,10 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which `dvc repro` went through with the preset `smoke`, but for its ablation; its results are committed."""
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
     run(folder, sys.executable, "-m", "pipeline.use", "smoke")
-    text = (folder / "params.yaml").read_text()
-    for old, new in SMALL.items():
-        assert old in text
-        text = text.replace(old, new)
+    text = made_small((folder / "params.yaml").read_text())
     text, found = re.subn(r"\n  variants:.*\n    - akm_no_mixup\n", "\n  variants: []\n", text)
     assert found == 1
     (folder / "params.yaml").write_text(text)
