@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Files side by side, one process for each core, the pipeline's first: they take longest.
+# Files side by side, one process for each core, in the order of tests/conftest.py.
 PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: repro test test-fast ui site lock
@@ -17,7 +17,7 @@ test: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	$(PYTEST) tests/pipeline/test_pipeline.py tests
+	$(PYTEST)
 
 test-fast: .venv/ready
 	$(PYTEST) -m "not slow"

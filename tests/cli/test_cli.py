@@ -304,17 +304,18 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
 
 
 @pytest.mark.slow
-def test_hours_follow_from_a_measurement(tmp_path, demo):
+def test_hours_follow_from_a_measurement(tmp_path):
     """An entry that was not measured is as fast, in operations, as its base."""
+    smoke = load(use.preset_file("smoke"))
     made, file = typer.Typer(), tmp_path / "bench.json"
     made.command()(estimate.estimate)
-    known = {"backbone": demo.model.backbone, "input": f"{demo.model.height}x{demo.model.width}"}
-    known |= {"precision": demo.train.precision, "batch_size": demo.train.batch_size}
+    known = {"backbone": smoke.model.backbone, "input": f"{smoke.model.height}x{smoke.model.width}"}
+    known |= {"precision": smoke.train.precision, "batch_size": smoke.train.batch_size}
     methods = {"supervised": {"gflop": 10.0, "end_to_end": 50.0}, "akm": {"gflop": 40.0, "end_to_end": 5.0}}  # 0.5 and 0.2 TFLOP/s
     file.write_text(json.dumps(known | {"methods": methods}))
-    seconds = {cost: cost.pflop * 1000 / (0.5 if cost.method == "supervised" else 0.2) for cost in estimate.costs_of(demo)}
+    seconds = {cost: cost.pflop * 1000 / (0.5 if cost.method == "supervised" else 0.2) for cost in estimate.costs_of(smoke)}
     assert {cost.method for cost in seconds} > {"supervised", "akm"}, "variants, too"
-    told = run(made, ["demo", "--bench", str(file)])
+    told = run(made, ["smoke", "--bench", str(file)])
     assert told.exit_code == 0, told.output
     hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
     assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
@@ -324,20 +325,21 @@ def test_hours_follow_from_a_measurement(tmp_path, demo):
         ([], "not what `semipose bench --json` writes"),
     ):
         file.write_text(json.dumps(found))
-        told = run(made, ["demo", "--bench", str(file)])
+        told = run(made, ["smoke", "--bench", str(file)])
         assert (told.exit_code, words in told.output) == (1, True), told.output
-    assert "no such file" in run(made, ["demo", "--bench", str(tmp_path / "none.json")]).output
+    assert "no such file" in run(made, ["smoke", "--bench", str(tmp_path / "none.json")]).output
 
 
-def test_exit_codes(photos, weights, tmp_path):
-    begun = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a job in the background ignores it
-    code = f"{begun}; from semipose.inference import photos; photos.find_photos = lambda paths: os.kill(os.getpid(), signal.SIGINT)"
+def test_exit_codes(photos, weights, tmp_path, monkeypatch):
+    def interrupted(paths):
+        raise KeyboardInterrupt
+
     arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
-    program = f"{code}\nfrom semipose.cli.app import app\napp({arguments!r})"
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 130
     assert run(app, ["predict", str(photos)]).exit_code == 2
     assert run(app, ["predict", "none.jpg", *arguments[2:]]).exit_code == 1
     assert run(app, []).exit_code == 2, "the commands are listed, nothing is done"
+    monkeypatch.setattr("semipose.inference.photos.find_photos", interrupted)
+    assert run(app, arguments).exit_code == 130
 
 
 def test_the_shell_completes_commands_and_options():

@@ -19,7 +19,7 @@ from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
 SIZE = (320, 240)
-SHOWN = 90  # pictures of the set that most tests look at
+SHOWN = 45  # pictures of the set that most tests look at
 
 
 @pytest.fixture(scope="module")
