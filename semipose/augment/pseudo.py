@@ -1,6 +1,6 @@
 """Views and the pseudo-labels that belong to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,10 +24,14 @@ class PseudoLabels:
     Attributes:
         heatmaps: [B, K, h, w], without gradient.
         sigma: Width of the Gaussians in cells, for decoding.
+        weight: [B, K], what rendered pseudo-labels are weighted by instead of their peaks; None: by these.
+        spread: [B, K], the method's own measure of how unsure the teacher is (0: sure); None if it has none.
     """
 
     heatmaps: Tensor
     sigma: float
+    weight: Tensor | None = field(default=None, kw_only=True)
+    spread: Tensor | None = field(default=None, kw_only=True)
 
     @cached_property
     def points(self) -> Tensor:
@@ -36,8 +40,9 @@ class PseudoLabels:
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:
-        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their confidence [B, K]: for targets."""
-        return decode(self.heatmaps, STRIDE, "dark", self.sigma)
+        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their weight or confidence [B, K]: for targets."""
+        points, confidence = decode(self.heatmaps, STRIDE, "dark", self.sigma)
+        return points, confidence if self.weight is None else self.weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ def loaded(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["akm", "sspcm"])
+@pytest.mark.parametrize("method", ["akm", "sspcm", "denoise_select", "reviewer"])
 def test_two_processes_end_with_the_weights_of_one(method: str, tmp_path: Path) -> None:
     """Over gloo, with the same batch of two groups; losses, weights, batch-norm statistics and shared-out predictions."""
     together(tmp_path / "one", 1, 2, method)
