@@ -7,11 +7,9 @@ import torch
 
 from pipeline.tracking.track import Tracker
 from semipose.augment.task import Task, task_of
-from semipose.config.budget import by_budget
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.data.splits import Split, read_split, split_file
-from semipose.utils.files import read_json
 
 
 class Material(NamedTuple):
@@ -20,14 +18,6 @@ class Material(NamedTuple):
     pack: CropPack
     split: Split
     task: Task
-
-
-def steps_of(p: Params, method: str, labels: str) -> int:
-    """Optimiser steps of a run; with `train.equal_cost` those that the stage `check` found for it."""
-    if p.train.equal_cost is None:
-        return by_budget(p.train.steps, labels)
-    steps: int = read_json(Path("entries") / f"{method}.json")["steps"][labels]
-    return steps
 
 
 def open_pack(name: str) -> CropPack:

@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.runtime import outputs, stage
 from pipeline.runtime.limit import Limit
-from pipeline.runtime.material import Material, open_pack, read_material, steps_of
+from pipeline.runtime.material import Material, open_pack, read_material
 from pipeline.runtime.networks import first_networks
+from pipeline.runtime.steps import steps_of
 from pipeline.tracking.track import Tracker
 from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
@@ -48,6 +49,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             lr=p.train.lr,
             decay_at=decay_at,
             decay=p.train.decay,
+            cosine=p.train.schedule == "cosine",
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
             compiled=p.machine.compile,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from semipose.pose.heatmap import STRIDE, decode
@@ -56,3 +57,10 @@ class MaskedLabels(PseudoLabels):
 
     simple: Tensor
     counts: Tensor
+
+
+def agreement(one: PseudoLabels, other: PseudoLabels) -> Tensor:
+    """How well two answers on the same weak views agree, [B, K] in 0 ... 1: the height, at the keypoint of one, of the Gaussian that is
+    rendered at the keypoint of the other; 1 where they are the same, 0.61 where they lie a sigma apart."""
+    cells = (one.exact[0] - other.exact[0]).norm(dim=2) / STRIDE
+    return torch.exp(-cells.square() / (2 * one.sigma**2))

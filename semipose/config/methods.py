@@ -69,6 +69,10 @@ class AKM(Adaptive, Entry):
     """Which keypoints may be masked: any, or simple ones only."""
     patch: Patch
     """Size and place of the masks."""
+    strong: Augmentations
+    """Strong augmentations of both branches' views beside the masks, as for posecons; []: none."""
+    strong_views: Positive
+    """Masked views for one pass of the teacher; L_u is their mean."""
     second_view: Literal["independent", "shared"]
     """The Mixup branch's masks and transform. independent: its own; shared: those of branch 1."""
     mixup: Mixup
@@ -81,10 +85,21 @@ class AKM(Adaptive, Entry):
     """lambda_u and lambda_m grow linearly over this many steps."""
     pseudo_label: PseudoLabel
     """raw: the teacher's heatmaps; rendered: a Gaussian at the decoded keypoint, weighted by its confidence."""
+    confidence: Literal["peak", "agreement"]
+    """Confidence of a rendered pseudo-label. peak: height of the heatmap; agreement: how near the teacher's keypoint on the mirrored weak
+    view lies to it (one more pass)."""
     teacher_bn: BatchNorm
     """Batch norm in the teacher's pass. train: batch statistics; eval: running statistics."""
     ema: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the teacher's exponential moving average; 0: the teacher is the network itself."""
+    average: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of another moving average, which teaches nobody and is evaluated beside the network; 0: none."""
+
+    @model_validator(mode="after")
+    def _agreement_weights_rendered_labels(self) -> "AKM":
+        if self.confidence == "agreement" and self.pseudo_label == "raw":
+            raise ValueError("confidence: agreement needs pseudo_label: rendered, because raw pseudo-labels are not weighted")
+        return self
 
 
 class Supervised(Entry):

@@ -32,6 +32,8 @@ class Train(Section):
     """Fractions of the steps at which the learning rate is multiplied by `decay`; one list, or a map by budget."""
     decay: Ratio
     """Factor of the learning rate at each of decay_at."""
+    schedule: Literal["step", "cosine"]
+    """How the learning rate falls. step: by `decay` at each of decay_at; cosine: along half a cosine to 0 at the end."""
     precision: Literal["32-true", "bf16-mixed"]
     """Lightning Fabric's precision: 32-true or bf16-mixed."""
     validate_every: Positive
