@@ -20,7 +20,7 @@ from semipose.training.devices import launch
 from semipose.training.trainer import fit
 from semipose.utils.errors import Everywhere, Stopped
 
-COUNT, METHODS = 24, ("akm", "sspcm")
+COUNT, METHODS = 24, ("akm", "sspcm", "denoise_select", "reviewer")
 PRESET = Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml"
 
 

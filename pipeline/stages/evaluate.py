@@ -50,7 +50,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
         for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
             tracker.file(f"people/{name}.jpg", picture)
-        for table in ("history.csv", "masks.csv"):
+        for table in ("history.csv", "masks.csv", "pseudo_labels.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
             scores: dict[str, Any] = {
@@ -136,6 +136,7 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
             "reported": training["reported"],
             "forward_passes": training["passes"],
             "gflop": round(training["gflop"] * training["steps"] * training["batch_size"], 1),
+            "warmup_gflop": round(training["warmup_gflop"], 1),
             "masks": training["masks"],
             "simple": training["simple"],
         },

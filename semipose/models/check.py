@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from semipose.config.methods import AKM
+from semipose.config.methods import AKM, Reviewer
 from semipose.models.network import PoseNet
 from semipose.models.pretrained import shipped_file
 from semipose.utils.errors import InputError
@@ -24,11 +24,13 @@ def check_networks(p: "Params") -> None:
             model = p.network(method, name)
             key = model.model_dump_json()
             net = found[key] = found.get(key) or _outline(model)
-            lacking = [place for place in (entry.mixup.place if isinstance(entry, AKM) else ()) if place not in ("none", *net.places)]
-            if lacking:
-                raise InputError(
-                    f"method.{method}.mixup.place: {', '.join(lacking)} is none of {model.backbone}, which has {', '.join(net.places)}"
-                )
+            place, wanted, there = "mixup.place", list[str](), net.places
+            if isinstance(entry, AKM):
+                wanted = [*entry.mixup.place]
+            elif isinstance(entry, Reviewer):
+                place, wanted, there = "levels", entry.levels, net.places[1:]
+            if lacking := [one for one in wanted if one not in ("none", *there)]:
+                raise InputError(f"method.{method}.{place}: {', '.join(lacking)} is none of {model.backbone}, which has {', '.join(there)}")
 
 
 def _outline(model: "Model") -> PoseNet:

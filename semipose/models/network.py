@@ -85,14 +85,18 @@ class PoseNet(nn.Module):
             self.backbone[name].eval()
         return self
 
-    def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Predict heatmaps, with the features changed on the way (Mixup).
+    def forward(
+        self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None, levels: dict[str, Any] | None = None
+    ) -> Tensor:
+        """Predict heatmaps, with the features changed (Mixup) or noted on the way.
 
         Args:
             images: [B, 3, H, W], normalised.
             place: The layer after which `change` is applied, or "input". If a backbone has several resolutions there,
                 `change` is applied to each of them.
             change: A function of features; None leaves them as they are.
+            levels: Its keys are layers of the backbone, whose features become its values: [B, C, h, w] at the finest resolution; a ViT's
+                tokens [B, N, C].
 
         Raises:
             ValueError: `place` is neither "input" nor a layer of the backbone.
@@ -104,6 +108,8 @@ class PoseNet(nn.Module):
             features = layer(features)
             if change and place == name:
                 features = [change(one) for one in features] if isinstance(features, list) else change(features)
+            if levels and name in levels:
+                levels[name] = features[0] if isinstance(features, list) else features
         return self.head(features)
 
 

@@ -1,5 +1,6 @@
 """The training loop, for any method: batches in, weights and history out."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -37,6 +38,7 @@ def fit(
     lr: float,
     decay_at: Sequence[float] = (),
     decay: float = 1.0,
+    cosine: bool = False,
     state: Path,
     checkpoint_seconds: float,
     observe: Callable[[Method, int, bool], Row] = lambda method, epoch, last: {},
@@ -66,7 +68,7 @@ def fit(
     )
     with closing(batches), Progress(steps, "steps", title, done=training.step) as progress:
         for step in range(training.step, steps):
-            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay)
+            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay, cosine)
             optimiser.zero_grad()
             with enough_memory(advice), groups.averaged_statistics() as of_group:
                 for group in groups.mine:
@@ -152,7 +154,9 @@ def _note(row: Row) -> str:
     return ", ".join([f"loss {loss:.3g}", *(f"{name.removeprefix('val/')} {row[name]:.1f}" for name in row if name.startswith("val/"))])
 
 
-def learning_rate(step: int, steps: int, base: float, decay_at: Sequence[float], decay: float) -> float:
-    """Rate of a step (counted from 0): base, times `decay` for each fraction of `steps` that lies behind. Counts optimiser
-    steps, so it does not depend on which loader an epoch is measured by."""
+def learning_rate(step: int, steps: int, base: float, decay_at: Sequence[float], decay: float, cosine: bool = False) -> float:
+    """Rate of a step (counted from 0): base, times `decay` for each fraction of `steps` that lies behind; or along half a `cosine` from
+    base to 0. Counts optimiser steps, so it does not depend on which loader an epoch is measured by."""
+    if cosine:
+        return base * (1 + math.cos(math.pi * step / steps)) / 2
     return base * decay ** sum(step >= fraction * steps for fraction in decay_at)

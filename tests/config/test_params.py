@@ -35,8 +35,8 @@ PRESETS = sorted((ROOT / "pipeline" / "presets").glob("*.yaml"))
         ("    base: supervised", "    base: sup", "method.supervised.base = 'sup': must be one of supervised, akm, posecons, "),
         (
             "    masking: shuffled",
-            "    strong: []",
-            "strong is not a parameter of akm, but of posecons, posedual, sspcm",
+            "    paths: []",
+            "paths is not a parameter of akm, but of multiaugs",
         ),
         ("    masking: shuffled", "    tua: 0.5", "method.akm_shuffled.tua is not a parameter of akm ("),
         ("  seed: 0   ", "  seed: off ", "data.demo.seed = 'off': Input should be a valid integer"),

@@ -24,8 +24,19 @@ from semipose.utils.seeding import generator_of, on_host
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
 
-STRENGTHENINGS = ["joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"]
-METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"]
+STRENGTHENINGS = [
+    "joint_cutout",
+    "adaptive_cutout",
+    "cut_occlude",
+    "keypoint_mix",
+    "cutout",
+    "cutmix",
+    "mixup",
+    "rand_augment",
+    "trivial_augment",
+    "yoco",
+]
+METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill", "denoise_select", "reviewer"]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from semipose.training.trainer import Row, fit, learning_rate
 from semipose.utils.errors import InputError, Stopped
 from semipose.utils.seeding import generator_of, stream
 
+METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill", "denoise_select", "reviewer"]
 PEOPLE = 16  # unlabelled ones, of whom `train` takes 8 at a time
 
 
@@ -98,7 +99,7 @@ def test_under_bf16_points_and_matrices_stay_exact(tiny: Params, task: Task, pac
     assert inside == [torch.bfloat16]
 
 
-@pytest.mark.parametrize("method", ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"])
+@pytest.mark.parametrize("method", METHODS)
 def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, method: str) -> None:
     first, rows, _ = train(tiny, task, pack, tmp_path / "a", method)
     second, again, _ = train(tiny, task, pack, tmp_path / "b", method)
@@ -117,6 +118,7 @@ def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPa
         ("sspcm", {}),  # teachers of the epoch before
         ("posedual", {}),  # two networks
         ("pseudopose", {}),  # pseudo-labels of the beginning
+        ("reviewer", {}),  # heads of its own, and weights of before
     ],
 )
 def test_killed_and_resumed_equals_never_killed(
