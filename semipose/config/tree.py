@@ -104,7 +104,7 @@ class Machine(Section):
     deterministic: bool
     """true: on a GPU, the same bits every time, more slowly; false: cuDNN looks for its fastest kernels. A CPU always gives the same."""
     checkpoint_seconds: Annotated[float, Field(ge=0)]
-    """Seconds between checkpoints of a running training, more if they would take over a thirtieth of its time; 0: after every step."""
+    """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None
     """A training that takes longer stops with a checkpoint; the next `dvc repro` continues. null: no limit."""
 

@@ -60,7 +60,8 @@ def arithmetic(machine: "Machine", device: torch.device) -> None:
     torch.backends.cudnn.deterministic = machine.deterministic
     torch.backends.cudnn.benchmark = not machine.deterministic  # chosen by time, so now and then differently
     torch.use_deterministic_algorithms(machine.deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs a kernel for each tensor; nothing here reads what it did not write
+    # True would cost a kernel for each tensor; nothing here reads what it did not write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
