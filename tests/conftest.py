@@ -48,7 +48,7 @@ def demo() -> "Params":
 
 @pytest.fixture(scope="session")
 def tiny(demo: "Params") -> "Params":
-    """The demo with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
+    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
     model = demo.model.model_copy(
         update={
             "height": 32,
@@ -61,7 +61,8 @@ def tiny(demo: "Params") -> "Params":
     paper = {"response": "relative", "tau": 0.5, "fixed_count": 3, "pseudo_label": "raw", "ema": 0.0}
     mixup = akm.mixup.model_copy(update={"alpha": 0.2})
     method = demo.method | {"akm": akm.model_copy(update=paper | {"mixup": mixup})}
-    return demo.model_copy(update={"model": model, "method": method})
+    machine = demo.machine.model_copy(update={"accelerator": "cpu"})
+    return demo.model_copy(update={"model": model, "method": method, "machine": machine})
 
 
 @pytest.fixture(scope="session")

@@ -105,8 +105,12 @@ class Machine(Section):
     """CPU threads of a training; 0: all."""
     compile: Literal["none", "default", "max-autotune-no-cudagraphs"]
     """torch.compile's mode, for a GPU (docs/cluster.md): none, default or max-autotune-no-cudagraphs."""
+    tf32: bool
+    """false: float32 is float32 on a GPU; true: training may round its factors to TF32 (10 bits), evaluation never does."""
+    deterministic: bool
+    """true: on a GPU, the same bits every time, more slowly; false: cuDNN looks for its fastest kernels. A CPU always gives the same."""
     checkpoint_seconds: Annotated[float, Field(ge=0)]
-    """Seconds between checkpoints of a running training."""
+    """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None
     """A training that takes longer stops with a checkpoint; the next `dvc repro` continues. null: no limit."""
 

@@ -215,11 +215,16 @@ def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module has the mode that it had, also where they differed."""
+    """Eval mode inside, and float32 without TF32 on a GPU; afterwards every module has the mode that it had, also where they differed."""
     training = [module for module in net.modules() if module.training]
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     net.eval()
     try:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
         yield
     finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
         for module in training:
             module.training = True

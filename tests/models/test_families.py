@@ -190,3 +190,10 @@ def test_a_place_of_mixup_that_a_short_vit_lacks_is_named(tiny: Params) -> None:
     net: PoseNet = build(p.model, 17, seed=0)
     with pytest.raises(ValueError, match="place = 'layer3', must be one of input, stem, layer1, layer2"):
         net(torch.zeros(1, 3, SIDE, SIDE), "layer3", identity)
+
+
+def test_weights_that_cannot_be_downloaded_are_missed_at_once(tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after hours of downloading people; a network of timm that has no weights stands for a hub that does not answer."""
+    model = tiny.model.model_copy(update={"backbone": "resnet18.nowhere", "pretrained": True})
+    with pytest.raises(InputError, match=r"model\.pretrained = true: the ImageNet weights of resnet18\.nowhere cannot be fetched"):
+        check_networks(tiny.model_copy(update={"model": model}))

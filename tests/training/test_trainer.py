@@ -1,5 +1,6 @@
 """The loop: same seed, same weights; killed or not, same weights; the schedule; a loss that is no number."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,58 @@ def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(tiny: Params, task
     resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_a_training_goes_on_on_the_kind_of_device_that_began_it(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    asked = iter([None, "out of time"])
+    with pytest.raises(Stopped):
+        train(tiny, task, pack, tmp_path, checkpoint_seconds=1e9, stop=lambda: next(asked))
+    saved = checkpoint.load(tmp_path)
+    assert saved is not None
+    saved["progress"]["device"] = "cuda"
+    checkpoint.save(tmp_path, saved)
+    with pytest.raises(InputError, match=r"begun on a GPU, and a CPU draws other random numbers: set machine\.accelerator: gpu"):
+        train(tiny, task, pack, tmp_path)
+
+
+def test_checkpoints_are_written_beside_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is the state as it was; the next one is due when the last took a thirtieth of the time, and tells if it failed."""
+    now, going_on, save = [0.0], threading.Event(), checkpoint.save
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+
+    def slowly(folder: Path, state: dict[str, Any]) -> None:
+        assert going_on.wait(10)
+        now[0] += 4
+        if state["step"] == 2:
+            raise OSError(28, "No space left on device")
+        save(folder, state)
+
+    monkeypatch.setattr(checkpoint, "save", slowly)
+    writer, weights = checkpoint.Writer(tmp_path, every=60), torch.ones(3)
+    now[0] = 59
+    assert not writer.due
+    now[0] = 61
+    assert writer.due
+    writer.begin({"step": 1, "nested": [{"weights": weights}]})
+    weights.zero_()
+    going_on.set()
+    writer.wait()
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert torch.equal(found["nested"][0]["weights"], torch.ones(3))
+    now[0] = 61 + 119
+    assert not writer.due, "it took 4 s: the next one waits for 120 s"
+    now[0] = 61 + 121
+    assert writer.due
+    writer.begin({"step": 2})
+    with pytest.raises(OSError, match="No space left"):
+        writer.wait()
+    with pytest.raises(OSError, match="No space left"):
+        assert writer.due
+    writer.close()
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert found["step"] == 1
 
 
 def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
