@@ -22,6 +22,7 @@ from semipose.training.devices import launch
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing, write_text
 
+TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "masks", "simple")
 SHOWN = 24  # people of whom the report shows every method's pose
 
 
@@ -104,6 +105,8 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
 
 def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str) -> dict[str, Any]:
     p, training = this.params, metadata["training"]
+    cost = round(training["gflop"] * training["steps"] * training["batch_size"], 1)  # of the whole training, not of one pair
+    training = training | {"forward_passes": training["passes"], "gflop": cost}
     return {
         "cell": f"{p.data.source}-{this.cell}",
         "data": p.data.source,
@@ -128,17 +131,7 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
             "backbone": metadata["model"]["backbone"],
             "bootstrap": p.evaluate.bootstrap,
         },
-        "training": {
-            "steps": training["steps"],
-            "batch_size": training["batch_size"],
-            "warmup_steps": training["warmup_steps"],
-            "networks": training["networks"],
-            "reported": training["reported"],
-            "forward_passes": training["passes"],
-            "gflop": round(training["gflop"] * training["steps"] * training["batch_size"], 1),
-            "masks": training["masks"],
-            "simple": training["simple"],
-        },
+        "training": {name: training[name] for name in TRAINING},
         "parameters": metadata["method"],
         "metrics": found.metrics,
     }
