@@ -1,7 +1,7 @@
 """The page: page.html.jinja, filled with tables, pictures and runs."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Run, Score
 from semipose.reporting.site.gallery import same_people
 from semipose.reporting.tables import ABOVE, NOTHING, Table
+from semipose.utils.flat import flat
 
 PER_INCH = 150  # pixels of a chart; a page has 96 to an inch, so that all texts of charts are of one size
 
@@ -91,13 +92,6 @@ def _chart_width(path: Path) -> int:
 
 
 def _flat_text(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in _flat(parameters))
-
-
-def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and value of everything that is set."""
-    for key, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        elif value is not None:
-            yield f"{above}{key}", " + ".join(map(str, value)) if isinstance(value, list) else value
+    texts = {key: " + ".join(map(str, value)) if isinstance(value, list) else value for key, value in flat(parameters).items()}
+    return ", ".join(f"{key}: {text}" for key, text in texts.items() if text is not None)
