@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from semipose.config.methods import having
@@ -105,9 +105,9 @@ def migrated(text: str) -> str:
 
 def places(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int, int]]:
     """Of each key and list item of a file: its name with those above it, outermost first; its row and column, from 0."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+    for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node) if isinstance(node, CommentedSeq) else ():
         keys = (*above, str(key))
-        yield keys, *(node.lc.key(key) if isinstance(node, dict) else node.lc.item(key))
+        yield keys, *(node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))
         yield from places(value, keys)
 
 
