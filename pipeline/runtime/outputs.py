@@ -3,13 +3,11 @@
 import csv
 import json
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pipeline.tracking.origin import commit
 from semipose.config.budget import by_budget
@@ -66,16 +64,6 @@ def write_masks(path: Path, found: Probe | None) -> None:
         if found and np.isfinite(found.counts).all():
             for person, count, simple, error in zip(found.ids, found.counts, found.simple, found.error, strict=True):
                 writer.writerow([int(person), int(count), f"{simple:.4f}", f"{error:.4f}"])
-
-
-def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> list[Path]:
-    """A JPEG of each, by its name; returns the files."""
-    paths = []
-    for name, picture in pictures.items():
-        paths.append(folder / f"{name}.jpg")
-        with replacing(paths[-1]) as temporary:
-            picture.save(temporary, "JPEG", quality=88)
-    return paths
 
 
 def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.evaluation.evaluate import Evaluation, evaluate, headline, mean
 from semipose.evaluation.overlays import found_poses, ranked, sample, true_poses
 from semipose.models.network import Ensemble, PoseNet, load_network
+from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
@@ -54,9 +55,8 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         for table in ("history.csv", "masks.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
-            scores: dict[str, Any] = {
-                f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
-            }
+            alone = {net: one for net, one in each.items() if net != "mean"}
+            scores: dict[str, Any] = {f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in alone.items()}
             np.savez_compressed(file, id=val.people.ids, **scores)
         write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
@@ -94,10 +94,7 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
     ids = val.people.ids[chosen]
     made |= {f"{person}-truth": picture for person, picture in zip(ids, true_poses(val, chosen), strict=True)}
     made |= {f"{person}": picture for person, picture in zip(ids, found_poses(val, found.predictions, chosen), strict=True)}
-    paths = {name: folder / f"{name}.jpg" for name in made}
-    for name, picture in made.items():
-        with replacing(paths[name]) as temporary:
-            picture.save(temporary, "JPEG", quality=88)
+    paths = save_pictures(folder, made)
     rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
     write_text(scored, "\n".join(["id,score", *rows]) + "\n")
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}

@@ -15,11 +15,7 @@ def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     """How the numbers of these runs came about: evaluation, training of each budget, and what ± and brackets mean."""
     if not runs:
         return ["Protocol: none of these cells has run."]
-    return [
-        f"Protocol: {evaluation(runs)}.",
-        f"Training: {_training(runs, labels)}.",
-        f"Statistics: {_statistics(runs)}.",
-    ]
+    return [f"Protocol: {evaluation(runs)}.", f"Training: {_training(runs, labels)}.", f"Statistics: {_statistics(runs)}."]
 
 
 def evaluation(runs: Sequence[Run]) -> str:
