@@ -32,23 +32,12 @@ def unequal(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     for budget in labels:
         column = [run for run in runs if run.labels == budget]
         for field, name in SHARED.items():
-            owners: dict[str, list[Run]] = {}
+            owners: dict[str, dict[str, None]] = {}
             for run in column:
-                owners.setdefault(_shown(run, field), []).append(run)
+                owners.setdefault(_shown(run, field), {})[run.method] = None
             if len(owners) > 1:
-                parts = (f"{value} ({', '.join(_owners(own, column))})" for value, own in owners.items())
-                notes.append(f"unequal: {name} at {budget}: {'; '.join(parts)}")
+                notes.append(f"unequal: {name} at {budget}: " + "; ".join(f"{value} ({', '.join(own)})" for value, own in owners.items()))
     return notes
-
-
-def _owners(own: Sequence[Run], column: Sequence[Run]) -> list[str]:
-    """Methods whose every run is among `own`, and single runs of methods that are split."""
-    names = []
-    for method in dict.fromkeys(run.method for run in own):
-        mine = [run for run in own if run.method == method]
-        whole = len(mine) == sum(run.method == method for run in column)
-        names += [method] if whole else [f"{method} s{run.seed}" for run in mine]
-    return names
 
 
 def _training(runs: Sequence[Run], labels: Iterable[str]) -> str:

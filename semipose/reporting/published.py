@@ -15,10 +15,10 @@ METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "
 BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.yaml that the papers call otherwise
 
 
-def published(path: Path = FILE) -> list[dict[str, str]]:
+def published() -> list[dict[str, str]]:
     """The rows of published.csv: table, method (as the table calls it), entry (of params.yaml; "" for what no entry is), backbone, input,
     dataset, labelled, unlabelled, metric, value, source, networks ("" where the source does not say), note."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
