@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Files side by side, one process for each core, the pipeline's first: they take longest.
+# Files side by side, one process for each core, in the order of tests/conftest.py.
 PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-fast ui lock
+.PHONY: repro test test-fast ui site lock
 
 repro: .venv/ready
 	@$(if $(PRESET),python -m pipeline.use $(PRESET))
@@ -17,13 +17,17 @@ test: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	$(PYTEST) tests/pipeline/test_pipeline.py tests
+	$(PYTEST)
 
 test-fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
 ui: .venv/ready
 	@python -m pipeline.ui $(PORT)
+
+site: .venv/ready
+	mkdocs build --quiet
+	@echo "the pages are in site/index.html"
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }

@@ -1,12 +1,13 @@
 """Write the README's tables and docs/results.md from the archive of finished runs, results/: `python docs/results.py`."""
 
+import re
 import statistics
 from pathlib import Path
 
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting.archive import read_archive
-from semipose.reporting.results import Grid, Key, Run, grids
-from semipose.reporting.tables import ABOVE, ablation_tables, main_table
+from semipose.reporting.results import Grid, Key, Run, Score, grids
+from semipose.reporting.tables import ABOVE, ablation_tables, differences, main_table, mean_difference
 from semipose.reporting.typeset import to_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -15,8 +16,9 @@ SHOWN = {"flic-methods": "PCK@0.2 torso", "demo": ""}
 PAGE = """# Results
 
 Every number on this page is read from the archive [`results/`](../results/README.md) by `python docs/results.py`.
-What the numbers mean, and what was tried on the way, is in [findings.md](findings.md).
+What was tried on the way is in the [notebook](notebook/index.md).
 """
+MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
 
 
 def grid_runs(name: str) -> tuple[dict[Key, Run], Grid, dict[Key, Run], Grid]:
@@ -39,7 +41,7 @@ def compact(name: str, second: str) -> str:
         heads.append(column.name if column.signed else f"{column.name}, {labelled.get(column.group, column.group)}")
     if second:
         heads += [f"{second}, {labelled.get(labels, labels)}" for labels in sweep.labels]
-    lines = [heads, ["---"] * len(heads)]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for method, row in zip(sweep.methods, table.rows, strict=True):
         if not any(name == method for name, _, _ in runs):
             continue  # docs/results.md says what was not run
@@ -61,16 +63,85 @@ def renewed(readme: str) -> str:
     return readme
 
 
+def in_short(name: str) -> str:
+    """Markdown: what an archive says of AKM, in sentences with its own numbers."""
+    runs, sweep, variants, ablation = grid_runs(name)
+    parts = ["\n## In short\n\n### Unlabelled people help when labels are few\n\n"]
+    for labels in sweep.labels:
+        found = differences(runs, "akm", "supervised", labels, sweep.seeds)
+        if found:
+            labelled = next(run.labelled for run in runs.values() if run.labels == labels)
+            seeds = ", ".join(f"{value:+.1f}" for value, _ in found)
+            gain = f"With {labelled} labelled people of FLIC, AKM gains {_signed(mean_difference(found))} AP over supervised"
+            parts.append(f"{gain}; seed by seed: {seeds}.\n")
+    parts.append("\n" + compact(name, SHOWN[name]))
+    rows = []
+    for labels in ablation.labels:
+        for variant in ablation.methods:
+            found = differences(runs | variants, variant, "akm", labels, ablation.seeds)
+            if found:
+                rows.append((variant, labels, len(found), mean_difference(found)))
+    if rows:
+        tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
+        parts.append("\n### What of AKM matters on real people\n\n")
+        for words, kept in (("below", [r for r in rows if (r[3].high or 0) < 0]), ("above", [r for r in rows if (r[3].low or 0) > 0])):
+            names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
+            parts.append(f"Beyond their interval {words} AKM: {names or 'none'}.\n")
+        parts.append("All others are within theirs; one seed shows large effects only.\n")
+        parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
+        for variant, labels, seeds, score in rows:
+            parts.append(f"| `{variant}` | {changes(tree, variant)} | {labels.removeprefix('L')} | {seeds} | {_signed(score)} |\n")
+    return "".join(parts)
+
+
+def _signed(score: Score) -> str:
+    value, low, high = (f"{number or 0:+.1f}" for number in score)
+    return f"{value} [{low}, {high}]"
+
+
+def archives() -> list[str]:
+    """Presets with finished runs, those of real people first."""
+    found = (path.name for path in (ROOT / "results").iterdir() if (path / "runs").is_dir())
+    return sorted(found, key=lambda name: (load(ROOT / f"pipeline/presets/{name}.yaml").data.source == "demo", name))
+
+
+def measured(methods: list[str]) -> str:
+    """Markdown: the rows of these methods in the main table of every archive, a row for each method and budget."""
+    lines = []
+    for name in archives():
+        runs, sweep, _, _ = grid_runs(name)
+        table = main_table(runs, sweep)
+        gflop = next(k for k, column in enumerate(table.columns) if column.name == "GFLOP")
+        for method, row in zip(sweep.methods, table.rows, strict=True):
+            for labels in sweep.labels if method in methods else ():
+                own = [run for (kind, budget, _), run in runs.items() if (kind, budget) == (method, labels)]
+                if own:
+                    cells = [row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE]
+                    gain = cells[1] if len(cells) > 1 else "–"
+                    lines.append(
+                        f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {cells[0]} | {gain} | {row[gflop].text} |\n"
+                    )
+    if not lines:
+        return "Not run yet in an archived sweep; first figures are in the [notebook](../notebook/index.md).\n"
+    head = "| preset | entry | labels | seeds | AP | gain over supervised | GFLOP |\n|---|---|---:|---:|---:|---:|---:|\n"
+    return head + "".join(lines) + "\nMore: [results](../results.md).\n"
+
+
+def renewed_method(text: str) -> str:
+    """A page of docs/methods/ with the rows of the archive."""
+    return MEASURED.sub(lambda block: f"<!-- measured: {block[1]} -->\n{measured(block[1].split())}<!-- end of measured -->", text)
+
+
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE]
-    for folder in sorted(path for path in (ROOT / "results").iterdir() if (path / "runs").is_dir()):
-        runs, sweep, variants, ablation = grid_runs(folder.name)
-        tree = overlaid(read_layers(ROOT / f"pipeline/presets/{folder.name}.yaml"))
-        p = load(ROOT / f"pipeline/presets/{folder.name}.yaml")
-        bases = {name: p.method[name].base for name in ablation.methods}
-        differs = {name: changes(tree, name) for name in ablation.methods}
-        parts.append(f"\n## {p.report.title}\n\nPreset `{folder.name}`, archive `results/{folder.name}/`.\n")
+    parts = [PAGE, in_short("flic-methods")]
+    for name in archives():
+        runs, sweep, variants, ablation = grid_runs(name)
+        tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
+        p = load(ROOT / f"pipeline/presets/{name}.yaml")
+        bases = {entry: p.method[entry].base for entry in ablation.methods}
+        differs = {entry: changes(tree, entry) for entry in ablation.methods}
+        parts.append(f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{name}/`.\n")
         tables = [main_table(runs, sweep)] if runs else []
         tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations) if variants else []
         parts += ["\n" + to_markdown(table).replace("# ", "### ", 1) for table in tables]
@@ -81,3 +152,5 @@ if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs/results.md").write_text(page(), encoding="utf-8")
+    for method in (ROOT / "docs/methods").glob("*.md"):
+        method.write_text(renewed_method(method.read_text(encoding="utf-8")), encoding="utf-8")

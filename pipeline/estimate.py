@@ -1,24 +1,15 @@
 """What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
 
-from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import torch
 import typer
 
 from pipeline.use import preset_file
-from semipose.augment.task import Task
 from semipose.config.budget import by_budget
 from semipose.config.load import load
-from semipose.config.methods import Supervised as Nothing
-from semipose.config.network import Model, Warmup
 from semipose.config.tree import Params
-from semipose.methods import build
-from semipose.models.network import PoseNet
-from semipose.models.network import build as build_network
-from semipose.pose.skeleton import COCO17
-from semipose.training.cost import step_cost
+from semipose.training.cost import equal_steps, pair_gflop, shared_network, supervised_gflop, warmup_gflop
 from semipose.utils.console import reported
 
 
@@ -59,44 +50,20 @@ def short(number: float) -> str:
 
 
 def costs_of(p: Params) -> list[Cost]:
-    """The cells of `warmup` (where it has steps), `train` and `ablate`. Keypoints count as COCO's 17: a head's last layer is little."""
-    task = Task(COCO17, p.model.height, p.model.width, torch.device("cpu"), p.model.sigma, p.augment)
-
-    @cache
-    def supervised(net: PoseNet) -> float:
-        """10^9 operations for one labelled person."""
-        return step_cost(build([net], Nothing(base="supervised"), task)).gflop
-
-    def warming(warmup: Warmup, labels: str, nets: list[PoseNet]) -> float:
-        """10^15 operations of training these networks on labelled people alone."""
-        return sum(map(supervised, nets)) * by_budget(warmup.steps, labels) * warmup.batch_size / 1e6
-
-    costs = []
-    nets = [_network(p, None, name) for name in p.model.networks]
+    """The cells of `warmup` (where it has steps), `train` and `ablate`."""
+    costs, equal = [], equal_steps(p)
     for labels in p.sweep.labels:
         if steps := by_budget(p.warmup.steps, labels):
-            costs += [Cost("warmup", f"{labels}-s{seed}", steps, warming(p.warmup, labels, nets)) for seed in p.sweep.seeds]
+            gflop = supervised_gflop(p, shared_network(p)) * len(p.model.networks) * steps * p.warmup.batch_size
+            costs += [Cost("warmup", f"{labels}-s{seed}", steps, gflop / 1e6) for seed in p.sweep.seeds]
     for stage, names, grid in (("train", p.sweep.methods, p.sweep), ("ablate", p.ablation.variants, p.ablation)):
         for name in names:
-            entry = p.method[name]
-            named = {one: _network(p, name, one) for one in p.model.networks[: entry.trains]}
-            own = [net for one, net in named.items() if entry.warmup or one in entry.networks]  # warmed up in the cell itself
-            per_pair = step_cost(build(list(named.values()), entry, task)).gflop
+            per_pair = pair_gflop(p, name)
             for labels in grid.labels:
-                steps = by_budget(p.train.steps, labels)
-                pflop = per_pair * steps * p.train.batch_size / 1e6 + warming(entry.warmup or p.warmup, labels, own)
-                costs += [Cost(stage, f"{name}-{labels}-s{seed}", steps, pflop) for seed in grid.seeds]
+                steps = equal[name][labels] if equal else by_budget(p.train.steps, labels)
+                gflop = per_pair * steps * p.train.batch_size + warmup_gflop(p, name, labels, own=True)
+                costs += [Cost(stage, f"{name}-{labels}-s{seed}", steps, gflop / 1e6) for seed in grid.seeds]
     return costs
-
-
-def _network(p: Params, entry: str | None, name: str) -> PoseNet:
-    """With random weights; equal ones are one."""
-    return _build((p.network(entry, name) if entry else p.model).model_copy(update={"pretrained": False}).model_dump_json())
-
-
-@cache
-def _build(model: str) -> PoseNet:
-    return build_network(Model.model_validate_json(model), len(COCO17.joints), seed=0)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,32 @@
-"""What several test files need: the real data sets, and a small world of people that are quick to train on."""
+"""What several test files need: the real data sets, and a small world of people that are quick to train on.
+
+It imports torch where it is used: the process that hands out the tests to others needs none.
+"""
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import MagicMock
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 from hypothesis import settings
-from made_people import made_up
 
-from semipose.augment.task import Task
-from semipose.config.load import load
-from semipose.config.text import whole_text
-from semipose.config.tree import Params
-from semipose.data.loading.pack import CropPack
-from semipose.pose.skeleton import COCO17
+if TYPE_CHECKING:
+    from semipose.augment.task import Task
+    from semipose.config.tree import Params
+    from semipose.data.loading.pack import CropPack
 
 ROOT = Path(__file__).parent.parent
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests begin: beside a second test process they have one core
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
-settings.register_profile("few", max_examples=20, derandomize=True, deadline=None, database=None)
+settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)
 settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's tests begin first: they take longest, and one process has them all."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 
 @pytest.fixture(scope="session")
@@ -35,14 +39,16 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Params:
+def demo() -> "Params":
     """The parameters as committed."""
+    from semipose.config.load import load
+
     return load(ROOT / "pipeline" / "presets" / "demo.yaml")
 
 
 @pytest.fixture(scope="session")
-def tiny(demo: Params) -> Params:
-    """The demo with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
+def tiny(demo: "Params") -> "Params":
+    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
     model = demo.model.model_copy(
         update={
             "height": 32,
@@ -55,17 +61,25 @@ def tiny(demo: Params) -> Params:
     paper = {"response": "relative", "tau": 0.5, "fixed_count": 3, "pseudo_label": "raw", "ema": 0.0}
     mixup = akm.mixup.model_copy(update={"alpha": 0.2})
     method = demo.method | {"akm": akm.model_copy(update=paper | {"mixup": mixup})}
-    return demo.model_copy(update={"model": model, "method": method})
+    machine = demo.machine.model_copy(update={"accelerator": "cpu"})
+    return demo.model_copy(update={"model": model, "method": method, "machine": machine})
 
 
 @pytest.fixture(scope="session")
-def pack() -> CropPack:
+def pack() -> "CropPack":
     """40 people of noise with keypoints anywhere in their 48 px crops; made here, no file behind it."""
+    from made_people import made_up
+
     return made_up(40)
 
 
 @pytest.fixture
-def task(tiny: Params, pack: CropPack) -> Task:
+def task(tiny: "Params", pack: "CropPack") -> "Task":
+    import torch
+
+    from semipose.augment.task import Task
+    from semipose.pose.skeleton import COCO17
+
     return Task(COCO17, tiny.model.height, tiny.model.width, torch.device("cpu"), tiny.model.sigma, tiny.augment)
 
 
@@ -73,34 +87,24 @@ def task(tiny: Params, pack: CropPack) -> Task:
 def _one_thread() -> None:
     """Before each test: a stage that ran in this process may have set another number, and threads that wait for each other beside a second
     test process make a tiny network fifty times slower."""
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Runs AKM's cell of one budget of the preset `smoke`, with these texts of its params.yaml replaced, or of other parameters, through
-    the functions of the stages: the folder in which it did. MLflow, which test_pipeline.py looks at, is left out."""
-    from pipeline.stages import check, download, evaluate, prepare, split, train, warmup
-    from pipeline.tracking import track
+    """Runs a cell of a small project (small_project.py), with these texts of its params.yaml replaced, or of other parameters: the folder
+    in which it did. MLflow, which test_pipeline.py looks at, is left out."""
+    from small_project import warmed_up
 
-    def run(changes: dict[str, str], params: str | None = None, labels: str = "L20") -> Path:
+    from pipeline.stages import evaluate, train
+
+    def run(changes: dict[str, str], params: str | None = None, labels: str = "L20", method: str = "akm") -> Path:
         folder = tmp_path_factory.mktemp("project")
-        for name in ("dvc.yaml", "pipeline", "semipose"):
-            (folder / name).symlink_to(ROOT / name)
-        text = params or whole_text(ROOT / "pipeline/presets/smoke.yaml")
-        for old, new in changes.items():
-            assert old in text
-            text = text.replace(old, new, 1)
-        (folder / "params.yaml").write_text(text)
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
-        check.check()
-        download.bring()
-        prepare.prepare()
-        split.split()
-        warmup.warmup(labels, "0")
-        train.train("train", "akm", labels, "0")
-        evaluate.evaluate_cell("evaluate", "akm", labels, "0")
+        warmed_up(folder, monkeypatch, changes, params, labels)
+        train.train("train", method, labels, "0")
+        evaluate.evaluate_cell("evaluate", method, labels, "0")
         return folder
 
     return run

@@ -21,6 +21,10 @@ def test_tables_are_those_of_the_archive() -> None:
     assert results.renewed(README) == README, "run `python docs/results.py`"
     assert (ROOT / "docs/results.md").read_text(encoding="utf-8") == results.page(), "run `python docs/results.py`"
     assert "| `akm` | " in results.compact("demo", "")
+    for path in (ROOT / "docs/methods").glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert results.renewed_method(text) == text, "run `python docs/results.py`"
+    assert "| `demo` | `akm` | 50 |" in results.measured(["akm"])
 
 
 @pytest.mark.parametrize("target", [*re.findall(r"^make ([a-z]+)", README, flags=re.MULTILINE), "ui", "test-fast", "lock"])
@@ -29,7 +33,8 @@ def test_the_commands_of_make_are_there(target: str) -> None:
 
 
 def test_the_table_of_presets_has_them_all() -> None:
-    rows = re.findall(r"^\| (`.*?) \|", README.partition("| preset |")[2].partition("```")[0], flags=re.MULTILINE)
+    page = (ROOT / "docs/start/pipeline.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page.partition("| preset |")[2].partition("```")[0], flags=re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
     assert sorted(named) == sorted(path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml"))
 

@@ -14,8 +14,11 @@ from semipose.augment.task import Task, task_of
 from semipose.config.load import load
 from semipose.data.loading.normalise import denormalise
 from semipose.data.loading.pack import CropPack
+from semipose.methods import build
+from semipose.models.network import load_network
 from semipose.pose.drawing import sheet
 from semipose.reporting.results import read_columns
+from semipose.training.gallery import strip
 from semipose.utils.seeding import generator_of
 
 REPORTS, HERE = Path("reports"), Path(__file__).parent
@@ -23,6 +26,16 @@ METHODS = ("supervised", "akm")
 PEOPLE = 7  # of those in the report, evenly from the best to the worst
 STRIP, ROWS = 5, 2  # people in a strip of reports/views, and how many of them are kept
 SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are drawn
+METHOD_PAGES = (
+    "supervised",
+    "posecons",
+    "posedual",
+    "sspcm",
+    "multiaugs",
+    "pseudopose",
+    "denoise_select",
+    "reviewer",
+)  # AKM's picture is its training's
 ALPHAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 TILE = (120, 160)  # px
 
@@ -72,6 +85,18 @@ def mixed(task: Task, pack: CropPack) -> Image.Image:
     return _people_in_rows({f"alpha {alpha:.1f}": mixing.mix(images, torch.tensor([1, 0]), alpha)[:1] for alpha in ALPHAS})
 
 
+def ways(pack: CropPack) -> dict[str, Image.Image]:
+    """What each method makes of two unlabelled people, all with the network that AKM left, with the settings of `demo-methods`."""
+    p = load(Path("pipeline/presets/demo-methods.yaml"))
+    task = task_of(p, pack)
+    found = {}
+    for name in METHOD_PAGES:
+        entry = p.method[name]
+        nets = [load_network(Path("runs/demo-akm-L50-s0/weights.safetensors"))[0] for _ in range(entry.trains)]
+        found[f"methods/{name}"] = strip(build(nets, entry, task), task, pack, np.array(SHOWN))
+    return found
+
+
 def _people_in_rows(columns: dict[str, Tensor]) -> Image.Image:
     pictures: dict[str, NDArray[np.uint8]] = {name: denormalise(images).permute(0, 2, 3, 1).numpy() for name, images in columns.items()}
     people = len(next(iter(pictures.values())))
@@ -88,6 +113,7 @@ if __name__ == "__main__":
         "masking": masking(),
         "views": views(task, train),
         "mixup": mixed(task, train),
-    }
+    } | ways(train)
+    (HERE / "methods").mkdir(exist_ok=True)
     for name, picture in pictures.items():
         picture.save(HERE / f"{name}.jpg", quality=88)

@@ -11,25 +11,25 @@ import torch
 
 from pipeline.tracking.origin import commit
 from semipose.config.budget import by_budget
-from semipose.config.methods import Method as Entry
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.methods import Method
 from semipose.models.network import network_metadata, save_network
 from semipose.pose.skeleton import Skeleton
-from semipose.training.cost import step_cost
+from semipose.training.cost import step_cost, warmup_gflop
 from semipose.training.devices import peak_memory
 from semipose.training.probe import Probe
+from semipose.training.reliability import Columns
 from semipose.training.trainer import Row
 from semipose.utils.files import replacing, write_text
 
 
-def training_record(p: Params, entry: Entry, labels: str, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
-    """What the weight file and the run's record say of the training."""
+def training_record(p: Params, name: str, labels: str, steps: int, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
+    """What the weight file and the run's record say of the training of the entry `name`."""
     cost = step_cost(method)
     return {
-        "steps": by_budget(p.train.steps, labels),
-        "warmup_steps": by_budget((entry.warmup or p.warmup).steps, labels),
+        "steps": steps,
+        "warmup_steps": by_budget((p.method[name].warmup or p.warmup).steps, labels),
         "batch_size": p.train.batch_size,
         "labelled": len(batches.labelled),
         "unlabelled": len(batches.unlabelled),
@@ -37,6 +37,7 @@ def training_record(p: Params, entry: Entry, labels: str, method: Method, batche
         "reported": method.reported,
         "passes": sum(cost.passes.values()),
         "gflop": cost.gflop,
+        "warmup_gflop": warmup_gflop(p, name, labels),
         **{measure: _mean(rows, measure) for measure in ("masks", "simple")},
     }
 
@@ -64,6 +65,15 @@ def write_masks(path: Path, found: Probe | None) -> None:
         if found and np.isfinite(found.counts).all():
             for person, count, simple, error in zip(found.ids, found.counts, found.simple, found.error, strict=True):
                 writer.writerow([int(person), int(count), f"{simple:.4f}", f"{error:.4f}"])
+
+
+def write_pseudo_labels(path: Path, found: Columns | None) -> None:
+    """What the method says of each pseudo-label at the end of training, and its true error; only the heading where there is none."""
+    columns = found or dict.fromkeys(("peak", "disagreement", "spread", "error"), np.empty(0))
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([f"{value:.4g}" if value == value else "" for value in row] for row in zip(*columns.values(), strict=True))
 
 
 def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> dict[str, Any]:

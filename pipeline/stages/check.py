@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.config.load import load
 from semipose.models.check import check_networks
+from semipose.training.cost import equal_steps
 from semipose.utils.files import write_text
 
 ENTRIES = Path("entries")
@@ -22,9 +23,10 @@ def check() -> None:
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns for its own parameters only.
     write_text(Path("params.ok"), "params.yaml was read and found good\n")
+    steps = equal_steps(params)
     for name, method in params.method.items():
         code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
-        entry = {"entry": params.section(f"method.{name}"), "code": code}
+        entry = {"entry": params.section(f"method.{name}"), "code": code} | ({"steps": steps[name]} if name in steps else {})
         write_text(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
 
 

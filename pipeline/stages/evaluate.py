@@ -23,7 +23,7 @@ from semipose.training.devices import launch
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing, write_text
 
-TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "masks", "simple")
+TRAINING = ["steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple"]
 SHOWN = 24  # people of whom the report shows every method's pose
 
 
@@ -52,7 +52,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         numbers, pictures = reports / "runs" / full, reports / "pictures" / full
         for name, picture in _draw(pictures, numbers / "people.csv", val, found, p.evaluate).items():
             tracker.file(f"people/{name}.jpg", picture)
-        for table in ("history.csv", "masks.csv"):
+        for table in ("history.csv", "masks.csv", "pseudo_labels.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
             alone = {net: one for net, one in each.items() if net != "mean"}
@@ -103,7 +103,7 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
 def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str) -> dict[str, Any]:
     p, training = this.params, metadata["training"]
     cost = round(training["gflop"] * training["steps"] * training["batch_size"], 1)  # of the whole training, not of one pair
-    training = training | {"forward_passes": training["passes"], "gflop": cost}
+    training = training | {"forward_passes": training["passes"], "gflop": cost, "warmup_gflop": round(training["warmup_gflop"], 1)}
     return {
         "cell": f"{p.data.source}-{this.cell}",
         "data": p.data.source,

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.runtime import stage
 from semipose.config.load import changes, read_yaml
 from semipose.reporting.published import published_table
 from semipose.reporting.results import Grid, Key, Run, grids, headline, read_columns, read_runs, write_results
+from semipose.reporting.settings import settings_table
 from semipose.reporting.site.page import page
 from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
@@ -26,9 +28,10 @@ def report(
     bases: Mapping[str, str],
     differs: Changes,
     topics: Mapping[str, Sequence[str]],
+    settings: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[str]:
     """Write `reports/` from `reports/runs/`; `bases` is what each variant is one of, `differs` what it changes, `topics` the variants that
-    have a table of their own, by its name. Returns the names of the tables.
+    have a table of their own, by its name, `settings` the columns of the table of settings. Returns the names of the tables.
 
     Raises InputError for a file that is broken or does not belong where it lies.
     """
@@ -39,6 +42,8 @@ def report(
     write_results(reports / "results.csv", runs.values())
     main_ = main_table(trained, sweep)
     ablations = ablation_tables(runs, ablation, bases, differs, topics)
+    if settings:
+        ablations = [settings_table(runs, sweep, settings), *ablations]
     beside = published_table(trained, sweep)
     tables = {table.name: table for table in (main_, *ablations, *([beside] if beside else []))}
     for name, table in tables.items():
@@ -57,7 +62,7 @@ def report(
 
 def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, Any]:
     """Save what can be plotted, and return it by name; None if there is nothing to plot."""
-    from semipose.reporting import curves, figures, style  # matplotlib takes a second: a broken run is told before it
+    from semipose.reporting import calibration, curves, figures, style  # matplotlib takes a second: a broken run is told before it
 
     look = style.styles([*sweep.methods, *ablation.methods])
     metric = headline(runs.values())
@@ -79,6 +84,7 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
         "masks": figures.masks(
             {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look
         ),
+        "calibration": calibration.calibration(_columns(root, trained, "pseudo_labels.csv"), sweep, look),
     }
     for shown in pictures.values():
         if shown:
@@ -97,7 +103,7 @@ def main() -> None:
         sweep, ablation = grids(p)
         bases = {name: p.method[name].base for name in ablation.methods}
         differs = {name: changes(tree, name) for name in ablation.methods}
-        tables = report(Path(), p.report.title, p.data.source, sweep, ablation, bases, differs, p.report.ablations)
+        tables = report(Path(), p.report.title, p.data.source, sweep, ablation, bases, differs, p.report.ablations, p.report.settings)
         for pattern in ("index.html", "results.csv", "tables/*", "figures/*"):
             for path in sorted(Path("reports").glob(pattern)):
                 tracker.file(str(path.relative_to("reports")), path)

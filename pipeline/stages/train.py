@@ -12,6 +12,7 @@ from pipeline.runtime import outputs, stage
 from pipeline.runtime.limit import Limit
 from pipeline.runtime.material import Material, open_pack, read_material
 from pipeline.runtime.networks import first_networks
+from pipeline.runtime.steps import steps_of
 from pipeline.tracking.track import Tracker
 from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
@@ -40,15 +41,16 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
         named, where, digest = f"{p.data.source}-{labels}-unlabelled", str(split_file(labels, int(seed))), observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
-        decay_at = by_budget(p.train.decay_at, labels)
+        decay_at, steps = by_budget(p.train.decay_at, labels), steps_of(p, method_name, labels)
         rows = fit(
             method,
             batches,
             fabric,
-            steps=by_budget(p.train.steps, labels),
+            steps=steps,
             lr=p.train.lr,
             decay_at=decay_at,
             decay=p.train.decay,
+            cosine=p.train.schedule == "cosine",
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
             compiled=p.machine.compile,
@@ -57,7 +59,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             stop=limit,
         )
         if fabric.is_global_zero:
-            training = outputs.training_record(p, entry, labels, method, batches, rows)
+            training = outputs.training_record(p, method_name, labels, steps, method, batches, rows)
             metadata = {"fingerprint": this.fingerprint, "cell": this.cell, "training": training, "method": entry.model_dump(mode="json")}
             _leave(this, tracker, method, observe, rows, metadata, time.monotonic() - started)
 
@@ -81,6 +83,7 @@ def _leave(
     folder = Path("runs") / cell
     outputs.write_rows(folder / "history.csv", rows)
     outputs.write_masks(folder / "masks.csv", observe.probe)
+    outputs.write_pseudo_labels(folder / "pseudo_labels.csv", observe.reliability)
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
     for path in save_pictures(Path("reports/views") / cell, views).values():

@@ -171,30 +171,44 @@ def cut_occlude(
     """
     (n, keypoints), (height, width) = points.shape[:2], images.shape[-2:]
     partner = torch.randint(n, (n,), generator=generator, device=generator.device).to(images.device)
-    targets, sources = (_sample_joints(n, count, keypoints, channels, generator).to(images.device) for _ in range(2))
+    targets, sources = (sample_joints(n, count, keypoints, channels, generator).to(images.device) for _ in range(2))
     if channels is not None:
         points = add_unreal(points, channels, (height, width), generator)
     centres, halves = sample_patches(points, width / REFERENCE_WIDTH, patch, generator)
     if transposed:
         centres = centres.flip(-1)
 
+    colours, patch_of = transplanted(images, partner, targets, sources, centres, halves, transposed)
+    return torch.where((patch_of >= 0)[:, None], colours, images)
+
+
+def transplanted(
+    images: Tensor, partner: Tensor, targets: Tensor, sources: Tensor, centres: Tensor, halves: Tensor, peers: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What patches around other people's joints show, moved to the own joints: colours [B, C, H, W], and which patch covers each pixel,
+    [B, H, W] (the last one; -1: none).
+
+    ``images`` [B, C, H, W]; ``partner`` [B] is whose patches a person gets; ``targets`` and ``sources`` [B, N] are the own joints and the
+    partner's, ``centres`` and ``halves`` [B, K, 2] everybody's patches. ``peers``: the released code at the frame (``_span``).
+    """
+    n, (height, width) = len(images), images.shape[-2:]
     people = torch.arange(n, device=images.device)
     origin = torch.zeros(n, height, width, dtype=torch.long, device=images.device)  # which pixel of the partner is shown
-    pasted = torch.zeros_like(origin, dtype=torch.bool)
-    for target, source in zip(targets.T, sources.T, strict=True):
+    patch_of = torch.full_like(origin, -1)
+    for number, (target, source) in enumerate(zip(targets.T, sources.T, strict=True)):
         own, other, half = centres[people, target], centres[partner, source], halves[partner, source]  # [B, 2]
-        x, in_x, blank_x = _span(width, own[:, 0], other[:, 0], half[:, 0], transposed)
-        y, in_y, blank_y = _span(height, own[:, 1], other[:, 1], half[:, 1], transposed)
+        x, in_x, blank_x = _span(width, own[:, 0], other[:, 0], half[:, 0], peers)
+        y, in_y, blank_y = _span(height, own[:, 1], other[:, 1], half[:, 1], peers)
         inside = in_y[:, :, None] & in_x[:, None, :]
         place = (y[:, :, None] * width + x[:, None, :]).masked_fill((blank_x | blank_y)[:, None, None], height * width)
         origin = torch.where(inside, place, origin)
-        pasted = pasted | inside
+        patch_of = patch_of.masked_fill(inside, number)
     donors = F.pad(images[partner].flatten(2), (0, 1))  # and behind the last pixel one of the mean colour
     colours = donors.gather(2, origin.flatten(1)[:, None].expand(-1, images.shape[1], -1)).view(images.shape)
-    return torch.where(pasted[:, None], colours, images)
+    return colours, patch_of
 
 
-def _sample_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
+def sample_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
     """``count`` joints of each of n people, [n, count]: distinct keypoints, or any channels with replacement."""
     device = generator.device
     if channels is not None:

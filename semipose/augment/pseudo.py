@@ -1,9 +1,10 @@
 """Views and the pseudo-labels that belong to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from semipose.pose.heatmap import STRIDE, decode
@@ -24,10 +25,14 @@ class PseudoLabels:
     Attributes:
         heatmaps: [B, K, h, w], without gradient.
         sigma: Width of the Gaussians in cells, for decoding.
+        weight: [B, K], what rendered pseudo-labels are weighted by instead of their peaks; None: by these.
+        spread: [B, K], the method's own measure of how unsure the teacher is (0: sure); None if it has none.
     """
 
     heatmaps: Tensor
     sigma: float
+    weight: Tensor | None = field(default=None, kw_only=True)
+    spread: Tensor | None = field(default=None, kw_only=True)
 
     @cached_property
     def points(self) -> Tensor:
@@ -36,8 +41,9 @@ class PseudoLabels:
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:
-        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their confidence [B, K]: for targets."""
-        return decode(self.heatmaps, STRIDE, "dark", self.sigma)
+        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their weight or confidence [B, K]: for targets."""
+        points, confidence = decode(self.heatmaps, STRIDE, "dark", self.sigma)
+        return points, confidence if self.weight is None else self.weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,3 +57,10 @@ class MaskedLabels(PseudoLabels):
 
     simple: Tensor
     counts: Tensor
+
+
+def agreement(one: PseudoLabels, other: PseudoLabels) -> Tensor:
+    """How well two answers on the same weak views agree, [B, K] in 0 ... 1: the height, at the keypoint of one, of the Gaussian that is
+    rendered at the keypoint of the other; 1 where they are the same, 0.61 where they lie a sigma apart."""
+    cells = (one.exact[0] - other.exact[0]).norm(dim=2) / STRIDE
+    return torch.exp(-cells.square() / (2 * one.sigma**2))

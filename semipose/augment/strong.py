@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semipose.augment import colour, mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
+from semipose.augment.keypoint_mix import keypoint_mix
 from semipose.augment.mixing import yoco
 from semipose.augment.patches import cut_occlude, cutmix, cutout
 from semipose.augment.pseudo import PseudoLabels
@@ -47,6 +48,8 @@ def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment"
             return cutout(images, much.cutout, much.patch, generator, clamp)
         case "cutmix":
             return cutmix(images, much.cutmix, much.patch, generator, clamp)
+        case "keypoint_mix":
+            return keypoint_mix(images, pseudo.points, much.keypoint_mix, much.patch, generator)
         case "mixup":
             # The person whose labels are taught stays the clearer one.
             share = 1 - mixing.sample_alpha(much.mixup_alpha, on_host(generator)) / 4

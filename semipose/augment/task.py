@@ -102,14 +102,17 @@ class Task:
             targets: raw: the teacher's heatmaps, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its
                 confidence. ``heatmap_loss`` squares the weight, so half the confidence counts a quarter.
         """
+        return View(images if theta is None else self.move_images(images, theta), *self.moved_labels(pseudo, theta, targets))
+
+    def moved_labels(self, pseudo: PseudoLabels, theta: Tensor | None, targets: Literal["raw", "rendered"]) -> tuple[Tensor, Tensor]:
+        """Heatmaps [B, K, h, w] and weights [B, K] of pseudo-labels that move by theta, as for `moved`."""
         labels = None if theta is None else self.label_transform(theta)
-        seen = images if theta is None else self.move_images(images, theta)
         if targets == "raw":
             heatmaps = pseudo.heatmaps if labels is None else self.move_heatmaps(pseudo.heatmaps, labels)
-            return View(seen, heatmaps, torch.ones_like(pseudo.heatmaps[:, :, 0, 0]))
+            return heatmaps, torch.ones_like(pseudo.heatmaps[:, :, 0, 0])
         points, confidence = pseudo.exact
         points = points if labels is None else geometry.transform(labels, points)
-        return View(seen, *self.targets(points, confidence.clamp(0, 1)))
+        return self.targets(points, confidence.clamp(0, 1))
 
     def move_images(self, images: Tensor, theta: Tensor) -> Tensor:
         """W(images, theta) for [B, 3, H, W]."""

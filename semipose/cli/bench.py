@@ -31,7 +31,7 @@ def bench(
     out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there.", metavar="OUT")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the tables there, as Markdown.", metavar="OUT.md")] = None,
 ) -> None:
-    """Measure training, cutting out, prediction and scoring on this machine.
+    """Measure training, cutting out, prediction and scoring on one device of this machine.
 
     Example: semipose bench --backbone resnet18 --size 256x192 --methods supervised,akm --json bench.json
     """
@@ -53,8 +53,8 @@ def bench(
 
         if backbone is not None and size is not None:
             p = as_published(p, backbone, _height_width(size))
-        machine = p.machine.model_copy(update={"threads": threads} if threads else {})
-        # One group after the other is what a device does; what is measured is one.
+        # What is measured is one device, and one group of those that it goes through one after the other.
+        machine = p.machine.model_copy(update={"devices": 1, "nodes": 1} | ({"threads": threads} if threads else {}))
         changed = {"batch_size": batch_size or p.train.batch_size // p.train.batch_groups, "precision": precision or p.train.precision}
         train = p.train.model_copy(update=changed | {"batch_groups": 1})
         where = root or (Path(p.data.root) if p.data.root else None)

@@ -7,7 +7,17 @@ from pydantic import Field, model_validator
 from semipose.config.section import Count, Degrees, Positive, Ratio, Section, Share
 
 Augmentation = Literal[
-    "joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial"
+    "joint_cutout",
+    "adaptive_cutout",
+    "cut_occlude",
+    "keypoint_mix",
+    "cutout",
+    "cutmix",
+    "mixup",
+    "rand_augment",
+    "trivial_augment",
+    "yoco",
+    "yoco_trivial",
 ]
 Augmentations = list[Augmentation]
 
@@ -40,6 +50,23 @@ class Patch(Section):
     def _ordered(self) -> "Patch":
         if self.half_min > self.half_max:
             raise ValueError(f"half_min = {self.half_min} must not exceed half_max = {self.half_max}")
+        return self
+
+
+class KeypointMix(Section):
+    count: Count
+    """Pairs of different keypoints whose patches are mixed."""
+    source: Literal["self", "batch"]
+    """Whose patch is mixed in. self: the same person's; batch: another person's."""
+    weight_min: Share
+    """Smallest weight of the own patch, which is uniform up to weight_max."""
+    weight_max: Share
+    """Largest weight of the own patch."""
+
+    @model_validator(mode="after")
+    def _weights_are_ordered(self) -> "KeypointMix":
+        if self.weight_min > self.weight_max:
+            raise ValueError(f"weight_min = {self.weight_min} must not exceed weight_max = {self.weight_max}")
         return self
 
 
@@ -82,6 +109,8 @@ class StrongAugment(Section):
     """adaptive_cutout: AKM's number of such patches, with the keys of method.akm."""
     cut_occlude: Count
     """Patches of other people's keypoints, pasted on a person's keypoints."""
+    keypoint_mix: KeypointMix
+    """Patches of keypoints mixed with those of other keypoints (Keypoint-Mix)."""
     cutout: Count
     """Patches of the mean colour at random places."""
     cutmix: Count

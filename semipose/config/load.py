@@ -16,7 +16,14 @@ from semipose.utils.errors import InputError
 from semipose.utils.flat import flat
 
 EXTENDS = "extends"  # key of a preset: the preset of the same folder whose values it changes
-REPLACED = {"options", "budgets", "ablations", "steps", "decay_at"}  # mappings that a preset gives as a whole: their keys are the user's
+REPLACED = {
+    "options",
+    "budgets",
+    "ablations",
+    "settings",
+    "steps",
+    "decay_at",
+}  # mappings that a preset gives as a whole: their keys are the user's
 Layers = list[tuple[Path, CommentedMap]]
 
 

@@ -6,10 +6,11 @@ from pydantic import Field, model_validator
 
 from semipose.config.augment import Adaptive, Augment, Augmentations, Patch, ReferenceBugs, StrongAugment, StrongView
 from semipose.config.network import Network, Warmup
-from semipose.config.section import Count, Name, Ratio, Section, Share
+from semipose.config.section import Count, Name, Positive, Ratio, Section, Share
 
 Place = Literal["input", "stem", "layer1", "layer2", "layer3", "none"]
 Weight = Annotated[float, Field(ge=0)]
+Angle = Annotated[float, Field(ge=-180, le=180)]
 PseudoLabel = Literal["raw", "rendered"]
 BatchNorm = Literal["train", "eval"]
 
@@ -68,6 +69,10 @@ class AKM(Adaptive, Entry):
     """Which keypoints may be masked: any, or simple ones only."""
     patch: Patch
     """Size and place of the masks."""
+    strong: Augmentations
+    """Strong augmentations of both branches' views beside the masks, as for posecons; []: none."""
+    strong_views: Positive
+    """Masked views for one pass of the teacher; L_u is their mean."""
     second_view: Literal["independent", "shared"]
     """The Mixup branch's masks and transform. independent: its own; shared: those of branch 1."""
     mixup: Mixup
@@ -80,10 +85,21 @@ class AKM(Adaptive, Entry):
     """lambda_u and lambda_m grow linearly over this many steps."""
     pseudo_label: PseudoLabel
     """raw: the teacher's heatmaps; rendered: a Gaussian at the decoded keypoint, weighted by its confidence."""
+    confidence: Literal["peak", "agreement"]
+    """Confidence of a rendered pseudo-label. peak: height of the heatmap; agreement: how near the teacher's keypoint on the mirrored weak
+    view lies to it (one more pass)."""
     teacher_bn: BatchNorm
     """Batch norm in the teacher's pass. train: batch statistics; eval: running statistics."""
     ema: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the teacher's exponential moving average; 0: the teacher is the network itself."""
+    average: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of another moving average, which teaches nobody and is evaluated beside the network; 0: none."""
+
+    @model_validator(mode="after")
+    def _agreement_weights_rendered_labels(self) -> "AKM":
+        if self.confidence == "agreement" and self.pseudo_label == "raw":
+            raise ValueError("confidence: agreement needs pseudo_label: rendered, because raw pseudo-labels are not weighted")
+        return self
 
 
 class Supervised(Entry):
@@ -97,14 +113,16 @@ class PoseCons(Entry):
     base: Literal["posecons"]
     """File of semipose/methods/."""
     strong: Augmentations
-    """Strong augmentations of the strong view, in this order: joint_cutout, adaptive_cutout, cut_occlude, cutout, cutmix, mixup,
-    rand_augment, trivial_augment, yoco, yoco_trivial."""
+    """Strong augmentations of the strong view, in this order: joint_cutout, adaptive_cutout, cut_occlude, keypoint_mix, cutout, cutmix,
+    mixup, rand_augment, trivial_augment, yoco, yoco_trivial."""
     lambda_u: Weight
     """Weight of each network's consistency loss."""
     pseudo_label: PseudoLabel
     """raw or rendered, as for akm."""
     teacher_bn: BatchNorm
     """train or eval, as for akm."""
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of each teacher's moving average, as for akm; 0: the networks as they are."""
 
 
 class PoseDual(PoseCons):
@@ -136,6 +154,8 @@ class MultiAugs(Entry):
     """raw or rendered, as for akm."""
     teacher_bn: BatchNorm
     """train or eval, as for akm."""
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of each teacher's moving average, as for akm; 0: the networks as they are."""
 
     @property
     def trains(self) -> int:
@@ -159,11 +179,61 @@ class DataDistill(PseudoPose):
     """true: the teacher also predicts the mirrored person."""
     scales: Annotated[list[Ratio], Field(min_length=1)]
     """Scales at which the teacher predicts."""
-    rotations_deg: Annotated[list[Annotated[float, Field(ge=-180, le=180)]], Field(min_length=1)]
+    rotations_deg: Annotated[list[Angle], Field(min_length=1)]
     """Rotations at which the teacher predicts, in degrees."""
 
 
-Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill
+class DenoiseSelect(Entry):
+    trains: ClassVar[int] = 2
+    base: Literal["denoise_select"]
+    """File of semipose/methods/."""
+    views: Annotated[list[Literal["flip"] | Angle], Field(min_length=1)]
+    """Views in which each network predicts: flip, or a rotation in degrees (0: the weak view as it is)."""
+    tau: Share
+    """Keypoints whose highest response over the views is lower than this are left out."""
+    select: Literal["lower", "cross"]
+    """Who teaches. lower: of the two networks the one with the smaller uncertainty, for each keypoint; cross: the other network."""
+    uncertainty: Literal["own", "cross"]
+    """Standard deviation over a network's own views, or over both networks' (cross). That is equal for both, so that the higher response
+    decides for select: lower."""
+    strong: Augmentations
+    """Strong augmentations of the strong view, as for posecons."""
+    lambda_u: Weight
+    """Weight of each network's consistency loss."""
+    teacher_bn: BatchNorm
+    """train or eval, as for akm."""
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of each teacher's moving average, as for akm; 0: the networks as they are."""
+
+
+class Reviewer(Entry):
+    trains: ClassVar[int] = 1
+    base: Literal["reviewer"]
+    """File of semipose/methods/."""
+    reviewer: Literal["ema", "epoch", "best"]
+    """The reviewer's weights. ema: a moving average; epoch: those of the end of the last epoch; best: those of the end of the epoch with
+    the lowest loss on labelled people."""
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of the moving average for reviewer: ema."""
+    levels: list[Name]
+    """Layers of the backbone on which heads estimate heatmaps in training; []: none."""
+    level_channels: Positive
+    """Channels inside these heads."""
+    gamma: Weight
+    """Weight of the levels' losses."""
+    lambda_t: Weight
+    """Weight of the teacher's signal."""
+    lambda_r: Weight
+    """Weight of the reviewer's signal; 0: no reviewer."""
+    strong: Augmentations
+    """Strong augmentations of the strong view, as for posecons."""
+    pseudo_label: PseudoLabel
+    """raw or rendered, as for akm."""
+    teacher_bn: BatchNorm
+    """train or eval, as for akm."""
+
+
+Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill | DenoiseSelect | Reviewer
 Method = Annotated[Known, Field(discriminator="base")]
 
 

@@ -20,6 +20,8 @@ from semipose.config.section import ByBudget, Count, Name, Positive, Ratio, Sect
 class Train(Section):
     steps: ByBudget
     """Optimiser steps after the warm-up, the same for every method; one number, or a map by budget."""
+    equal_cost: Name | None
+    """An entry of `method`: every run gets as many steps as cost what its training with `steps` costs, warm-up included; null: `steps`."""
     batch_size: Annotated[int, Field(ge=2)]
     """People in a step: this many labelled ones and, for semi-supervised methods, as many unlabelled ones."""
     batch_groups: Positive
@@ -30,6 +32,8 @@ class Train(Section):
     """Fractions of the steps at which the learning rate is multiplied by `decay`; one list, or a map by budget."""
     decay: Ratio
     """Factor of the learning rate at each of decay_at."""
+    schedule: Literal["step", "cosine"]
+    """How the learning rate falls. step: by `decay` at each of decay_at; cosine: along half a cosine to 0 at the end."""
     precision: Literal["32-true", "bf16-mixed"]
     """Lightning Fabric's precision: 32-true or bf16-mixed."""
     validate_every: Positive
@@ -66,6 +70,8 @@ class Report(Section):
     """Title of the report page."""
     ablations: dict[Name, Annotated[list[Name], Field(min_length=1)]]
     """Name of a table: the variants that it shows; all others are in one table."""
+    settings: dict[Name, Annotated[dict[Name, Name], Field(min_length=1)]]
+    """Table of one method with several settings. Name of a setting, its columns: for each method, its row, an entry of `method`."""
 
 
 class Sweep(Section):
@@ -99,8 +105,12 @@ class Machine(Section):
     """CPU threads of a training; 0: all."""
     compile: Literal["none", "default", "max-autotune-no-cudagraphs"]
     """torch.compile's mode, for a GPU (docs/cluster.md): none, default or max-autotune-no-cudagraphs."""
+    tf32: bool
+    """false: float32 is float32 on a GPU; true: training may round its factors to TF32 (10 bits), evaluation never does."""
+    deterministic: bool
+    """true: on a GPU, the same bits every time, more slowly; false: cuDNN looks for its fastest kernels. A CPU always gives the same."""
     checkpoint_seconds: Annotated[float, Field(ge=0)]
-    """Seconds between checkpoints of a running training."""
+    """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None
     """A training that takes longer stops with a checkpoint; the next `dvc repro` continues. null: no limit."""
 
@@ -165,6 +175,11 @@ class Params(Section):
                 raise ValueError(f"ablation.variants: {name} must have another entry of sweep.methods as its base, the table's first row")
             if name in self.sweep.methods:
                 raise ValueError(f"ablation.variants: {name} is in sweep.methods already; a cell is trained once")
+        if self.train.equal_cost is not None:
+            _known("train.equal_cost", [self.train.equal_cost], self.method, "method")
+        shown = dict.fromkeys((*self.sweep.methods, *self.ablation.variants))
+        for setting, rows in self.report.settings.items():
+            _known(f"report.settings.{setting}", rows.values(), shown, "sweep.methods and ablation.variants")
         for topic, variants in self.report.ablations.items():
             _known(f"report.ablations.{topic}", variants, dict.fromkeys(self.ablation.variants), "ablation.variants")
         return self

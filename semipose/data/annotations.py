@@ -1,13 +1,14 @@
 """Annotations and results in COCO's layout, read for evaluation, and written from a people table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semipose.data.coco_file import read_set
 from semipose.data.people import People
-from semipose.data.schema import EVALUATED, RESULTS, find_category, of_category, read_content
+from semipose.data.schema import RESULTS
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 from semipose.utils.validation import read_valid
@@ -23,6 +24,7 @@ class Annotations:
     dataset: dict[str, Any]
     joints: tuple[str, ...]
     label: str  # what messages call it: the path, or "annotations"
+    understood: dict[str, int] = field(default_factory=dict)  # what is not written as COCO writes it, and how often
 
     @property
     def image_ids(self) -> list[int]:
@@ -34,24 +36,17 @@ def read_annotations(source: Path | dict[str, Any]) -> Annotations:
     """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed.
 
     The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
-    Annotations of other categories are left out. `iscrowd` defaults to 0, and `num_keypoints` is counted if it is missing.
+    Annotations of other categories are left out. They are read as training reads them (`coco_file.read_set`).
     Ids are numbered again from 1, because COCOeval takes a match with id 0 for no match.
 
     Raises:
         InputError: Names the file, the annotation and the field.
     """
     label = str(source) if isinstance(source, Path) else "annotations"
-    content = read_content(EVALUATED, source, label)
-    categories = content["categories"]
-    category = categories[0] if len(categories) == 1 else find_category(categories, None, label)
-    joints = tuple(category.get("keypoints") or COCO17.joints)
-    annotations: list[dict[str, Any]] = []
-    for index, one in of_category(content, category["id"], len(joints), label):
-        if one["area"] < 0:
-            raise InputError(f"{label}: annotations[{index}]: area: {one['area']:g}, must not be negative")
-        counted = {"num_keypoints": sum(v > 0 for v in one["keypoints"][2::3])}
-        annotations.append(counted | one | {"id": len(annotations) + 1})
-    return Annotations(content | {"categories": [category], "annotations": annotations}, joints, label)
+    reading = read_set(source, label, joints=COCO17.joints, sized=False).checked()
+    dataset = reading.truth()
+    dataset["annotations"] = [one | {"id": number} for number, one in enumerate(dataset["annotations"], start=1)]
+    return Annotations(dataset, reading.joints, label, dict(reading.understood))
 
 
 def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotations) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def draw_yaw(generator: Generator) -> float:
     """Facing us, to a side or away, with every angle between: radians.
 
     Backs are few, because a network that has seen a handful of them takes them for fronts and swaps every left and right, and no
-    unlabelled person can tell it otherwise (docs/findings.md).
+    unlabelled person can tell it otherwise (docs/notebook/limits.md).
     """
     view = generator.choice(4, p=[0.86, 0.05, 0.05, 0.04])
     return float(np.radians([0.0, 90.0, -90.0, 180.0][view] + generator.normal(0, 15)))

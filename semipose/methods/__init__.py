@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 from semipose.methods.akm import AKM
 from semipose.methods.base import Losses, Method
 from semipose.methods.datadistill import DataDistill
+from semipose.methods.denoise_select import DenoiseSelect
 from semipose.methods.multiaugs import MultiAugs
 from semipose.methods.posecons import PoseCons
 from semipose.methods.posedual import PoseDual
 from semipose.methods.pseudopose import PseudoPose
+from semipose.methods.reviewer import Reviewer
 from semipose.methods.sspcm import SSPCM
 from semipose.methods.supervised import Supervised
 
@@ -21,12 +23,14 @@ __all__ = [
     "AKM",
     "SSPCM",
     "DataDistill",
+    "DenoiseSelect",
     "Losses",
     "Method",
     "MultiAugs",
     "PoseCons",
     "PoseDual",
     "PseudoPose",
+    "Reviewer",
     "Supervised",
     "build",
 ]
@@ -34,10 +38,12 @@ __all__ = [
 METHODS: dict[str, Any] = {
     "akm": AKM,
     "datadistill": DataDistill,
+    "denoise_select": DenoiseSelect,
     "multiaugs": MultiAugs,
     "posecons": PoseCons,
     "posedual": PoseDual,
     "pseudopose": PseudoPose,
+    "reviewer": Reviewer,
     "sspcm": SSPCM,
     "supervised": Supervised,
 }

@@ -6,21 +6,22 @@ says what each key means and why its value.
 """
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 
 from semipose.augment import mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
-from semipose.augment.pseudo import MaskedLabels, View
-from semipose.augment.strong import channels_of, clamp_of
+from semipose.augment.pseudo import MaskedLabels, PseudoLabels, View, agreement
+from semipose.augment.strong import augment, channels_of, clamp_of
 from semipose.augment.task import Task
 from semipose.config.methods import AKM as Params
 from semipose.data.loading.batch import Batch
 from semipose.methods.base import Losses, Method, teach, view_loss
 from semipose.models.ema import follow
 from semipose.models.network import PoseNet
-from semipose.pose.heatmap import heatmap_loss
+from semipose.pose.heatmap import flip_back, heatmap_loss
 from semipose.utils.seeding import on_host
 
 
@@ -32,11 +33,13 @@ class AKM(Method):
         (self.net,) = nets
         self.p, self.task = params, task
         self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
+        self.average = copy.deepcopy(self.net).requires_grad_(False) if params.average > 0 else None
 
     @property
     def networks(self) -> dict[str, PoseNet]:
-        """A moving average is kept and measured too; the student is what is reported."""
-        return {"net": self.net} if self.teacher is None else {"net": self.net, "teacher": self.teacher}
+        """Moving averages are kept and measured too; the student is what is reported."""
+        kept = {"net": self.net, "teacher": self.teacher, "average": self.average}
+        return {name: net for name, net in kept.items() if net is not None}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f, task = self.p, self.net, self.task
@@ -47,9 +50,11 @@ class AKM(Method):
         mixed, masked = p.mixup.place != ["none"], None
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
         if p.lambda_u > 0:  # without a loss, the pass would still move the batch statistics
-            masked = self.strong_view(weak, pseudo, generator)
-            both = mixed and p.mixup.branches == "both"
-            terms["masked"] = p.lambda_u * ramp * (self.mixed_loss(masked, generator) if both else view_loss(f, masked))
+            both, losses = mixed and p.mixup.branches == "both", []
+            for _ in range(p.strong_views):
+                masked = self.strong_view(weak, pseudo, generator)
+                losses.append(self.mixed_loss(masked, generator) if both else view_loss(f, masked))
+            terms["masked"] = p.lambda_u * ramp * torch.stack(losses).mean()
         if mixed:
             if p.mixup.view == "weak":
                 second = task.moved(weak, pseudo, None, p.pseudo_label)
@@ -79,11 +84,18 @@ class AKM(Method):
             pseudo.points, pseudo.counts, eligible, task.size, p.patch, generator, channels=channels, clamp=clamp_of(bugs)
         )
         theta = task.strong(len(weak), generator)
-        return task.moved(patches.mask_keypoints(weak, mask), pseudo, theta, p.pseudo_label)
+        augmented = augment(patches.mask_keypoints(weak, mask), pseudo, p.strong, task.augment, generator)
+        return task.moved(augmented, pseudo, theta, p.pseudo_label)
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> MaskedLabels:
         """H_i on the weak views, with the number of masks that each person gets."""
-        return self.counted(teach(self.net if self.teacher is None else self.teacher, weak, self.p.teacher_bn), generator)
+        p, teacher = self.p, self.net if self.teacher is None else self.teacher
+        pseudo = self.counted(teach(teacher, weak, p.teacher_bn), generator)
+        if p.confidence == "peak":
+            return pseudo
+        mirrored = flip_back(teach(teacher, weak.flip(-1), p.teacher_bn), self.task.flip)
+        weight = agreement(pseudo, PseudoLabels(mirrored, pseudo.sigma))
+        return replace(pseudo, weight=weight, spread=1 - weight)
 
     def counted(self, heatmaps: Tensor, generator: Generator) -> MaskedLabels:
         """These heatmaps [B, K, h, w] with their simple keypoints and numbers of masks."""
@@ -101,3 +113,5 @@ class AKM(Method):
     def after_step(self) -> None:
         if self.teacher is not None:
             follow(self.teacher, self.net, self.p.ema)
+        if self.average is not None:
+            follow(self.average, self.net, self.p.average)

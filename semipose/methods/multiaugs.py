@@ -12,6 +12,7 @@ from semipose.augment.task import Task
 from semipose.config.methods import MultiAugs as Params
 from semipose.data.loading.batch import Batch
 from semipose.methods.base import Consistency, Losses, teach, view_loss
+from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 
 
@@ -23,6 +24,7 @@ class MultiAugs(Consistency):
         self.net, self.second = nets[0], nets[1] if len(nets) > 1 else None
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {f"path {k}": path for k, path in enumerate(params.paths, start=1)}
+        self.averages = Averages(nets, params.ema)
         self.reported = "net" if len(nets) == 1 else "mean"
 
     @property
@@ -35,7 +37,7 @@ class MultiAugs(Consistency):
         terms = {"supervised": torch.stack([view_loss(net, labelled) for net in networks.values()]).mean()}
 
         easy = task.weak_view(batch.unlabelled, generator)
-        answers = [PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in networks.values()]
+        answers = [PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in self.averages.teachers([*networks.values()])]
         theta = task.strong(len(easy), generator)
         for (name, net), pseudo in zip(networks.items(), reversed(answers), strict=True):  # those of the other network
             for k, path in enumerate(p.paths, start=1):
@@ -43,4 +45,8 @@ class MultiAugs(Consistency):
         return Losses(terms, {})
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        return PseudoLabels(teach(self.second or self.net, weak, self.p.teacher_bn), self.task.sigma)
+        *_, teacher = self.averages.teachers([*self.networks.values()])
+        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
+
+    def after_step(self) -> None:
+        self.averages.follow([*self.networks.values()])

@@ -11,6 +11,7 @@ from semipose.augment.task import Task
 from semipose.config.methods import PoseCons as Params
 from semipose.data.loading.batch import Batch
 from semipose.methods.base import Consistency, Losses, teach, view_loss
+from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 
 
@@ -20,6 +21,7 @@ class PoseCons(Consistency):
         (self.net,) = nets
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
+        self.averages = Averages(nets, params.ema)
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, f, task = self.p, self.net, self.task
@@ -32,4 +34,8 @@ class PoseCons(Consistency):
         return Losses({"supervised": loss_l, "unsupervised": p.lambda_u * loss_u}, {})
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        return PseudoLabels(teach(self.net, weak, self.p.teacher_bn), self.task.sigma)
+        (teacher,) = self.averages.teachers([self.net])
+        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
+
+    def after_step(self) -> None:
+        self.averages.follow([self.net])

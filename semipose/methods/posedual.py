@@ -11,6 +11,7 @@ from semipose.augment.task import Task
 from semipose.config.methods import PoseDual as Params
 from semipose.data.loading.batch import Batch
 from semipose.methods.base import Consistency, Losses, teach, view_loss
+from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 
 
@@ -22,6 +23,7 @@ class PoseDual(Consistency):
         self.net, self.second = nets
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
+        self.averages = Averages(nets, params.ema)
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -33,11 +35,15 @@ class PoseDual(Consistency):
         loss_l = 0.5 * view_loss(f1, labelled) + 0.5 * view_loss(f2, labelled)
 
         easy = task.weak_view(batch.unlabelled, generator)
-        pseudo1, pseudo2 = (PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in (f1, f2))  # H1, H2
+        pseudo1, pseudo2 = (PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in self.averages.teachers([f1, f2]))  # H1, H2
         theta = task.strong(len(easy), generator)
         loss_1 = view_loss(f1, self.strong_view(easy, pseudo2, theta, p.strong, generator))
         loss_2 = view_loss(f2, self.strong_view(easy, pseudo1, theta, p.strong, generator))
         return Losses({"supervised": loss_l, "net1": p.lambda_u * loss_1, "net2": p.lambda_u * loss_2}, {})
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        return PseudoLabels(teach(self.second, weak, self.p.teacher_bn), self.task.sigma)
+        _, teacher = self.averages.teachers([self.net, self.second])
+        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
+
+    def after_step(self) -> None:
+        self.averages.follow([self.net, self.second])

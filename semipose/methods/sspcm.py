@@ -17,6 +17,7 @@ from semipose.augment.task import Task
 from semipose.config.methods import SSPCM as Params
 from semipose.data.loading.batch import Batch
 from semipose.methods.base import Consistency, Losses, teach, view_loss
+from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 from semipose.pose.heatmap import peak
 
@@ -51,6 +52,7 @@ class SSPCM(Consistency):
         self.previous_first, self.previous_second = (
             copy.deepcopy(net).requires_grad_(False) for net in (self.first, self.second)
         )  # A', B'
+        self.averages = Averages(nets[1:], params.ema)
         self.epochs = 0
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
@@ -66,7 +68,7 @@ class SSPCM(Consistency):
         loss_l = 0.5 * torch.stack([view_loss(net, labelled) for net in trained.values()]).sum()
 
         easy = task.weak_view(batch.unlabelled, generator)
-        a, b = (teach(net, easy, p.teacher_bn) for net in (self.first, self.second))
+        a, b = (teach(net, easy, p.teacher_bn) for net in self.teachers)
         corrected = self.corrected(easy, a, b)  # E
         theta = task.strong(len(easy), generator)
         sure = score_mask(a, b, p.score)
@@ -84,12 +86,20 @@ class SSPCM(Consistency):
         return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in (self.previous_first, self.previous_second)))
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        a, b = (teach(net, weak, self.p.teacher_bn) for net in (self.first, self.second))
+        a, b = (teach(net, weak, self.p.teacher_bn) for net in self.teachers)
         return PseudoLabels(self.corrected(weak, a, b), self.task.sigma)
 
+    @property
+    def teachers(self) -> list[PoseNet]:
+        """A and B, or their moving averages."""
+        return self.averages.teachers([self.first, self.second])
+
+    def after_step(self) -> None:
+        self.averages.follow([self.first, self.second])
+
     def after_epoch(self) -> None:
-        self.previous_first.load_state_dict(self.first.state_dict())
-        self.previous_second.load_state_dict(self.second.state_dict())
+        for previous, net in zip((self.previous_first, self.previous_second), self.teachers, strict=True):
+            previous.load_state_dict(net.state_dict())
         self.epochs += 1
 
     def get_extra_state(self) -> Tensor:

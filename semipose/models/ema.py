@@ -1,7 +1,30 @@
 """Exponential moving average of a network."""
 
+import copy
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import nn
+
+from semipose.models.network import PoseNet
+
+
+class Averages(nn.ModuleList):
+    """A moving average of each of some networks, for their teachers; with decay 0 there is none, and the networks teach as they are."""
+
+    def __init__(self, nets: Sequence[PoseNet], decay: float) -> None:
+        super().__init__(copy.deepcopy(net).requires_grad_(False) for net in nets if decay > 0)
+        self.decay = decay
+
+    def teachers(self, nets: Sequence[PoseNet]) -> list[PoseNet]:
+        """The averages of the networks, or themselves."""
+        return cast(list[PoseNet], list(self)) or list(nets)
+
+    def follow(self, nets: Sequence[PoseNet]) -> None:
+        """After a step of the networks."""
+        for average, net in zip(self, nets, strict=False):
+            follow(average, net, self.decay)
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExactConv2d(nn.Conv2d):
-    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/findings.md)."""
+    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/notebook/real-people.md)."""
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
@@ -85,14 +85,18 @@ class PoseNet(nn.Module):
             self.backbone[name].eval()
         return self
 
-    def forward(self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Predict heatmaps, with the features changed on the way (Mixup).
+    def forward(
+        self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None, levels: dict[str, Any] | None = None
+    ) -> Tensor:
+        """Predict heatmaps, with the features changed (Mixup) or noted on the way.
 
         Args:
             images: [B, 3, H, W], normalised.
             place: The layer after which `change` is applied, or "input". If a backbone has several resolutions there,
                 `change` is applied to each of them.
             change: A function of features; None leaves them as they are.
+            levels: Its keys are layers of the backbone, whose features become its values: [B, C, h, w] at the finest resolution; a ViT's
+                tokens [B, N, C].
 
         Raises:
             ValueError: `place` is neither "input" nor a layer of the backbone.
@@ -104,6 +108,8 @@ class PoseNet(nn.Module):
             features = layer(features)
             if change and place == name:
                 features = [change(one) for one in features] if isinstance(features, list) else change(features)
+            if levels and name in levels:
+                levels[name] = features[0] if isinstance(features, list) else features
         return self.head(features)
 
 
@@ -209,11 +215,16 @@ def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module has the mode that it had, also where they differed."""
+    """Eval mode inside, and float32 without TF32 on a GPU; afterwards every module has the mode that it had, also where they differed."""
     training = [module for module in net.modules() if module.training]
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     net.eval()
     try:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
         yield
     finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
         for module in training:
             module.training = True

@@ -10,6 +10,8 @@ SHARED = {"steps": "steps", "batch_size": "batch size", "warmup_steps": "warm-up
 SHARED |= {"people": "validation people", "labelled": "labelled people", "unlabelled": "unlabelled people"}
 SHARED |= {"metric": "metric", "boxes": "boxes", "flip_test": "flip test", "decode": "decode", "epoch": "epoch"}
 
+RECONSTRUCTED = ("denoise_select", "reviewer")  # docs/methods.md 3.9, 3.10
+
 
 def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     """How the numbers of these runs came about: evaluation, training of each budget, and what ± and brackets mean."""
@@ -38,6 +40,12 @@ def unequal(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
             if len(owners) > 1:
                 notes.append(f"unequal: {name} at {budget}: " + "; ".join(f"{value} ({', '.join(own)})" for value, own in owners.items()))
     return notes
+
+
+def reconstructions(runs: Iterable[Run]) -> list[str]:
+    """A note that names the methods that were rebuilt from abstracts, if there are any."""
+    names = dict.fromkeys(run.method for run in runs if run.parameters["base"] in RECONSTRUCTED)
+    return [f"Reconstructions from the papers' abstracts, no code being public: {', '.join(names)}."] if names else []
 
 
 def _training(runs: Sequence[Run], labels: Iterable[str]) -> str:

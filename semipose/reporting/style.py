@@ -32,6 +32,10 @@ METHODS = {
     "posedual": Look("#0072B2", "v", "-"),
     "sspcm": Look("#009E73", "D", "-"),
     "multiaugs": Look("#CC79A7", "P", "-"),
+    "denoise_select": Look(
+        "#8C6D31", "h", "-"
+    ),  # brown and olive: Okabe and Ito's own eight are taken, but for a yellow too pale for lines
+    "reviewer": Look("#A6A600", "X", "-"),
     "akm": Look("#D55E00", "o", "-"),
 }
 # Variants: darker colours of Tol's muted set, told from the methods by their dashes too.

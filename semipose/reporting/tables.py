@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.evaluation.metrics.statistics import interval
-from semipose.reporting.protocol import protocol_lines, unequal
+from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 
 NOT_RUN = "not run"
@@ -125,9 +125,9 @@ def _build(
         for labels in grid.labels:
             found = differences(runs, method, reference[method], labels, grid.seeds)
             row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
-            row.append(Cell(NOTHING) if method == reference[method] else _difference(found))
+            row.append(Cell(NOTHING) if method == reference[method] else difference(found))
             if stepwise:
-                row.append(_difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
+                row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
     against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row to its own)" * (len(held) > 1)
     legend = (
@@ -140,7 +140,7 @@ def _build(
     )
     if stepwise:
         legend += f" {ABOVE.capitalize()}: the same difference, to the method of the row above."
-    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend]
+    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
 
@@ -156,7 +156,8 @@ def scored(scores: Sequence[Score]) -> Cell:
     return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
 
 
-def _difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
+def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
+    """`mean_difference`, with the standard deviation over seeds if there are several."""
     if not found:
         return Cell(NOT_RUN)
     mean, low, high = mean_difference(found)
@@ -179,7 +180,7 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Ce
         text = together(lambda runs: NOTHING if (number := _mean(runs, field)) is None else form(number))
         return Cell(text, Score(_mean([run for runs in budgets for run in runs], field)))
 
-    costs = [cost("masks", "{:.2f}".format), *(cost(field, _number) for field in ("networks", "forward_passes", "gflop"))]
+    costs = [cost("masks", "{:.2f}".format), *(cost(field, number) for field in ("networks", "forward_passes", "gflop"))]
     reported = together(lambda runs: "/".join(dict.fromkeys(run.training["reported"] for run in runs)))
     asked = len(grid.seeds)
     seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
@@ -226,6 +227,6 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits, thousands separated."""
     return f"{float(f'{value:.3g}'):,.15g}"

@@ -4,6 +4,8 @@ import hashlib
 import io
 import pickle
 import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,53 @@ from semipose.utils.files import replacing
 
 NAMES = ("checkpoint.pt", "checkpoint_before.pt")
 DIGEST = hashlib.sha256().digest_size
+SHARE = 30  # checkpoints take at most one part in so many of a training's time
+
+
+class Writer:
+    """Writes a folder's checkpoints beside the training, by a thread: it waits for the copy to the host's memory alone."""
+
+    def __init__(self, folder: Path, every: float) -> None:
+        """every: seconds between checkpoints, more where they would take over a thirtieth of the time; 0: whenever asked."""
+        self.folder, self.every = folder, every
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self.written: Future[None] | None = None
+        self.begun, self.took = time.monotonic(), 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the last checkpoint (or the beginning) is long enough ago. Raises what went wrong with it, if it was not written."""
+        if self.written and self.written.done():
+            self.written.result()
+        return not self.every or time.monotonic() - self.begun > max(self.every, SHARE * self.took)
+
+    def begin(self, state: dict[str, Any]) -> None:
+        """Copy the state, and begin to write it once the last one is written. Raises what went wrong with that one."""
+        self.wait()
+        self.begun = time.monotonic()
+        self.written = self.pool.submit(self._write, _copied(state))
+
+    def wait(self) -> None:
+        """Until all is written. Raises what went wrong."""
+        if self.written:
+            self.written.result()
+
+    def close(self) -> None:
+        """Let what was begun come to its end."""
+        self.pool.shutdown()
+
+    def _write(self, state: dict[str, Any]) -> None:
+        save(self.folder, state)
+        self.took = time.monotonic() - self.begun
+
+
+def _copied(value: Any) -> Any:
+    """The same on the host, of its own: training goes on in the tensors that were given."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return type(value)((key, _copied(one)) for key, one in value.items())
+    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

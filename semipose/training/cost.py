@@ -1,18 +1,30 @@
-"""What a training step costs, measured on one: forward passes of each network, and floating-point operations."""
+"""What training costs: forward passes and floating-point operations of a measured step, and steps that make runs cost the same."""
 
 import copy
 from collections import Counter
 from dataclasses import replace
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from semipose.augment.task import Task
+from semipose.config.budget import by_budget
+from semipose.config.methods import Supervised as Nothing
+from semipose.config.network import Model
 from semipose.data.loading.batch import Batch, Labelled
 from semipose.data.loading.pack import Crops
+from semipose.methods import build
 from semipose.methods.base import Method
 from semipose.models.network import PoseNet
+from semipose.models.network import build as build_network
+from semipose.pose.skeleton import COCO17
+from semipose.utils.errors import InputError
 from semipose.utils.seeding import generator_of
+
+if TYPE_CHECKING:
+    from semipose.config.tree import Params
 
 SIDE = 32  # px, of the input of the measured step, unless a ViT has to see all of it: operations of convolutions go with its area
 PEOPLE = 2  # labelled and unlabelled; batch norm needs two
@@ -49,3 +61,66 @@ def step_cost(method: Method) -> Cost:
         torch.stack(list(losses.terms.values())).sum().backward()
     area = task.height * task.width / (height * width)
     return Cost(dict(passes), counter.get_total_flops() * area / PEOPLE / 1e9)
+
+
+def pair_gflop(p: "Params", name: str) -> float:
+    """10^9 operations of a training step of the entry `method.<name>`, for one labelled and one unlabelled person. Keypoints count as
+    COCO's 17: a head's last layer is little."""
+    entry = p.method[name]
+    return step_cost(build([_network(p, name, one) for one in p.model.networks[: entry.trains]], entry, _task(p))).gflop
+
+
+def warmup_gflop(p: "Params", name: str, labels: str, own: bool = False) -> float:
+    """10^9 operations of warming up the networks that an entry trains; `own`: of those alone that are warmed up in its own run."""
+    entry, settings = p.method[name], p.method[name].warmup or p.warmup
+    nets = [_network(p, name, one) for one in p.model.networks[: entry.trains] if not own or entry.warmup or one in entry.networks]
+    people = by_budget(settings.steps, labels) * settings.batch_size
+    return sum(supervised_gflop(p, net) for net in nets) * people if people else 0.0
+
+
+def supervised_gflop(p: "Params", net: PoseNet) -> float:
+    """10^9 operations for one labelled person of training alone."""
+    return step_cost(build([net], Nothing(base="supervised"), _task(p))).gflop
+
+
+def equal_steps(p: "Params") -> dict[str, dict[str, int]]:
+    """Optimiser steps of every entry that runs, by budget, with which its training costs as much as that of `train.equal_cost`: forward
+    and backward passes of all its networks, their warm-up included. {} if that is null.
+
+    Raises:
+        InputError: A method's warm-up alone costs more.
+    """
+    reference = p.train.equal_cost
+    if reference is None:
+        return {}
+    names = list(dict.fromkeys((*p.sweep.methods, *p.ablation.variants)))
+    batch = {name: pair_gflop(p, name) * p.train.batch_size for name in dict.fromkeys((reference, *names))}
+    steps: dict[str, dict[str, int]] = {name: {} for name in names}
+    for labels in p.sweep.labels:
+        total = warmup_gflop(p, reference, labels) + batch[reference] * by_budget(p.train.steps, labels)
+        for name in names:
+            steps[name][labels] = round((total - warmup_gflop(p, name, labels)) / batch[name])
+            if steps[name][labels] < 1:
+                raise InputError(
+                    f"train.equal_cost = {reference}: at {labels} the warm-up of {name} alone costs more than the whole training of "
+                    f"{reference}; raise train.steps or lower warmup.steps"
+                )
+    return steps
+
+
+def shared_network(p: "Params") -> PoseNet:
+    """A network of section `model`, with random weights; equal ones are one."""
+    return _build(p.model.model_copy(update={"pretrained": False}).model_dump_json())
+
+
+def _task(p: "Params") -> Task:
+    return Task(COCO17, p.model.height, p.model.width, torch.device("cpu"), p.model.sigma, p.augment)
+
+
+def _network(p: "Params", entry: str, name: str) -> PoseNet:
+    return _build(p.network(entry, name).model_copy(update={"pretrained": False}).model_dump_json())
+
+
+@cache
+def _build(model: str) -> PoseNet:
+    return build_network(Model.model_validate_json(model), len(COCO17.joints), seed=0)

@@ -4,6 +4,7 @@ import os
 import resource
 import tempfile
 from contextlib import suppress
+from itertools import count as count_up
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,18 +23,17 @@ _held: list[FileLock] = []  # closed, and so given back, when the process ends, 
 
 
 def take(count: int) -> int:
-    """The first of `count` GPUs that no other process of this user has taken, taken until this process ends; the first one of all where
-    each is taken."""
+    """The first of `count` GPUs that the fewest processes of this user have taken, taken until this process ends."""
     folder = Path(tempfile.gettempdir()) / f"semipose-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
-    for number, name in enumerate(visible[:count]):
-        lock = FileLock(folder / name.strip(), blocking=False)
+    for place, (number, name) in ((place, one) for place in count_up() for one in enumerate(visible[:count])):
+        lock = FileLock(folder / f"{name.strip()}-{place}", blocking=False)
         with suppress(Timeout):
             lock.acquire()
             _held.append(lock)
             return number
-    return 0
+    raise AssertionError("there is always a next place")
 
 
 class Autocast(MixedPrecision):
@@ -48,20 +48,42 @@ def precision_of(name: Literal["32-true", "bf16-mixed"], device: str) -> Precisi
     return Autocast("bf16-mixed", device) if name == "bf16-mixed" else Precision()
 
 
+def arithmetic(machine: "Machine", device: torch.device) -> None:
+    """Set how a GPU computes: with TF32 or without, and whether twice the same gives twice the same bits. On a CPU nothing is to be set.
+
+    Not every operation has a deterministic form; torch warns of one that has none, instead of raising.
+    """
+    if device.type != "cuda":
+        return
+    torch.backends.cudnn.allow_tf32 = machine.tf32
+    torch.set_float32_matmul_precision("high" if machine.tf32 else "highest")
+    torch.backends.cudnn.deterministic = machine.deterministic
+    torch.backends.cudnn.benchmark = not machine.deterministic  # chosen by time, so now and then differently
+    torch.use_deterministic_algorithms(machine.deterministic, warn_only=True)
+    # True would cost a kernel for each tensor; nothing here reads what it did not write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
     """Lightning Fabric on the machine's devices, with `threads` CPU threads in this process. Several devices: a process for each, begun
     here, by torchrun or by SLURM; batch-norm statistics are not those of the first process but the mean (groups.py). One device on a
-    machine with several GPUs: one that no other training has."""
-    if machine.threads:
-        torch.set_num_threads(machine.threads)
+    machine with several GPUs: the one that the fewest other trainings have."""
     devices: int | list[int] = machine.devices
     several = machine.devices * machine.nodes > 1
     if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:
         devices = [take(torch.cuda.device_count())]
     strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
-    plugin = precision_of(precision, "cuda" if machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    on_gpu = machine.accelerator != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.set_float32_matmul_precision("high")  # else Fabric advises it; `arithmetic` decides
+    if on_gpu and machine.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    plugin = precision_of(precision, "cuda" if on_gpu else "cpu")
     fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, plugins=plugin)
     fabric.launch()
+    arithmetic(machine, fabric.device)
+    if machine.threads:  # afterwards: Fabric shares the cores out to its processes
+        torch.set_num_threads(machine.threads)
     if fabric.local_rank > 0:
         end_with(os.getppid())
     return fabric

@@ -50,8 +50,9 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
             return _rows(columns | {"network": _maps(weak, method.net(weak))}, task)
         columns["teacher"] = _maps(weak, pseudo.heatmaps)
         if isinstance(method, Consistency):
+            theta = task.strong(len(weak), generator)  # one for all paths, as in training
             for name, path in method.paths.items():
-                view = method.strong_view(weak, pseudo, task.strong(len(weak), generator), path, generator)
+                view = method.strong_view(weak, pseudo, theta, path, generator)
                 columns |= {
                     name: _pictures(view.images),
                     f"{name}: pseudo-label": _maps(view.images, view.targets),

@@ -11,6 +11,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.evaluation.evaluate import validate
 from semipose.methods import Method
 from semipose.training.probe import Probe, probe
+from semipose.training.reliability import Columns, reliability
 from semipose.training.trainer import Row
 
 PROBED = 512  # unlabelled people whose pseudo-labels are compared with the truth
@@ -18,7 +19,8 @@ PROBED = 512  # unlabelled people whose pseudo-labels are compared with the trut
 
 @dataclass
 class Observer:
-    """Validates the running network and its pseudo-labels every few epochs; `probe` is what the last look found."""
+    """Validates the running network and its pseudo-labels every few epochs; `probe` is what the last look found, `reliability` what the
+    end of training leaves."""
 
     task: Task
     pack: CropPack
@@ -26,6 +28,7 @@ class Observer:
     unlabelled: NDArray[np.int64]
     p: Train
     probe: Probe | None = None
+    reliability: Columns | None = None
 
     def __call__(self, method: Method, epoch: int, last: bool) -> Row:
         if not last and epoch % self.p.validate_every:
@@ -33,5 +36,8 @@ class Observer:
         shown = np.arange(min(self.p.validation_people, len(self.val)))
         row = validate(method.net, self.task, self.val, shown, self.p.batch_size)
         chosen = self.unlabelled[np.linspace(0, len(self.unlabelled) - 1, min(PROBED, len(self.unlabelled))).astype(int)]
-        self.probe = probe(method, self.task, self.pack, chosen, self.p.batch_size, next(method.parameters()).device)
+        asked = (method, self.task, self.pack, chosen, self.p.batch_size, next(method.parameters()).device)
+        self.probe = probe(*asked)
+        if last:
+            self.reliability = reliability(*asked)
         return row | (self.probe.row() if self.probe else {})

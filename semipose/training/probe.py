@@ -1,15 +1,18 @@
 """What a teacher's pseudo-labels are worth: measured on unlabelled people whose labels are known but unused in training."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Generator, Tensor
 
-from semipose.augment.pseudo import MaskedLabels
+from semipose.augment.pseudo import MaskedLabels, PseudoLabels
 from semipose.augment.task import Task
-from semipose.data.loading.pack import CropPack
+from semipose.data.loading.pack import CropPack, Crops
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.methods import Method
 from semipose.pose.geometry import invert, transform
@@ -37,6 +40,30 @@ class Probe:
         return accuracy | ({"pseudo/correlation": correlation} if np.isfinite(correlation) else {})
 
 
+class Look(NamedTuple):
+    """A teacher's answer on one weak view of each of B people, and its keypoints [B, K, 2] in crop px, left on the left. swapped: puts
+    what the answer says of keypoints, [B, K], in the same order."""
+
+    pseudo: PseudoLabels
+    points: Tensor
+    swapped: Callable[[Tensor], Tensor]
+
+
+def look(teacher: Method, task: Task, crops: Crops, generator: Generator) -> Look | None:
+    """Ask for pseudo-labels on a weak view of each crop; None where nobody teaches."""
+    matrices, flipped = task.weak(crops, generator)
+    pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
+    if pseudo is None:
+        return None
+    found = torch.where(flipped[:, None, None], pseudo.points[:, task.flip], pseudo.points)
+    return Look(pseudo, transform(invert(matrices), found), lambda of: torch.where(flipped[:, None], of[:, task.flip], of))
+
+
+def box_sides(task: Task, pack: CropPack, crops: Crops) -> Tensor:
+    """The longer side of each person's box, [B, 1], in crop px."""
+    return max(task.size) / (crops.base[:, :1, 0] * pack.padding)
+
+
 @torch.no_grad()
 def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
     """Ask the method for pseudo-labels on weak views (always the same draws) of these people and compare them with the truth.
@@ -50,16 +77,12 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     counts, simple, errors, right = [], [], [], []
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
-        generator = generator_of(0, "probe", start, device)
         crops = pack.read(chosen, task.size).to(device)
-        matrices, flipped = task.weak(crops, generator)
-        pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
-        if pseudo is None:
+        seen = look(teacher, task, crops, generator_of(0, "probe", start, device))
+        if seen is None:
             return None
-        found = torch.where(flipped[:, None, None], pseudo.points[:, task.flip], pseudo.points)
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))
-        box_side = max(task.size) / (crops.base[:, :1, 0] * pack.padding)  # [B, 1], longer side of the box, crop px
-        error = (transform(invert(matrices), found) - points).norm(dim=2) / box_side
+        pseudo, error = seen.pseudo, (seen.points - points).norm(dim=2) / box_sides(task, pack, crops)
         unknown = torch.full((batch_size,), torch.nan, device=device)
         counts.append(pseudo.counts if isinstance(pseudo, MaskedLabels) else unknown)
         simple.append(pseudo.simple.float().mean(dim=1) if isinstance(pseudo, MaskedLabels) else unknown)

@@ -1,6 +1,6 @@
 """The training loop, for any method: batches in, weights and history out."""
 
-import time
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from semipose.models.compile import Mode, compile_networks
 from semipose.training import checkpoint
 from semipose.training.groups import BatchGroups
 from semipose.training.loss_log import LossLog, Row
-from semipose.utils.errors import Stopped
+from semipose.utils.errors import InputError, Stopped
 from semipose.utils.memory import enough_memory
 from semipose.utils.progress import Progress
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightning_fabric.wrappers import _FabricOptimizer
 
 
+KINDS = {"cpu": "a CPU", "cuda": "a GPU"}
 ASK = 4
 """Several processes ask each other after so many steps whether a checkpoint is due or one has to stop: who asks waits for the devices."""
 
@@ -37,6 +38,7 @@ def fit(
     lr: float,
     decay_at: Sequence[float] = (),
     decay: float = 1.0,
+    cosine: bool = False,
     state: Path,
     checkpoint_seconds: float,
     observe: Callable[[Method, int, bool], Row] = lambda method, epoch, last: {},
@@ -56,17 +58,18 @@ def fit(
     compile_networks(method, compiled, fabric.device)
     wrapped, optimiser = fabric.setup(method, adam(method, lr))
     groups = BatchGroups(batches.groups, method, fabric)
-    training = Training(method, optimiser, batches, fabric, groups, LossLog(batches.ids, groups.earliest), steps)
-    training.resume(state)
+    writer = checkpoint.Writer(state, checkpoint_seconds)
+    training = Training(method, optimiser, batches, fabric, groups, LossLog(batches.ids, groups.earliest), steps, writer)
+    training.resume()
     for row in training.rows if fabric.is_global_zero else ():
         report(row)
     advice = (
         f"lower batch_size (of train, or of this warm-up) from {batches.batch_size}, or raise train.batch_groups from {batches.groups}: "
         "a device processes one group after the other"
     )
-    with closing(batches), Progress(steps, "steps", title, done=training.step) as progress:
+    with closing(batches), closing(writer), Progress(steps, "steps", title, done=training.step) as progress:
         for step in range(training.step, steps):
-            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay)
+            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay, cosine)
             optimiser.zero_grad()
             with enough_memory(advice), groups.averaged_statistics() as of_group:
                 for group in groups.mine:
@@ -87,7 +90,8 @@ def fit(
                     report(row)
                     progress.note(_note(row))
             if not last:
-                training.keep(state, checkpoint_seconds, stop())
+                training.keep(stop())
+    writer.wait()
     return training.rows
 
 
@@ -102,9 +106,9 @@ class Training:
     groups: BatchGroups
     loss_log: LossLog
     steps: int
+    writer: checkpoint.Writer
     step: int = 0
     rows: list[Row] = field(default_factory=list)
-    saved_at: float = field(default_factory=time.monotonic)
 
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""
@@ -116,26 +120,33 @@ class Training:
         self.loss_log.sums = {}
         return self.rows[-1]
 
-    def keep(self, folder: Path, every: float, reason: str | None) -> None:
-        """Leave a checkpoint, if the last one is older (seconds), or if there is a reason to stop, in one of the processes: then Stopped is
-        raised in all of them."""
+    def keep(self, reason: str | None) -> None:
+        """Leave a checkpoint, if it is time, or if there is a reason to stop, in one of the processes: then Stopped is raised in all of
+        them."""
         if self.fabric.world_size > 1 and self.step % ASK:
             return
-        due = self.fabric.is_global_zero and time.monotonic() - self.saved_at > every
+        due = self.fabric.is_global_zero and self.writer.due
         asked = self.groups.largest(2 if reason else int(due))
         if not asked:
             return
         self.loss_log.sums = self.groups.mean(self.loss_log.read())
         if self.fabric.is_global_zero:
-            progress = {"step": self.step, "rows": self.rows, "sums": self.loss_log.sums}
-            checkpoint.save(folder, {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": progress})
-        self.saved_at = time.monotonic()
+            device = self.fabric.device.type
+            progress = {"step": self.step, "rows": self.rows, "sums": self.loss_log.sums, "device": device}
+            self.writer.begin({"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict(), "progress": progress})
         if asked == 2:
+            self.writer.wait()
             raise Stopped(f"{reason or 'another process was asked to stop'}: a checkpoint was left after step {self.step} of {self.steps}")
 
-    def resume(self, folder: Path) -> None:
-        """Go on from the checkpoint in the folder, if there is one."""
-        if saved := checkpoint.load(folder):
+    def resume(self) -> None:
+        """Go on from the checkpoint in the writer's folder, if there is one. Raises InputError if another kind of device has left it."""
+        if saved := checkpoint.load(self.writer.folder):
+            here, there = self.fabric.device.type, saved["progress"].get("device")
+            if there not in (None, here):
+                raise InputError(
+                    f"{self.writer.folder}: this training was begun on {KINDS[there]}, and {KINDS[here]} draws other random numbers: "
+                    f"set machine.accelerator: {'cpu' if there == 'cpu' else 'gpu'} to finish it, or remove that folder to begin again"
+                )
             self.method.load_state_dict(saved["method"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.step, self.rows, self.loss_log.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
@@ -152,7 +163,9 @@ def _note(row: Row) -> str:
     return ", ".join([f"loss {loss:.3g}", *(f"{name.removeprefix('val/')} {row[name]:.1f}" for name in row if name.startswith("val/"))])
 
 
-def learning_rate(step: int, steps: int, base: float, decay_at: Sequence[float], decay: float) -> float:
-    """Rate of a step (counted from 0): base, times `decay` for each fraction of `steps` that lies behind. Counts optimiser
-    steps, so it does not depend on which loader an epoch is measured by."""
+def learning_rate(step: int, steps: int, base: float, decay_at: Sequence[float], decay: float, cosine: bool = False) -> float:
+    """Rate of a step (counted from 0): base, times `decay` for each fraction of `steps` that lies behind; or along half a `cosine` from
+    base to 0. Counts optimiser steps, so it does not depend on which loader an epoch is measured by."""
+    if cosine:
+        return base * (1 + math.cos(math.pi * step / steps)) / 2
     return base * decay ** sum(step >= fraction * steps for fraction in decay_at)

@@ -3,16 +3,15 @@ patches are those of the library, held against loops of their own in test_augmen
 
 import copy
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from naive import PEOPLE, argmax_point, check, hard_view, made, mse, nets_of
+from torch import Tensor
 
-from semipose.augment import patches, strong
-from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment import strong
 from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.task import Task
 from semipose.augment.views import sheared
@@ -20,91 +19,26 @@ from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
-from semipose.methods import AKM, Method, build
+from semipose.methods import AKM
 from semipose.methods.sspcm import least_inconsistent, position_mask, score_mask
 from semipose.models.network import PoseNet
-from semipose.models.network import build as build_network
 from semipose.pose.geometry import similarity, transform
 from semipose.pose.heatmap import decode
 from semipose.training.cost import step_cost
 from semipose.utils.seeding import generator_of
 
-PEOPLE = 6
 PATHS = [["cut_occlude", "cutout"], ["joint_cutout", "cutmix"], ["joint_cutout"], ["cut_occlude"]]  # JOCO, JCCM, JC, JO (methods.md 3.5)
 
 
 @pytest.fixture
 def nets(tiny: Params) -> list[PoseNet]:
-    made = []
-    for seed in (1, 2, 3):
-        net = build_network(tiny.model, 17, seed=seed)
-        for layer in net.head:  # heatmaps of some height, so that peaks lie here and there
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.normal_(layer.weight, std=0.2, generator=torch.Generator().manual_seed(seed))
-        made.append(net.train())
-    return made
+    return nets_of(tiny)
 
 
 @pytest.fixture
 def batch(pack: CropPack) -> Batch:
     everybody = np.arange(len(pack))
     return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
-
-
-def mse(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """methods.md 1.3 with K for 24, joint by joint and person by person."""
-    total = predicted.new_zeros(())
-    for j in range(17):
-        for b in range(len(predicted)):
-            total = total + 0.5 * (weight[b, j] * (predicted[b, j] - target[b, j])).square().mean() / len(predicted)
-    return total / 17
-
-
-def argmax_point(heatmap: Tensor) -> tuple[int, int]:
-    best = max((float(heatmap[y, x]), -y, -x) for y in range(heatmap.shape[0]) for x in range(heatmap.shape[1]))
-    return -best[2], -best[1]
-
-
-def hard_view(
-    task: Task, easy: Tensor, heatmaps: Tensor, theta: Tensor, generator: torch.Generator, path: Sequence[str] = ("joint_cutout",)
-) -> Tensor:
-    """What the path does at the keypoints of the heatmaps, with the papers' numbers, then the warp, person by person."""
-    points, patch = decode(heatmaps, 4, "quarter")[0], task.augment.strong_augment.patch
-    views = easy.clone()
-    for name in path:
-        match name:
-            case "joint_cutout":
-                mask = patches.keypoint_masks(points, torch.full((len(easy),), 5), None, (32, 32), patch, generator)
-                for i in range(len(easy)):
-                    views[i, :, mask[i]] = 0
-            case "cut_occlude":
-                views = cut_occlude(views, points, 2, patch, generator)
-            case "cutout":
-                views = cutout(views, 5, patch, generator)
-            case "cutmix":
-                views = cutmix(views, 2, patch, generator)
-    return torch.cat([task.move_images(views[i : i + 1], theta[i : i + 1]) for i in range(len(easy))])
-
-
-def made(tiny: Params, name: str, nets: list[PoseNet], task: Task, **changes: object) -> Method:
-    entry = tiny.method[name].model_copy(update=changes)
-    return build(copy.deepcopy(nets[: entry.trains]), entry, task)
-
-
-def gradients(method: Method) -> Tensor:
-    return torch.cat([q.grad.flatten() for net in method.networks.values() for q in net.parameters()])
-
-
-def check(method: Method, batch: Batch, expected: dict[str, Tensor], naive: list[PoseNet]) -> None:
-    """Terms and gradients of the method equal those of the naive losses on the naive networks (in the order of `networks`)."""
-    terms = method(batch, generator_of(7, "step", 0)).terms
-    assert set(terms) == set(expected)
-    for name, value in terms.items():
-        assert float(value.detach()) == pytest.approx(float(expected[name].detach()), rel=1e-5), name
-    torch.stack(list(terms.values())).sum().backward()
-    torch.stack(list(expected.values())).sum().backward()
-    truth = torch.cat([q.grad.flatten() for net in naive for q in net.parameters()])
-    assert torch.allclose(gradients(method), truth, rtol=1e-5, atol=1e-5 * float(truth.abs().max()))
 
 
 def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
@@ -270,6 +204,44 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
     assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.state_dict().values(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "taught_by"),
+    [
+        ("posecons", {}, [0]),
+        ("posedual", {}, [0, 1]),
+        ("sspcm", {}, [1, 2]),
+        ("multiaugs", {"dual": False}, [0]),
+        ("multiaugs", {"dual": True}, [0, 1]),
+        ("denoise_select", {"tau": 0.0}, [0, 1]),
+    ],
+)
+def test_moving_averages_teach_in_place_of_the_networks(
+    tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], name: str, changes: dict[str, object], taught_by: list[int]
+) -> None:
+    """Networks that answer zero everywhere, with averages that do not: pseudo-labels and targets are those of a method whose networks
+    are the averages. After a step an average is 0.9 of itself and 0.1 of its network."""
+    method = made(tiny, name, nets, task, ema=0.9, **changes)
+    own = made(tiny, name, nets, task, ema=0.0, **changes)
+    assert not len(own.averages)
+    with torch.no_grad():
+        for net in (method.networks[key] for key in method.networks):
+            net.head[-1].weight.zero_()
+            net.head[-1].bias.zero_()
+    weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
+    taught, expected = (one.pseudo_labels(weak, generator_of(0, "p", 0)).heatmaps for one in (method, own))
+    assert torch.equal(taught, expected)
+    assert float(taught.abs().max()) > 0
+    terms = method(batch, generator_of(7, "step", 0)).terms
+    assert all(float(value.detach()) > 0 for key, value in terms.items() if key != "supervised"), "zeros against what the averages say"
+    assert not any(weights.requires_grad for weights in method.averages.parameters())
+    before = [value.clone() for value in method.averages.state_dict().values()]
+    students = [*method.networks.values()]
+    method.after_step()
+    moved = [value for k in taught_by for value in students[k].state_dict().values()]
+    for now, old, student in zip(method.averages.state_dict().values(), before, moved, strict=True):
+        assert torch.allclose(now, 0.9 * old + 0.1 * student if now.is_floating_point() else student, atol=1e-6)
+
+
 def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[PoseNet]) -> None:
     names = {
         name: (list(made(tiny, name, nets, task).networks), made(tiny, name, nets, task).reported) for name in ("akm", "posedual", "sspcm")
@@ -289,7 +261,18 @@ def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task,
     easy = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     taught = nets[0](easy).detach()
     before, maps, pseudo = easy.clone(), taught.clone(), PseudoLabels(taught, task.sigma)
-    names = ("joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco")
+    names = (
+        "joint_cutout",
+        "adaptive_cutout",
+        "cut_occlude",
+        "keypoint_mix",
+        "cutout",
+        "cutmix",
+        "mixup",
+        "rand_augment",
+        "trivial_augment",
+        "yoco",
+    )
     for name in names:
         augmented = strong.augment(easy, pseudo, [name], task.augment, generator_of(0, name, 0))
         again = strong.augment(easy, pseudo, [name], task.augment, generator_of(0, name, 0))

@@ -109,7 +109,18 @@ def test_each_name_is_its_function_with_the_papers_numbers(
 def test_a_trap_changes_what_it_is_about_and_nothing_else(
     tiny: Params, images: Tensor, points: Tensor, heatmaps: Tensor, bug: str, names: set[str]
 ) -> None:
-    everything = ("joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco")
+    everything = (
+        "joint_cutout",
+        "adaptive_cutout",
+        "cut_occlude",
+        "keypoint_mix",
+        "cutout",
+        "cutmix",
+        "mixup",
+        "rand_augment",
+        "trivial_augment",
+        "yoco",
+    )
     right, wrong = tiny.augment, trapped(tiny.augment, bug)
     changed = {
         name

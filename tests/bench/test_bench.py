@@ -15,6 +15,7 @@ from semipose.bench.clock import Clock, in_turn
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject, forget_peak
 from semipose.cli.app import app
+from semipose.config.text import whole_text
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.models.network import PoseNet
@@ -114,7 +115,7 @@ def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
             "machine": tiny.machine.model_copy(update={"workers": 1, "threads": 1}),
         }
     )
-    found = bench(p, ["supervised", "akm"], root=None, people=24, rounds=2, steps=1)
+    found = bench(p, ["supervised", "akm"], root=None, people=16, rounds=1, steps=1)
     json.dumps(found)
     for one in found["methods"].values():
         assert min(one[name] for name in ("floor", "step", "end_to_end", "of_floor", "gflop", "floor_of_matrix")) > 0
@@ -133,7 +134,13 @@ def test_a_published_network_is_measured_as_published(demo: Params) -> None:
 
 @pytest.mark.slow
 def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
-    arguments = ["bench", "--params", str(ROOT / "pipeline/presets/smoke.yaml"), "--methods", "supervised", "--people", "16"]
+    """Of one device, however many params.yaml trains on."""
+    text = whole_text(ROOT / "pipeline/presets/smoke.yaml")
+    for several in ("  devices: 1", "  batch_groups: 1"):
+        assert several in text
+        text = text.replace(several, several.replace("1", "2"))
+    (tmp_path / "params.yaml").write_text(text)
+    arguments = ["bench", "--params", str(tmp_path / "params.yaml"), "--methods", "supervised", "--people", "16"]
     files = ["--json", str(tmp_path / "bench.json"), "--page", str(tmp_path / "bench.md")]
     result = CliRunner().invoke(
         app, [*arguments, "--batch-size", "2", "--threads", "1", "--rounds", "1", "--steps", "1", "--precision", "bf16-mixed", *files]

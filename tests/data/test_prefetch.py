@@ -1,6 +1,7 @@
 """Reading ahead: the same batches, whatever is asked for next, begun before they are asked for."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_the_next_steps_are_begun_before_they_are_asked_for() -> None:
     assert ahead(4, 1) == 41
     with pytest.raises(InputError, match="crop 17 has changed"):
         ahead(5, 1)
+
+
+def test_every_reader_begins_on_the_gpu_that_it_reads_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that came back to GPU 0 after each batch would open it."""
+    begun: set[int] = set()
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: SimpleNamespace(device=device))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: begun.add(threading.get_ident()) if device.index == 3 else None)
+    sent = ToGPU(lambda step, group: step, torch.device("cuda", 3))
+    assert sent.prefetch.pool.submit(threading.get_ident).result() in begun
+    sent.close()
 
 
 def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:

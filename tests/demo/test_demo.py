@@ -18,7 +18,7 @@ from semipose.demo.person import paint_person
 from semipose.pose.skeleton import COCO17
 
 SIZE = (320, 240)
-SHOWN = 90  # pictures of the set that most tests look at
+SHOWN = 45  # pictures of the set that most tests look at
 
 
 @pytest.fixture(scope="module")

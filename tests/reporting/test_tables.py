@@ -11,7 +11,7 @@ from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, reco
 
 from semipose.reporting.protocol import SHARED
 from semipose.reporting.results import Grid
-from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, ablation_table, ablation_tables, main_table
+from semipose.reporting.tables import NOT_RUN, NOTHING, ablation_table, ablation_tables, main_table
 from semipose.reporting.typeset import escape, to_csv, to_latex, to_markdown
 
 VALUES = {
@@ -235,17 +235,6 @@ def test_csv_keeps_digits_and_leads_to_the_run(runs):
     assert (line["value"], line["low"], line["high"], line["gain"]) == ("40.0", "39.0", "42.0", str(40.0 - 31.25))
     assert (line["cell"], line["fingerprint"], line["commit"]) == ("demo-akm-L100-s0", FINGERPRINT, COMMIT)
     assert math.isclose(float(line["gflop"]), 2012.3)
-
-
-def test_markdown_columns_stand_below_each_other(runs):
-    table = replace(main_table(runs, SWEEP), caption="a")
-    table.rows[0][0] = Cell("with | stroke")
-    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
-    assert len({len(line) for line in lines}) == 1
-    places = [[i for i, sign in enumerate(line) if sign == "|" and line[i - 1] != "\\"] for line in lines]
-    assert all(place == places[0] for place in places)
-    assert lines[1].split("|")[2].strip().endswith("-:")
-    assert set(lines[1].split("|")[1].strip()) == {"-"}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from semipose.training.cost import step_cost
         ("multiaugs", 5, 1),
         ("pseudopose", 2, 1),
         ("datadistill", 2, 18),  # mirrored or not, three scales, three rotations
+        ("denoise_select", 4, 8),  # two students, four views each
+        ("reviewer", 2, 2),
     ],
 )
 def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: int, no_gradient: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from together import main
+from together import METHODS, begun, trained
 from torch import nn
 
 from semipose.data.loading.batches import Batches
@@ -25,15 +25,24 @@ from semipose.utils.errors import InputError
 HERE = Path(__file__).parent.parent
 
 
-def together(out: Path, processes: int, groups: int, method: str = "akm", stop: int = 0, spoilt: int = -1) -> str:
-    if processes == 1:
-        main(out, 1, groups, method, stop, spoilt)
-        return ""
-    command = [sys.executable, str(HERE / "together.py"), str(out), *map(str, (processes, groups, method, stop, spoilt))]
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What two processes have left of each training, over gloo, and what they said."""
+    folder, command = tmp_path_factory.mktemp("two"), [sys.executable, str(HERE / "together.py")]
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
-    done = subprocess.run(command, env=environment | {"PYTHONPATH": str(HERE.parent)}, capture_output=True, text=True, check=False)
+    environment["PYTHONPATH"] = str(HERE.parent)
+    done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process has left."""
+    folder = tmp_path_factory.mktemp("one")
+    for method in METHODS:
+        trained(begun(1), folder / method, method)
+    return folder
 
 
 def loaded(out: Path) -> dict[str, Any]:
@@ -41,43 +50,41 @@ def loaded(out: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["akm", "sspcm"])
-def test_two_processes_end_with_the_weights_of_one(method: str, tmp_path: Path) -> None:
-    """Over gloo, with the same batch of two groups; losses, weights, batch-norm statistics and shared-out predictions."""
-    together(tmp_path / "one", 1, 2, method)
-    together(tmp_path / "two", 2, 2, method)
-    one, two = loaded(tmp_path / "one"), loaded(tmp_path / "two")
+def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
+    """Losses, weights and batch-norm statistics."""
     for row, other in zip(one["rows"], two["rows"], strict=True):
         assert row == pytest.approx(other, rel=1e-5)
-    assert one["rows"][-1]["observed"] == 3
     for name, value in one["weights"].items():
         torch.testing.assert_close(value, two["weights"][name], rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(one["points"], two["points"], rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow
-def test_stopped_in_two_processes_and_gone_on_in_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_end_with_the_weights_of_one(method: str, one: Path, two: tuple[Path, str]) -> None:
+    """And share out what they predict."""
+    alone, together = loaded(one / method), loaded(two[0] / method)
+    assert_same(alone, together)
+    assert alone["rows"][-1]["observed"] == 3
+    torch.testing.assert_close(alone["points"], together["points"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_stopped_in_two_processes_and_gone_on_in_one(one: Path, two: tuple[Path, str]) -> None:
     """One of the two is asked to stop: both do when they ask each other next, and one process alone goes on from their checkpoint."""
-    together(tmp_path / "whole", 1, 2)
-    said = together(tmp_path / "cut", 2, 2, stop=3)
-    assert "rank 1: out of time: a checkpoint was left after step 4 of 8" in said
-    assert "rank 0: another process was asked to stop: a checkpoint was left after step 4 of 8" in said
-    together(tmp_path / "cut", 1, 2)
-    whole, cut = loaded(tmp_path / "whole"), loaded(tmp_path / "cut")
+    folder, said = two
+    assert "cut, rank 1: out of time: a checkpoint was left after step 4 of 8" in said
+    assert "cut, rank 0: another process was asked to stop: a checkpoint was left after step 4 of 8" in said
+    trained(begun(1), folder / "cut")
+    cut = loaded(folder / "cut")
     assert [row["step"] for row in cut["rows"]] == [3, 6, 8]
-    for row, other in zip(whole["rows"], cut["rows"], strict=True):
-        assert row == pytest.approx(other, rel=1e-5)
-    for name, value in whole["weights"].items():
-        torch.testing.assert_close(value, cut["weights"][name], rtol=1e-4, atol=1e-6)
+    assert_same(loaded(one / "akm"), cut)
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_in_one_process_ends_all_of_them_by_its_step(two: tuple[Path, str]) -> None:
     """A step later the others have the weights that it spoilt; this one is the last of an epoch, so that the others have not come to it."""
-    said = together(tmp_path / "out", 2, 2, spoilt=2)
     for rank in range(2):  # their lines may run into each other
-        assert f"rank {rank}: step 2: loss/supervised is nan. Lower the learning rate" in said
+        assert f"spoilt, rank {rank}: step 2: loss/supervised is nan. Lower the learning rate" in two[1]
 
 
 def test_groups_part_the_batch_and_draw_for_themselves(pack: CropPack) -> None:
@@ -124,7 +131,7 @@ def hold_a_gpu(said: Connection) -> None:
 
 
 def test_trainings_on_one_machine_take_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes beside each other; one that dies gives its GPU back, and a fourth one shares the first."""
+    """Processes beside each other; one that dies gives its GPU back; if all are taken, each is shared by two before one is by three."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -134,9 +141,9 @@ def test_trainings_on_one_machine_take_different_gpus(tmp_path: Path, monkeypatc
         process.start()
         return process, said.recv()
 
-    running = [begin() for _ in range(4)]
+    running = [begin() for _ in range(7)]
     try:
-        assert [number for _, number in running] == [0, 1, 2, 0]
+        assert [number for _, number in running] == [0, 1, 2, 0, 1, 2, 0]
         running[1][0].kill()
         running[1][0].join()
         running.append(begin())

@@ -1,5 +1,6 @@
 """The loop: same seed, same weights; killed or not, same weights; the schedule; a loss that is no number."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from semipose.training.trainer import Row, fit, learning_rate
 from semipose.utils.errors import InputError, Stopped
 from semipose.utils.seeding import generator_of, stream
 
+METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill", "denoise_select", "reviewer"]
+PEOPLE = 16  # unlabelled ones, of whom `train` takes 8 at a time
+
 
 class Killed(BaseException):
     """Stands for a process that dies between two steps."""
 
 
-def batches_of(pack: CropPack) -> Batches:
-    return Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=stream(0, "train", 0))
+def batches_of(pack: CropPack, unlabelled: int = 40) -> Batches:
+    return Batches(pack, (32, 32), np.arange(8), np.arange(unlabelled), batch_size=8, seed=stream(0, "train", 0))
 
 
 def train(
@@ -41,6 +45,7 @@ def train(
     precision: Any = "32-true",
     **settings: Any,
 ) -> tuple[Method, list[Row], list[Row]]:
+    """Two steps are an epoch."""
     entry = tiny.method[name].model_copy(update={"ema": ema} if name == "akm" else {})
     made = build([build_network(tiny.model, 17, seed=k) for k in range(entry.trains)], entry, task)
     reported: list[Row] = []
@@ -50,10 +55,10 @@ def train(
         if die_at is not None and row["step"] >= die_at:
             raise Killed
 
-    options = {"steps": 13, "lr": 0.01, "decay_at": [0.5], "decay": 0.1, "checkpoint_seconds": 0.0} | settings
+    options = {"steps": 5, "lr": 0.01, "decay_at": [0.5], "decay": 0.1, "checkpoint_seconds": 0.0} | settings
     rows = fit(
         made,
-        batches_of(pack),
+        batches_of(pack, PEOPLE),
         Fabric(accelerator="cpu", devices=1, plugins=precision_of(precision, "cpu")),
         state=state,
         observe=lambda trained, epoch, last: {"seen": float(epoch)},
@@ -95,13 +100,13 @@ def test_under_bf16_points_and_matrices_stay_exact(tiny: Params, task: Task, pac
     assert inside == [torch.bfloat16]
 
 
-@pytest.mark.parametrize("method", ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill"])
+@pytest.mark.parametrize("method", METHODS)
 def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPack, tmp_path: Path, method: str) -> None:
     first, rows, _ = train(tiny, task, pack, tmp_path / "a", method)
     second, again, _ = train(tiny, task, pack, tmp_path / "b", method)
     assert rows == again
     assert all(torch.equal(a, b) for a, b in zip(weights(first).values(), weights(second).values(), strict=True))
-    assert [row["step"] for row in rows] == [5, 10, 13]
+    assert [row["step"] for row in rows] == [2, 4, 5]
     assert rows[-1]["seen"] == 3
 
 
@@ -114,18 +119,18 @@ def test_same_seed_gives_the_same_weights(tiny: Params, task: Task, pack: CropPa
         ("sspcm", {}),  # teachers of the epoch before
         ("posedual", {}),  # two networks
         ("pseudopose", {}),  # pseudo-labels of the beginning
+        ("reviewer", {}),  # heads of its own, and weights of before
     ],
 )
-@pytest.mark.parametrize("die_at", [5, 10])
 def test_killed_and_resumed_equals_never_killed(
-    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, die_at: int, name: str, settings: dict[str, Any]
+    tiny: Params, task: Task, pack: CropPack, tmp_path: Path, name: str, settings: dict[str, Any]
 ) -> None:
     whole, rows, _ = train(tiny, task, pack, tmp_path / "whole", name, **settings)
     with pytest.raises(Killed):
-        train(tiny, task, pack, tmp_path / "cut", name, die_at=die_at, **settings)
+        train(tiny, task, pack, tmp_path / "cut", name, die_at=4, **settings)
     saved = checkpoint.load(tmp_path / "cut")
     assert saved is not None
-    assert 0 < saved["progress"]["step"] < die_at, "the checkpoint lies within an epoch"
+    assert saved["progress"]["step"] == 3, "the checkpoint lies within the second epoch"
     resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", name, **settings)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
@@ -133,15 +138,67 @@ def test_killed_and_resumed_equals_never_killed(
 
 def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
     whole, rows, _ = train(tiny, task, pack, tmp_path / "whole")
-    asked = iter([None] * 6 + ["out of time"])
-    with pytest.raises(Stopped, match="out of time: a checkpoint was left after step 7 of 13"):
+    asked = iter([None] * 2 + ["out of time"])
+    with pytest.raises(Stopped, match="out of time: a checkpoint was left after step 3 of 5"):
         train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9, stop=lambda: next(asked))
     saved = checkpoint.load(tmp_path / "cut")
     assert saved is not None
-    assert saved["progress"]["step"] == 7
+    assert saved["progress"]["step"] == 3
     resumed, resumed_rows, _ = train(tiny, task, pack, tmp_path / "cut", checkpoint_seconds=1e9)
     assert resumed_rows == rows
     assert all(torch.equal(a, b) for a, b in zip(weights(whole).values(), weights(resumed).values(), strict=True))
+
+
+def test_a_training_goes_on_on_the_kind_of_device_that_began_it(tiny: Params, task: Task, pack: CropPack, tmp_path: Path) -> None:
+    asked = iter([None, "out of time"])
+    with pytest.raises(Stopped):
+        train(tiny, task, pack, tmp_path, checkpoint_seconds=1e9, stop=lambda: next(asked))
+    saved = checkpoint.load(tmp_path)
+    assert saved is not None
+    saved["progress"]["device"] = "cuda"
+    checkpoint.save(tmp_path, saved)
+    with pytest.raises(InputError, match=r"begun on a GPU, and a CPU draws other random numbers: set machine\.accelerator: gpu"):
+        train(tiny, task, pack, tmp_path)
+
+
+def test_checkpoints_are_written_beside_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is the state as it was; the next one is due when the last took a thirtieth of the time, and tells if it failed."""
+    now, going_on, save = [0.0], threading.Event(), checkpoint.save
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+
+    def slowly(folder: Path, state: dict[str, Any]) -> None:
+        assert going_on.wait(10)
+        now[0] += 4
+        if state["step"] == 2:
+            raise OSError(28, "No space left on device")
+        save(folder, state)
+
+    monkeypatch.setattr(checkpoint, "save", slowly)
+    writer, weights = checkpoint.Writer(tmp_path, every=60), torch.ones(3)
+    now[0] = 59
+    assert not writer.due
+    now[0] = 61
+    assert writer.due
+    writer.begin({"step": 1, "nested": [{"weights": weights}]})
+    weights.zero_()
+    going_on.set()
+    writer.wait()
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert torch.equal(found["nested"][0]["weights"], torch.ones(3))
+    now[0] = 61 + 119
+    assert not writer.due, "it took 4 s: the next one waits for 120 s"
+    now[0] = 61 + 121
+    assert writer.due
+    writer.begin({"step": 2})
+    with pytest.raises(OSError, match="No space left"):
+        writer.wait()
+    with pytest.raises(OSError, match="No space left"):
+        assert writer.due
+    writer.close()
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert found["step"] == 1
 
 
 def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
@@ -178,9 +235,9 @@ def test_a_loss_that_is_no_number_or_explodes_is_named(
     tiny: Params, task: Task, pack: CropPack, tmp_path: Path, lr: float, value: str
 ) -> None:
     with pytest.raises(InputError, match=rf"step \d+: loss/\w+ is {value}\. .*: labelled 10\d, .*; unlabelled 1\d\d, ") as raised:
-        train(tiny, task, pack, tmp_path, "supervised", lr=lr)
+        train(tiny, task, pack, tmp_path, "supervised", lr=lr, steps=13)
     step = int(str(raised.value).split(":")[0].removeprefix("step "))
-    labelled, _ = batches_of(pack).positions(step)
+    labelled, _ = batches_of(pack, PEOPLE).positions(step)
     assert f"labelled {', '.join(str(100 + k) for k in labelled)};" in str(raised.value)
 
 

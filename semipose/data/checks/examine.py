@@ -15,7 +15,15 @@ from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
 from semipose.data.checks.sheet import contact_sheet
 from semipose.data.people import People
+from semipose.data.pixels import Exif, UndecidedExif
+from semipose.data.sources import check_parts
+from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
+
+TURNED = (
+    "images are turned or mirrored by their EXIF orientation, and their sizes do not say whether the annotations fit them before or after "
+    "that: set data.exif to apply (as viewers show them) or ignore (as stored)"
+)
 
 __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
 
@@ -53,27 +61,35 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
             continue
         found.people[part] = people
         found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
+        found.findings += [Finding("note", part, f"{count:,} {what}") for what, count in people.understood.items()]
         told, odd[part] = labels.check(people, part)
         found.findings += told
-    found.findings += _images(root, found.people, threads)
+    if len(found.people) == 2:
+        try:
+            check_parts(*found.people.values())
+        except InputError as error:
+            found.findings.append(Finding("stops", "train and val", str(error)))
+    found.findings += _images(root, found.people, layout.exif, threads)
     for part, people in found.people.items():
-        found.sheets[part] = contact_sheet(people, root, odd[part])
+        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif)
     if "train" in found.people:
         found.params = needs(root, layout, found.people["train"])
     return found
 
 
-def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding]:
+def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: int) -> list[Finding]:
     """Missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
-    sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
+    sizes = {name: (w, h) for table in people.values() for name, (w, h) in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, picture in followed(pictures.inspect(root, list(parts), threads), len(parts), "images"):
+    for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
         part = parts[name]
-        if picture == "missing":
+        if picture is None:
             faults[part, "images are missing"].append(name)
+        elif isinstance(picture, UndecidedExif):
+            faults[part, TURNED].append(name)
         elif not isinstance(picture, pictures.Picture):
             faults[part, "images cannot be decoded (data.max_broken: so many are left out)"].append(f"{name} ({picture})")
         else:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -27,9 +27,12 @@ class Prefetch(Generic[Made]):
     """`make(step, group)`, a pure function, begun for the next `threads` steps of a group, those before `end`, whenever one of its steps is
     asked for. What it raises is raised when its step is asked for."""
 
-    def __init__(self, make: Callable[[int, int], Made], threads: int = THREADS, end: int | None = None) -> None:
+    def __init__(
+        self, make: Callable[[int, int], Made], threads: int = THREADS, end: int | None = None, begin: Callable[[], None] | None = None
+    ) -> None:
+        """begin: what each thread does first."""
         self.make, self.threads, self.end = make, threads, end
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reader", initializer=begin)
         self.coming: dict[tuple[int, int], Future[Made]] = {}
 
     def __call__(self, step: int, group: int = 0) -> Made:
@@ -59,7 +62,8 @@ class ToGPU(Generic[Sent]):
 
     def __init__(self, read: Callable[[int, int], Sent], device: torch.device, end: int | None = None) -> None:
         self.read, self.stream = read, _stream(device)
-        self.prefetch = Prefetch(self._sent, end=end)
+        # A thread begins on GPU 0; to come back to it after each batch would open it, in every training of the machine.
+        self.prefetch = Prefetch(self._sent, end=end, begin=partial(torch.cuda.set_device, self.stream.device))
 
     def __call__(self, step: int, group: int = 0) -> Sent:
         tensors, arrived = self.prefetch(step, group)
@@ -77,6 +81,6 @@ class ToGPU(Generic[Sent]):
         self.prefetch.close()
 
     def _sent(self, step: int, group: int) -> tuple[Sent, torch.cuda.Event]:
-        with torch.cuda.stream(self.stream):  # makes its GPU that of this thread, too: memory pinned for another one would open that
+        with torch.cuda.stream(self.stream):
             tensors = each(self.read(step, group), lambda tensor: tensor.pin_memory().to(self.stream.device, non_blocking=True))
             return tensors, self.stream.record_event()

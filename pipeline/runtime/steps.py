@@ -1,0 +1,15 @@
+"""How many optimiser steps a run has."""
+
+from pathlib import Path
+
+from semipose.config.budget import by_budget
+from semipose.config.tree import Params
+from semipose.utils.files import read_json
+
+
+def steps_of(p: Params, method: str, labels: str) -> int:
+    """Optimiser steps of a run; with `train.equal_cost` those that the stage `check` found for it."""
+    if p.train.equal_cost is None:
+        return by_budget(p.train.steps, labels)
+    steps: int = read_json(Path("entries") / f"{method}.json")["steps"][labels]
+    return steps

@@ -1,0 +1,92 @@
+"""The table of one method with several settings, in columns: those of its paper, those that all share, equal cost."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
+from typing import Any
+
+from semipose.reporting.protocol import protocol_lines, reconstructions
+from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
+from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, difference, differences, mean_difference, number, scored
+
+COSTS = {"steps": "steps", "networks": "networks", "forward_passes": "passes"}  # and GFLOP, warm-up included
+REFERENCE = "supervised"
+Settings = Mapping[str, Mapping[str, str]]  # setting -> method -> entry
+
+
+def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> Table:
+    """Rows: methods. Columns: for each budget and setting the headline metric and the gain over the same setting of `supervised`; between
+    settings that follow each other the difference; then what the training of each costs, warm-up included."""
+    methods = list(dict.fromkeys(method for rows in settings.values() for method in rows))
+    entries = list(dict.fromkeys(entry for rows in settings.values() for entry in rows.values()))
+    present = [run for key in product(entries, sweep.labels, sweep.seeds) if (run := runs.get(key))]
+    metric, pairs = headline(present), list(pairwise(settings))
+    columns = [Column("method", text=True)]
+    for labels in sweep.labels:
+        columns += [Column(text, f"{labels}, {setting}", signed=text == "gain") for setting in settings for text in (metric, "gain")]
+        columns += [Column(f"{after} − {before}", labels, signed=True) for before, after in pairs]
+    columns += [Column(text, setting) for setting in settings for text in (*COSTS.values(), "GFLOP")]
+    rows = []
+    for method in methods:
+        row = [Cell(method)]
+        for labels in sweep.labels:
+            for rows_of in settings.values():
+                entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
+                scores = [run.score for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))]
+                row.append(scored(scores) if entry else Cell(NOTHING))
+                row.append(_against(runs, entry, reference, labels, sweep.seeds))
+            row += [
+                _against(runs, settings[after].get(method), settings[before].get(method), labels, sweep.seeds) for before, after in pairs
+            ]
+        rows.append(row + [cell for rows_of in settings.values() for cell in _costs(runs, rows_of.get(method), sweep)])
+    wanted = {(rows_of[method], labels) for rows_of in settings.values() for method in rows_of for labels in sweep.labels}
+    missing = sorted(f"{entry}-{labels}" for entry, labels in wanted if not any((entry, labels, seed) in runs for seed in sweep.seeds))
+    legend = (
+        f"Gain: over {REFERENCE} with the same setting; it and the difference between settings are means over seeds of paired differences, "
+        "in brackets their 95 % interval (paired bootstrap). GFLOP: cost of one run's training, forward and backward passes of all its "
+        "networks, their warm-up included."
+    )
+    notes = [f"not run: {', '.join(missing)}"] if missing else []
+    notes += [*protocol_lines(present, sweep.labels), legend, *reconstructions(present)]
+    return Table("settings", f"Methods with their settings: {', '.join(settings)}", columns, rows, notes, _records(runs, sweep, settings))
+
+
+def gflop(run: Run) -> float:
+    """Of a run's training, warm-up included (runs of semipose 0.1 do not say what that took)."""
+    return float(run.training["gflop"] + run.training.get("warmup_gflop", 0.0))
+
+
+def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, labels: str, seeds: Sequence[int]) -> Cell:
+    if entry is None or reference is None or entry == reference:
+        return Cell(NOTHING)
+    return difference(differences(runs, entry, reference, labels, seeds))
+
+
+def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell]:
+    """Steps, networks, passes, GFLOP: means over the runs, or one for each budget where they differ."""
+    budgets = [[run for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))] for labels in sweep.labels]
+    cells = []
+    for cost in (*COSTS, "gflop"):
+        means = [statistics.fmean(gflop(run) if cost == "gflop" else run.training[cost] for run in found) for found in budgets if found]
+        texts = dict.fromkeys(number(mean) if cost == "gflop" else f"{mean:,.15g}" for mean in means)
+        nothing = NOT_RUN if entry else NOTHING
+        cells.append(Cell(" / ".join(texts) or nothing, Score(statistics.fmean(means) if means else None)))
+    return cells
+
+
+def _records(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> list[dict[str, Any]]:
+    records = []
+    for (setting, rows), labels, seed in product(settings.items(), sweep.labels, sweep.seeds):
+        for method, entry in rows.items():
+            record: dict[str, Any] = {"method": method, "setting": setting, "entry": entry, "labels": labels, "seed": seed}
+            run, reference = runs.get((entry, labels, seed)), rows.get(REFERENCE, REFERENCE)
+            if run is None:
+                records.append(record | {"status": NOT_RUN})
+                continue
+            found = [] if entry == reference else differences(runs, entry, reference, labels, [seed])
+            gain = mean_difference(found) if found else Score(None)
+            record |= {"status": "run", "metric": run.protocol["headline"], **run.score._asdict()}
+            record |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+            record |= {name: run.training[name] for name in TRAINING} | {"gflop_with_warmup": gflop(run)}
+            records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+    return records

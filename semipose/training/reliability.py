@@ -1,0 +1,48 @@
+"""Whether a teacher knows when it is wrong: how sure it is of each pseudo-label, beside the label's true error."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semipose.augment.task import Task
+from semipose.data.loading.pack import CropPack
+from semipose.methods import Method
+from semipose.training.probe import box_sides, look
+from semipose.utils.seeding import generator_of
+
+Columns = dict[str, NDArray[np.float64]]
+
+
+@torch.no_grad()
+def reliability(
+    method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device
+) -> Columns | None:
+    """Each annotated keypoint of these unlabelled people, whose labels are known but unused in training.
+
+    Returns:
+        Columns of equal length: peak, the height of the teacher's heatmap; disagreement, the distance of the keypoints that it finds on two
+        weak views (always the same draws); spread, the method's own measure (NaN if it has none); error, the distance of the first view's
+        keypoint to the truth. Distances are in units of the longer side of the box. None where nobody teaches, or nothing is known of
+        these people. Works on a copy of the method, as `probe` does.
+    """
+    if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
+        return None
+    teacher, parts = copy.deepcopy(method), []
+    for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
+        chosen = positions[start : start + batch_size]
+        crops = pack.read(chosen, task.size).to(device)
+        first, second = (look(teacher, task, crops, generator_of(0, name, start, device)) for name in ("probe", "second look"))
+        if first is None or second is None:
+            return None
+        points, visible = (tensor.to(device) for tensor in pack.points(chosen))
+        side = box_sides(task, pack, crops)
+        peak = first.pseudo.heatmaps.amax(dim=(2, 3))
+        spread = torch.full_like(peak, torch.nan) if first.pseudo.spread is None else first.pseudo.spread
+        disagreement, error = ((first.points - other).norm(dim=2) / side for other in (second.points, points))
+        four = torch.stack([first.swapped(peak), disagreement, first.swapped(spread), error])
+        parts.append(four[:, visible > 0].double().cpu().numpy())
+    if not parts:
+        return None
+    return dict(zip(("peak", "disagreement", "spread", "error"), np.concatenate(parts, axis=1), strict=True))

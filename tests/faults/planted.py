@@ -1,0 +1,85 @@
+"""Twenty faults that are easy to make, each planted by hand in a copy of the project and caught by a fast test:
+`python tests/faults/planted.py [NUMBER...]`.
+
+A test suite that lets one of them pass guards too little. Nothing is changed in the checkout.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("semipose", "pipeline", "tests", "docs", "params.yaml", "dvc.yaml", "pyproject.toml", "README.md", "mkdocs.yml")
+
+
+class Fault(NamedTuple):
+    """`before` stands once in `file`; with `after` in its place a test of `tests` must fail."""
+
+    what: str
+    file: str
+    before: str
+    after: str
+    tests: str
+
+
+FAULTS = [
+    Fault("a mirrored person keeps left and right", "semipose/augment/task.py", "points[:, self.flip], points)", "points, points)", "tests/evaluation tests/augment"),
+    Fault("the strong view's labels stay where they were", "semipose/augment/task.py", "geometry.transform(labels, points)", "points", "tests/augment tests/methods"),
+    Fault("a view's content grows where its box grows", "semipose/augment/views.py", "angle, 1 / box.clamp", "angle, box.clamp", "tests/augment"),
+    Fault("mixed targets are the person's own twice", "semipose/methods/akm.py", "view.targets[partner]", "view.targets", "tests/methods tests/augment"),
+    Fault("both networks of PoseDual teach themselves", "semipose/methods/posedual.py", "task.weak_view(batch.unlabelled, generator)\n", "task.weak_view(batch.unlabelled, generator)\n        f1, f2 = f2, f1\n", "tests/methods tests/augment"),
+    Fault("SSPCM believes the pair that disagrees most", "semipose/methods/sspcm.py", "inconsistency.argmin(dim=0)", "inconsistency.argmax(dim=0)", "tests/methods tests/augment"),
+    Fault("a teacher in eval mode leaves the network there", "semipose/methods/base.py", "    net.train(mode)\n", "", "tests/methods tests/training"),
+    Fault("the count of masks is cut off, not rounded", "semipose/augment/adaptive.py", "/ keypoints + 0.5)", "/ keypoints)", "tests/augment"),
+    Fault("the moving average follows too fast", "semipose/models/ema.py", "values, 1 - decay)", "values, decay)", "tests/models tests/training"),
+    Fault("the loss divides by visible keypoints too late", "semipose/pose/heatmap.py", ".square().mean()", ".square().sum()", "tests/pose"),
+    Fault("a quarter cell away from the larger neighbour", "semipose/pose/heatmap.py", "0.25 * torch.sign(difference)", "-0.25 * torch.sign(difference)", "tests/pose"),
+    Fault("every epoch has the same order", "semipose/data/loading/batches.py", 'stream(self.seed, "order", epoch)', 'stream(self.seed, "order", 0)', "tests/data"),
+    Fault("labelled people of a step are those of another seed", "semipose/data/loading/batches.py", 'stream(self.seed, "labelled", step)', 'stream(0, "labelled", step)', "tests/data"),
+    Fault("smaller budgets are no part of larger ones", "semipose/data/splits.py", "np.sort(order[:budget])", "np.sort(order[-budget:])", "tests/data"),
+    Fault("a joint at the threshold is not found", "semipose/evaluation/metrics/pck.py", "errors <= threshold * sizes", "errors < threshold * sizes", "tests/evaluation"),
+    Fault("suppressed poses suppress others", "semipose/evaluation/metrics/nms.py", "stays[worse] &= not stays[one]", "stays[worse] = False", "tests/evaluation"),
+    Fault("the interval is that of 90 %", "semipose/evaluation/metrics/statistics.py", "[(1 - level) / 2, (1 + level) / 2]", "[1 - level, level]", "tests/evaluation"),
+    Fault("colours are normalised in the order BGR", "semipose/data/loading/normalise.py", "MEAN = (0.485, 0.456, 0.406)", "MEAN = (0.406, 0.456, 0.485)", "tests/data tests/augment"),
+    Fault("a damaged checkpoint is taken", "semipose/training/checkpoint.py", "!= content[:DIGEST]", "== b''", "tests/training"),
+    Fault("a resumed training begins at its first step again", "semipose/training/trainer.py", "for step in range(training.step, steps)", "for step in range(0, steps)", "tests/training"),
+    Fault("the learning rate falls an epoch late", "semipose/training/trainer.py", "sum(step >= fraction", "sum(step > fraction", "tests/training"),
+    Fault("one variant's keys replace a whole mapping of its base", "semipose/config/load.py", "_fill(_mapping(entry, key), value)", "pass", "tests/config"),
+]  # fmt: skip
+
+
+def caught(fault: Fault) -> bool:
+    """Whether the fast tests that are named fail with the fault in place."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "semipose"
+        folder.mkdir()
+        for name in COPIED:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+        path = folder / fault.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(fault.before) != 1:
+            raise SystemExit(f"{fault.file} has {text.count(fault.before)} places with {fault.before!r}: change this list with the code")
+        path.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", *fault.tests.split()]
+        ran = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False)
+        failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
+        print("   ", failed[0].split(" - ")[0] if failed else ran.stdout[-500:], flush=True)
+        return ran.returncode == 1 and bool(failed)
+
+
+if __name__ == "__main__":
+    numbers = [int(number) for number in sys.argv[1:]] or range(1, len(FAULTS) + 1)
+    passed = []
+    for number in numbers:
+        fault = FAULTS[number - 1]
+        print(f"{number}. {fault.what} ({fault.file})", flush=True)
+        if not caught(fault):
+            passed.append(number)
+    print(f"{len(numbers) - len(passed)} of {len(numbers)} caught" + (f"; not caught: {passed}" if passed else ""))
+    sys.exit(bool(passed))

@@ -1,0 +1,84 @@
+"""How a GPU is told to compute, and how many threads a process has: flags alone, so that no GPU is needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
+from torch.backends import cudnn
+
+from semipose.config.tree import Params
+from semipose.data.loading.batch import Labelled
+from semipose.data.loading.pack import CropPack
+from semipose.data.packing.writing import Recipe, write_pack
+from semipose.data.sources import read_people
+from semipose.models.network import evaluating
+from semipose.pose.geometry import transform
+from semipose.pose.heatmap import STRIDE
+from semipose.training.devices import arithmetic, launch, precision_of
+
+
+def flags() -> tuple[bool, str, bool, bool, bool]:
+    products, strict = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    return cudnn.allow_tf32, products, cudnn.deterministic, cudnn.benchmark, strict
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    tf32, products, deterministic, benchmark, strict = flags()
+    yield
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = tf32, deterministic, benchmark
+    torch.set_float32_matmul_precision(products)
+    torch.use_deterministic_algorithms(strict)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (False, "highest", False, True, False)),
+        ({"tf32": True}, (True, "high", False, True, False)),
+        ({"deterministic": True}, (False, "highest", True, False, True)),
+    ],
+)
+def test_arithmetic_is_what_the_machine_says(changes: dict[str, bool], expected: tuple[object, ...], tiny: Params) -> None:
+    machine, before = tiny.machine.model_copy(update=changes), flags()
+    arithmetic(machine, torch.device("cpu"))
+    assert flags() == before, "a CPU has no such choice"
+    arithmetic(machine, torch.device("cuda"))
+    assert flags() == expected
+
+
+def test_evaluation_never_rounds_to_tf32(tiny: Params) -> None:
+    arithmetic(tiny.machine.model_copy(update={"tf32": True}), torch.device("cuda"))
+    with evaluating(torch.nn.Identity()):
+        assert flags()[:2] == (False, "highest")
+    assert flags()[:2] == (True, "high")
+
+
+def test_labels_lie_on_their_images_in_bf16(real_data: Path, demo: Params, tmp_path: Path) -> None:
+    """Keypoints of real people beside their own image, in heatmap cells: none with our plugin, up to a cell with Fabric's."""
+    crop, size = demo.data.crop.model_copy(update={"size": 320, "extent": 1.25}), (256, 192)
+    people = read_people("coco", real_data / "coco-mini", "train", 0, None)
+    write_pack(people, real_data / "coco-mini", tmp_path / "pack", Recipe(crop.size, crop.padding, crop.extent, 192 / 256), 0, 1)
+    pack = CropPack.open(tmp_path / "pack")
+    everybody = np.arange(len(pack))
+    given = Labelled(pack.read(everybody, size), *pack.points(everybody))
+    beside = {}
+    for name, plugin in {"ours": precision_of("bf16-mixed", "cpu"), "fabric": MixedPrecision("bf16-mixed", "cpu")}.items():
+        seen = plugin.convert_input(given)
+        matrices = seen.crops.base.float()  # the image is warped by them in float32, whatever they were rounded to
+        cells = (transform(matrices, seen.points.float()) - transform(matrices, given.points)).norm(dim=-1)[given.visible > 0] / STRIDE
+        beside[name] = float(cells.quantile(0.95)), float(cells.max())
+    print(f"{len(pack)} people, 95 % within and largest, cells: {beside}")
+    assert beside["ours"] == (0, 0)
+    assert beside["fabric"][1] > 0.2
+
+
+def test_fabric_does_not_overwrite_the_threads(tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With several processes it shares the cores out when it begins them."""
+    monkeypatch.setattr(Fabric, "launch", lambda self: torch.set_num_threads(3))
+    launch(tiny.machine.model_copy(update={"accelerator": "cpu", "threads": 2}), "32-true")
+    assert torch.get_num_threads() == 2
