@@ -8,12 +8,15 @@ has the outputs. The list names processes that were running; DVC itself strikes 
 import json
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ruamel.yaml import YAML, YAMLError
 
 from semipose.utils.files import write_text
 
+BEGIN = "schema: '2.0'\nstages:\n"
+EMPTY = "schema: '2.0'\nstages: {}\n"
 STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # a stage's name, alone on its line
 
 
@@ -29,41 +32,30 @@ def readable(text: str) -> bool:
     return True
 
 
-def mended(text: str) -> str | None:
-    """Without the stage in which it was cut off; "" where that was the first. None where something else is wrong with it."""
-    starts = [found.start() for found in STAGE.finditer(text)]
-    if len(starts) < 2:
-        return "" if "schema: '2.0'\nstages:\n".startswith(text[:22]) else None
-    before = text[: starts[-1]]
-    return before if readable(before) else None
-
-
 def mend(path: Path) -> str | None:
     """Bring it back, and say what was done or cannot be done; None where nothing was to do."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-    if text is None or readable(text):
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else EMPTY
+    if readable(text):
         return None
-    left = mended(text)
-    if left is None:
+    starts = [found.start() for found in STAGE.finditer(text)]
+    # Without the stage in which it was cut off.
+    left = text[: starts[-1]] if len(starts) > 1 else EMPTY if BEGIN.startswith(text[: len(BEGIN)]) else text
+    if not readable(left):
         return (
             f"{path} is no lock file that DVC can read, and not one that was cut off: `git checkout {path}` brings the committed one back"
         )
-    if left:
-        write_text(path, left)
-    else:
-        path.unlink()
+    write_text(path, left)
     return f"{path} was cut off while DVC wrote it: the stages before that were kept, DVC's run cache has the outputs of the others"
 
 
 def forget(path: Path) -> str | None:
     """Remove a list of readers and writers that is no JSON, and say so; None where nothing was to do."""
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:  # of JSON, or of UTF-8
-        path.unlink()
-        return f"{path} was cut off while DVC wrote it, and is begun anew"
+    with suppress(FileNotFoundError):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # of JSON, or of UTF-8
+            path.unlink()
+            return f"{path} was cut off while DVC wrote it, and is begun anew"
     return None
 
 

@@ -1,6 +1,7 @@
 """The networks that a cell begins with: as the stage `warmup` left them, or warmed up in the cell."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,12 @@ def first_networks(
     """As many as the cell's entry of `method` trains. One that the entry describes itself, or all where it has a warm-up of its own, are
     warmed up here. Raises InputError where the stage's are not those of params.yaml."""
     p, method = this.params, this.item["method"]
-    entry = p.method[method]
+    entry, warm = p.method[method], warming(this, fabric, material, report, stop)
     nets = []
     for name in p.model.networks[: entry.trains]:
         model = p.network(method, name)
         if entry.warmup or name in entry.networks:
-            nets.append(warm_network(this, name, model, entry.warmup or p.warmup, fabric, material, report, stop))
+            nets.append(warm(name, model, entry.warmup or p.warmup))
         else:
             path = Path("warmups") / f"{p.data.source}-{this.item['labels']}-s{this.item['seed']}" / f"{name}.safetensors"
             net, metadata = warmed_up(path, model, material.task.skeleton)
@@ -36,22 +37,13 @@ def first_networks(
     return nets
 
 
-def warm_network(
-    this: Stage,
-    name: str,
-    model: Model,
-    settings: Warmup,
-    fabric: Fabric,
-    material: Material,
-    report: Callable[[Row, int], None],
-    stop: Callable[[], str | None],
-) -> PoseNet:
-    """A network that is warmed up in this cell (semipose.training.warmup.warm_up, with `report` and `stop`)."""
-    return warm_up(
-        name,
-        model,
-        settings,
-        fabric,
+def warming(
+    this: Stage, fabric: Fabric, material: Material, report: Callable[[Row, int], None], stop: Callable[[], str | None]
+) -> Callable[[str, Model, Warmup], PoseNet]:
+    """Warms up a network of this name in this cell (semipose.training.warmup.warm_up, with `report` and `stop`)."""
+    return partial(
+        warm_up,
+        fabric=fabric,
         pack=material.pack,
         labelled=material.split.labelled,
         task=material.task,

@@ -3,13 +3,11 @@
 import csv
 import json
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pipeline.tracking.origin import commit
 from semipose.config.budget import by_budget
@@ -76,16 +74,6 @@ def write_pseudo_labels(path: Path, found: Columns | None) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([f"{value:.4g}" if value == value else "" for value in row] for row in zip(*columns.values(), strict=True))
-
-
-def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> list[Path]:
-    """A JPEG of each, by its name; returns the files."""
-    paths = []
-    for name, picture in pictures.items():
-        paths.append(folder / f"{name}.jpg")
-        with replacing(paths[-1]) as temporary:
-            picture.save(temporary, "JPEG", quality=88)
-    return paths
 
 
 def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from semipose.data.loading.pack import CropPack
 from semipose.evaluation.evaluate import Evaluation, evaluate, headline, mean
 from semipose.evaluation.overlays import found_poses, ranked, sample, true_poses
 from semipose.models.network import Ensemble, PoseNet, load_network
+from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing, write_text
 
+TRAINING = ["steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple"]
 SHOWN = 24  # people of whom the report shows every method's pose
 
 
@@ -53,9 +55,8 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         for table in ("history.csv", "masks.csv", "pseudo_labels.csv"):
             shutil.copyfile(folder / table, numbers / table)
         with replacing(numbers / "scores.npz") as temporary, temporary.open("wb") as file:
-            scores: dict[str, Any] = {
-                f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in each.items() if net != "mean"
-            }
+            alone = {net: one for net, one in each.items() if net != "mean"}
+            scores: dict[str, Any] = {f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in alone.items()}
             np.savez_compressed(file, id=val.people.ids, **scores)
         write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
@@ -93,10 +94,7 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
     ids = val.people.ids[chosen]
     made |= {f"{person}-truth": picture for person, picture in zip(ids, true_poses(val, chosen), strict=True)}
     made |= {f"{person}": picture for person, picture in zip(ids, found_poses(val, found.predictions, chosen), strict=True)}
-    paths = {name: folder / f"{name}.jpg" for name in made}
-    for name, picture in made.items():
-        with replacing(paths[name]) as temporary:
-            picture.save(temporary, "JPEG", quality=88)
+    paths = save_pictures(folder, made)
     rows = (f"{person},{found.scores[k]:.4f}" for person, k in zip(ids, chosen, strict=True))
     write_text(scored, "\n".join(["id,score", *rows]) + "\n")
     return {name: path for name, path in paths.items() if name in ("best", "median", "worst")}
@@ -104,6 +102,8 @@ def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evalu
 
 def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, commit: str) -> dict[str, Any]:
     p, training = this.params, metadata["training"]
+    cost = round(training["gflop"] * training["steps"] * training["batch_size"], 1)  # of the whole training, not of one pair
+    training = training | {"forward_passes": training["passes"], "gflop": cost, "warmup_gflop": round(training["warmup_gflop"], 1)}
     return {
         "cell": f"{p.data.source}-{this.cell}",
         "data": p.data.source,
@@ -128,18 +128,7 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
             "backbone": metadata["model"]["backbone"],
             "bootstrap": p.evaluate.bootstrap,
         },
-        "training": {
-            "steps": training["steps"],
-            "batch_size": training["batch_size"],
-            "warmup_steps": training["warmup_steps"],
-            "networks": training["networks"],
-            "reported": training["reported"],
-            "forward_passes": training["passes"],
-            "gflop": round(training["gflop"] * training["steps"] * training["batch_size"], 1),
-            "warmup_gflop": round(training["warmup_gflop"], 1),
-            "masks": training["masks"],
-            "simple": training["simple"],
-        },
+        "training": {name: training[name] for name in TRAINING},
         "parameters": metadata["method"],
         "metrics": found.metrics,
     }

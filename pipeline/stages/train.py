@@ -21,6 +21,7 @@ from semipose.data.loading.batches import Batches
 from semipose.data.splits import split_file
 from semipose.methods import Method, build
 from semipose.models.network import PoseNet
+from semipose.pose.drawing import save_pictures
 from semipose.training.devices import launch
 from semipose.training.gallery import training_views
 from semipose.training.observer import Observer
@@ -85,7 +86,7 @@ def _leave(
     outputs.write_pseudo_labels(folder / "pseudo_labels.csv", observe.reliability)
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
-    for path in outputs.save_pictures(Path("reports/views") / cell, views):
+    for path in save_pictures(Path("reports/views") / cell, views).values():
         tracker.file(f"views/{path.name}", path)
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from pipeline.runtime.limit import Limit
 from pipeline.runtime.material import read_material
-from pipeline.runtime.networks import warm_network
+from pipeline.runtime.networks import warming
 from semipose.models.network import network_metadata, save_network
 from semipose.training.devices import launch
 
@@ -17,8 +17,9 @@ def warmup(labels: str, seed: str) -> None:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, int(seed), fabric.device, tracker)
+        warm = warming(this, fabric, material, tracker.metrics, limit)
         for name in p.model.networks:
-            net = warm_network(this, name, p.model, p.warmup, fabric, material, tracker.metrics, limit)
+            net = warm(name, p.model, p.warmup)
             if not fabric.is_global_zero:
                 continue
             origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}

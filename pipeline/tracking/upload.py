@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.tracking.journal import Journal, Line
 from pipeline.tracking.store import Store
 from pipeline.tracking.views import NOTE, experiment_of, run_name, run_note
+from semipose.utils.flat import flat
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -67,7 +67,8 @@ class Upload:
 
         run = self.client.get_run(self.run_id)
         tags = line["tags"] | {"semipose.journal": self.journal.folder.name}
-        params = [Param(key, value) for key, value in flat(line["params"]).items() if key not in run.data.params]
+        texts = {legal_name(key): value if isinstance(value, str) else json.dumps(value) for key, value in flat(line["params"]).items()}
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in texts.items() if key not in run.data.params]
         for i in range(0, len(params), PARAMS_PER_BATCH):
             self.client.log_batch(self.run_id, params=params[i : i + PARAMS_PER_BATCH])
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -125,18 +126,6 @@ class Upload:
         if line["error"]:
             self.client.set_tag(self.run_id, "semipose.error", line["error"])
         self.client.set_terminated(self.run_id, line["status"], line["time"])
-
-
-def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested params as MLflow has them: dotted names, values as text (lists as JSON), long ones cut off."""
-    texts: dict[str, str] = {}
-    for key, value in params.items():
-        name = legal_name(f"{prefix}{key}")
-        if isinstance(value, Mapping) and value:
-            texts |= flat(value, f"{name}.")
-        else:
-            texts[name] = (value if isinstance(value, str) else json.dumps(value))[:LONGEST_PARAM]
-    return texts
 
 
 def legal_name(name: str) -> str:

@@ -1,7 +1,6 @@
 """A params file or preset: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from semipose.config.augment import ReferenceBugs, StrongAugment, StrongView
 from semipose.config.methods import having
-from semipose.config.network import Network, Warmup
+from semipose.config.network import Network
 from semipose.config.tree import Params
 from semipose.utils.errors import InputError
+from semipose.utils.flat import flat
 
 EXTENDS = "extends"  # key of a preset: the preset of the same folder whose values it changes
 REPLACED = {
@@ -32,10 +31,9 @@ def load(path: Path = Path("params.yaml")) -> Params:
     """Read and check a params file or a preset. Raises InputError with one line for each mistake: key, value, limit and line number."""
     layers = read_layers(path)
     tree = overlaid(layers)
-    _merge_variants(tree, layers)
-    plain = _plain(tree)
+    _merge_variants(tree)
     try:
-        return Params.model_validate(plain)
+        return Params.model_validate(tree)
     except ValidationError as error:
         # A mistake in a base comes once more with every variant that inherits it: say it once.
         once = {_identity(problem): problem for problem in reversed(error.errors())}
@@ -53,21 +51,30 @@ def read_layers(path: Path) -> Layers:
     return layers
 
 
-def overlaid(layers: Layers) -> CommentedMap:
+def overlaid(layers: Layers) -> dict[str, Any]:
     """The whole tree: the values of the last layer, changed by each layer before it."""
-    whole = CommentedMap()
+    whole: dict[str, Any] = {}
     for _, tree in reversed(layers):
-        _overlay(whole, tree)
+        _overlay(whole, _plain(tree))
     whole.pop(EXTENDS, None)
     return whole
 
 
-def _overlay(whole: CommentedMap, changes: CommentedMap) -> None:
+def _overlay(whole: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
-        if key not in REPLACED and isinstance(value, CommentedMap) and isinstance(whole.get(key), CommentedMap):
+        if key not in REPLACED and isinstance(value, dict) and isinstance(whole.get(key), dict):
             _overlay(whole[key], value)
         else:
-            whole[key] = deepcopy(value)
+            whole[key] = value
+
+
+def _plain(node: Any) -> Any:
+    """Without ruamel's comments and line numbers."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    return float(node) if isinstance(node, float) else int(node) if isinstance(node, int) and not isinstance(node, bool) else node
 
 
 def read_yaml(path: Path) -> CommentedMap:
@@ -97,91 +104,65 @@ def new_name(keys: Sequence[str]) -> str | None:
 def migrated(text: str) -> str:
     """A params file of semipose 0.1 with today's keys; comments and layout stay."""
     lines = text.splitlines(keepends=True)
-
-    def walk(node: Any, keys: list[str]) -> None:
-        for key, value in node.items() if isinstance(node, CommentedMap) else ():
-            if name := new_name([*keys, str(key)]):
-                row, column = node.lc.key(key)
-                lines[row] = lines[row][:column] + lines[row][column:].replace(str(key), name, 1)
-            walk(value, [*keys, str(key)])
-
-    walk(YAML().load(text), [])
+    for keys, row, column in places(YAML().load(text)):
+        if name := new_name(keys):
+            lines[row] = lines[row][:column] + lines[row][column:].replace(keys[-1], name, 1)
     return "".join(lines)
+
+
+def places(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """Of each key and list item of a file: its name with those above it, outermost first; its row and column, from 0."""
+    for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node) if isinstance(node, CommentedSeq) else ():
+        keys = (*above, str(key))
+        yield keys, *(node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))
+        yield from places(value, keys)
 
 
 def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What the entry `method.<name>` of a params tree says itself, by dotted key, its base left out."""
-    flat: dict[str, Any] = {}
-
-    def walk(node: Mapping[str, Any], prefix: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping):
-                walk(value, f"{prefix}{key}.")
-            else:
-                flat[f"{prefix}{key}"] = list(value) if isinstance(value, list) else value
-
-    walk(tree["method"][name], "")
-    flat.pop("base", None)
-    return flat
+    return {key: value for key, value in flat(tree["method"][name]).items() if key != "base"}
 
 
-def _merge_variants(tree: CommentedMap, layers: Layers) -> None:
-    """Give each variant the keys of its base that it does not set itself, at any depth."""
-    methods, model = tree.get("method"), tree.get("model")
-    if not isinstance(methods, CommentedMap):
-        return
-    backbone = model.get("backbone") if isinstance(model, CommentedMap) else None
-    for name, entry in methods.items():
-        if not isinstance(entry, CommentedMap):
-            raise InputError(f"method.{name} must be a mapping that begins with `base:` ({_where(layers, ['method', name])})")
+def _merge_variants(tree: dict[str, Any]) -> None:
+    """Give each variant the keys of its base that it does not set itself, at any depth; and what an entry has of its own the keys that it
+    does not say itself, from the sections that hold for all. What is no mapping stays: the models refuse it."""
+    methods, model = _mapping(tree, "method"), _mapping(tree, "model")
+    entries = [_mapping(methods, name) for name in methods]
+    for entry in entries:
         for own in _own_networks(entry):
-            if own.get("backbone", backbone) != backbone:
-                own.setdefault("options", CommentedMap())  # they belong to a backbone: another one begins without any
-    for name, entry in methods.items():
-        base = entry.get("base")
-        if base != name and isinstance(methods.get(base), CommentedMap):
-            _fill(entry, methods[base])
-    for entry in methods.values():
-        _fill_own(entry, tree)
+            if own.get("backbone", model.get("backbone")) != model.get("backbone"):
+                own.setdefault("options", {})  # they belong to a backbone: another one begins without any
+    for name, entry in zip(methods, entries, strict=True):
+        if (base := entry.get("base")) != name:
+            _fill(entry, _mapping(methods, str(base)))
+    augment = _mapping(tree, "augment")
+    common = {"warmup": _mapping(tree, "warmup"), "strong_view": _mapping(augment, "strong")}
+    common |= {key: _mapping(augment, key) for key in ("strong_augment", "reference_bugs")}
+    for entry in entries:
+        for key, section in common.items():
+            _fill(_mapping(entry, key), section)
+        for own in _own_networks(entry):
+            _fill(own, {key: value for key, value in model.items() if key in Network.model_fields})
 
 
-def _fill_own(entry: CommentedMap, tree: CommentedMap) -> None:
-    """Give what an entry has of its own the keys that it does not say itself, from the sections that hold for all."""
-
-    def fill(own: Any, section: Any, keys: Iterable[str]) -> None:
-        if isinstance(own, CommentedMap) and isinstance(section, CommentedMap):
-            _fill(own, CommentedMap({key: section[key] for key in keys if key in section}))
-
-    fill(entry.get("warmup"), tree.get("warmup"), Warmup.model_fields)
-    augment = tree.get("augment")
-    if isinstance(augment, CommentedMap):
-        fill(entry.get("strong_view"), augment.get("strong"), StrongView.model_fields)
-        fill(entry.get("strong_augment"), augment.get("strong_augment"), StrongAugment.model_fields)
-        fill(entry.get("reference_bugs"), augment.get("reference_bugs"), ReferenceBugs.model_fields)
-    for own in _own_networks(entry):
-        fill(own, tree.get("model"), Network.model_fields)
+def _mapping(node: dict[str, Any], key: str) -> dict[str, Any]:
+    """The mapping under a key; an empty one if something else is there, or nothing."""
+    value = node.get(key)
+    return value if isinstance(value, dict) else {}
 
 
-def _own_networks(entry: CommentedMap) -> list[CommentedMap]:
-    networks = entry.get("networks")
-    return [own for own in networks.values() if isinstance(own, CommentedMap)] if isinstance(networks, CommentedMap) else []
+def _own_networks(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    networks = _mapping(entry, "networks")
+    return [_mapping(networks, name) for name in networks]
 
 
-def _fill(entry: CommentedMap, base: CommentedMap) -> None:
+def _fill(entry: dict[str, Any], base: dict[str, Any]) -> None:
     """Keys that `entry` lacks, from `base`, at any depth; `options`, a backbone's own keywords, as a whole."""
     for key, value in base.items():
         if key not in entry:
             entry[key] = value
-        elif key != "options" and isinstance(entry[key], CommentedMap) and isinstance(value, CommentedMap):
-            _fill(entry[key], value)
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, CommentedMap):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
-    return float(node) if isinstance(node, float) else int(node) if type(node) is not bool and isinstance(node, int) else node
+        elif key != "options" and isinstance(value, dict):
+            _fill(_mapping(entry, key), value)
 
 
 def _identity(problem: Any) -> tuple[Any, ...]:
@@ -190,7 +171,7 @@ def _identity(problem: Any) -> tuple[Any, ...]:
     return section, *rest[1 if section == "method" else 0 :], problem["type"], value
 
 
-def _message(tree: CommentedMap, problem: Any, layers: Layers) -> str:
+def _message(tree: dict[str, Any], problem: Any, layers: Layers) -> str:
     # pydantic puts the names of union members into the location; only parts that lead on in the tree are the key.
     node: Any = tree
     keys: list[Any] = []
@@ -212,29 +193,24 @@ def _message(tree: CommentedMap, problem: Any, layers: Layers) -> str:
     if problem["type"] == "union_tag_invalid":
         return f"{key}.base = {node['base']!r}: must be one of {', '.join(having('base'))} ({where})"
     text = problem["msg"].removeprefix("Value error, ")
-    return f"{text} ({where})" if isinstance(node, CommentedMap) else f"{key} = {_plain(node)!r}: {text} ({where})"
+    return f"{text} ({where})" if isinstance(node, dict) else f"{key} = {node!r}: {text} ({where})"
 
 
 def _where(layers: Layers, keys: Sequence[Any]) -> str:
     """File and line of a key, or of the nearest mapping about it that is written in a file: a variant does not hold its base's keys."""
+    rows = [(path, {found: row for found, row, _ in places(tree)}) for path, tree in layers]
     for depth in range(len(keys), 0, -1):
-        for path, node in layers:
-            line = None
-            for key in keys[:depth]:
-                if not _has(node, key):
-                    break
-                line = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0] + 1
-                node = node[key]
-            else:
-                return f"{path} line {line}"
+        for path, known in rows:
+            if (row := known.get(tuple(map(str, keys[:depth])))) is not None:
+                return f"{path} line {row + 1}"
     return str(layers[0][0])
 
 
 def _has(node: Any, key: Any) -> bool:
-    return key in node if isinstance(node, CommentedMap) else isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node)
+    return key in node if isinstance(node, dict) else isinstance(node, list) and isinstance(key, int) and key < len(node)
 
 
-def _whose(tree: CommentedMap, keys: list[str]) -> str:
+def _whose(tree: dict[str, Any], keys: list[str]) -> str:
     """Of an unknown key of an entry of `method`: of which method it is none, and of which it would be one."""
     if len(keys) < 3 or keys[0] != "method":
         return ""

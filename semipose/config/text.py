@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from semipose.config.load import Layers, overlaid, read_layers
+from semipose.config.load import Layers, overlaid, places, read_layers
 from semipose.config.section import Section
 from semipose.config.tree import Params
 
@@ -91,13 +91,9 @@ def _scalar(value: Any) -> str:
 def _own_comments(layers: Layers) -> Iterator[tuple[Keys, str]]:
     """The comments that presets write beside their own keys; the last of equal keys counts."""
 
-    def walk(node: Any, keys: Keys, lines: list[str]) -> Iterator[tuple[Keys, str]]:
-        for key, value in node.items() if isinstance(node, Mapping) else ():
-            row, column = node.lc.key(key)
+    for path, tree in reversed(layers):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for keys, row, column in places(tree):
             found = re.search(r"\s# (.*)$", lines[row])
             if found and not lines[row][:column].strip():  # not that of a mapping in one line with its keys
-                yield (*keys, str(key)), found[1]
-            yield from walk(value, (*keys, str(key)), lines)
-
-    for path, tree in reversed(layers):
-        yield from walk(tree, (), path.read_text(encoding="utf-8").splitlines())
+                yield keys, found[1]

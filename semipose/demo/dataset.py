@@ -23,11 +23,11 @@ from semipose.demo.outfit import PARTS, Person, draw_outfit
 from semipose.demo.person import paint_held, paint_person, paint_seat
 from semipose.demo.scene import draw_backdrop, draw_obstacle, draw_wash
 from semipose.pose.skeleton import COCO17
-from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
+from semipose.utils.files import replacing, write_text
 from semipose.utils.progress import followed
 from semipose.utils.workers import in_processes
 
+SIZE = 320, 240  # px, width and height of a picture
 MIN_KEYPOINTS = 6  # labelled keypoints that a person must have to stay in the picture
 MIN_AREA = 600  # visible pixels that a person must have to stay in the picture
 SEEN_SHARE = 1 / 3  # of the 3 x 3 pixels around a joint: so much must show a part that the joint belongs to
@@ -144,7 +144,7 @@ def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
-def draw_image(generator: Generator, size: tuple[int, int] = (320, 240)) -> tuple[NDArray[np.uint8], list[Annotation]]:
+def draw_image(generator: Generator) -> tuple[NDArray[np.uint8], list[Annotation]]:
     """One picture of one to three people: uint8 [H, W, 3] in RGB, and COCO's annotations without ids.
 
     Everybody who is drawn is annotated, with at least MIN_KEYPOINTS labelled keypoints and MIN_AREA visible pixels.
@@ -152,11 +152,11 @@ def draw_image(generator: Generator, size: tuple[int, int] = (320, 240)) -> tupl
     while True:
         angle = generator.uniform(-np.pi, 0)
         light = generator.uniform(0.06, 0.3) * np.array([np.cos(angle), np.sin(angle)])
-        picture = draw_wash(generator, size)
-        paint(draw_backdrop(generator, size, light), picture)
-        people = draw_people(generator, size, light)
+        picture = draw_wash(generator, SIZE)
+        paint(draw_backdrop(generator, SIZE, light), picture)
+        people = draw_people(generator, SIZE, light)
         while people:
-            marks = Image.new("L", size)
+            marks = Image.new("L", SIZE)
             for _, layers in people:
                 mark(layers, marks)
             labels = np.asarray(marks)
@@ -169,14 +169,14 @@ def draw_image(generator: Generator, size: tuple[int, int] = (320, 240)) -> tupl
             people = [pair for pair, kept in zip(people, annotations, strict=True) if kept]
 
 
-def draw_file(number: int, root: Path, part: str, seed: int, size: tuple[int, int]) -> tuple[dict[str, Any], list[Annotation]]:
+def draw_file(number: int, root: Path, part: str, seed: int) -> tuple[dict[str, Any], list[Annotation]]:
     """Draw picture `number` (from 1) of a part to disk; return its entries in the annotation file."""
     generator = default_rng(SeedSequence([seed, *part.encode(), number]))
-    pixels, annotations = draw_image(generator, size)
+    pixels, annotations = draw_image(generator)
     name = f"{number:012d}.jpg"
     with replacing(root / f"{part}2017" / name) as path:
         Image.fromarray(pixels).save(path, "JPEG", quality=int(generator.integers(70, 93)))
-    entry = {"id": number, "file_name": name, "width": size[0], "height": size[1], "license": 1}
+    entry = {"id": number, "file_name": name, "width": SIZE[0], "height": SIZE[1], "license": 1}
     return entry, [{"image_id": number} | annotation for annotation in annotations]
 
 
@@ -199,21 +199,14 @@ def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], descri
     }
 
 
-def render_set(root: Path, counts: dict[str, int], seed: int, size: tuple[int, int] = (320, 240), processes: int = 1) -> None:
+def render_set(root: Path, counts: dict[str, int], seed: int, processes: int = 1) -> None:
     """Draw a set in COCO's layout: `counts[part]` pictures into root/{part}2017, and root/annotations.
 
-    The size is (width, height) in pixels. The files are the same for any number of processes.
-    Raises InputError for a count, seed, size or number of processes that cannot be drawn.
+    The files are the same for any number of processes.
     """
-    if seed < 0 or processes < 1 or min(size) < 64 or any(count < 1 for count in counts.values()) or not counts:
-        raise InputError(
-            f"the demo cannot be drawn with counts {counts}, seed {seed}, size {size}, processes {processes}: "
-            "give at least one picture per part, a seed of 0 or more, at least 64 pixels and one process"
-        )
     for part, count in counts.items():
-        draw = partial(draw_file, root=root, part=part, seed=seed, size=size)
+        draw = partial(draw_file, root=root, part=part, seed=seed)
         made = in_processes(draw, range(1, count + 1), processes, chunk=16)
         drawn = list(followed(made, count, "images", part))
         content = annotation_file(drawn, f"drawn people, seed {seed}")
-        with replacing(root / "annotations" / f"person_keypoints_{part}2017.json") as path:
-            path.write_text(json.dumps(content))
+        write_text(root / "annotations" / f"person_keypoints_{part}2017.json", json.dumps(content))

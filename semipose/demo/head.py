@@ -19,7 +19,7 @@ BALLS = {  # of hair, by style: offset from the head's centre and half axes, in 
 WHITE, INK, LIP = (240, 238, 232), (26, 22, 22), (150, 62, 60)
 
 
-def surface(person: Person, directions: Points, swell: float = 1.0) -> Points:
+def surface(person: Person, directions: Points) -> Points:
     """Points [N, 2] on the head in directions [N, 3] of (left, down, forward); hidden ones slide to the outline."""
     figure = person.figure
     units = directions / np.linalg.norm(directions, axis=1, keepdims=True)
@@ -28,7 +28,7 @@ def surface(person: Person, directions: Points, swell: float = 1.0) -> Points:
     turned[hidden, 2] = 0.0
     turned /= np.linalg.norm(turned, axis=1, keepdims=True) + 1e-9
     back = turned @ figure.frames["head"]
-    return figure.joints["head"][:2] + swell * (back @ figure.head_axes.T)[:, :2]
+    return figure.joints["head"][:2] + (back @ figure.head_axes.T)[:, :2]
 
 
 @cache

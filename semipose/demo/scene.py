@@ -132,10 +132,7 @@ def pole(generator: Generator, size: Size, light: Points) -> list[Layer]:
     if generator.random() < 0.5:
         size_ = thick * generator.uniform(1.5, 4)
         tone = draw_skin(generator) if generator.random() < 0.3 else draw_muted(generator)
-        layers += [
-            Layer(blob(x, top, size_, size_), shade(tone, 0.8)),
-            Layer(blob(x, top, 0.8 * size_, 0.8 * size_), tone),
-        ]
+        layers += [Layer(blob(x, top, size_, size_), shade(tone, 0.8)), Layer(blob(x, top, 0.8 * size_, 0.8 * size_), tone)]
     return layers
 
 
@@ -186,10 +183,7 @@ def draw_obstacle(generator: Generator, place: Points, reach: float, light: Poin
     if kind == 0:
         wide, high = generator.uniform(0.12, 0.42, 2) * reach
         front = rectangle(x - wide / 2, y - high / 2, wide, high)
-        return [
-            Layer(front, shade(colour, 0.75), NOBODY),
-            Layer(0.86 * front + 0.14 * front.mean(0) + light * 4, colour),
-        ]
+        return [Layer(front, shade(colour, 0.75), NOBODY), Layer(0.86 * front + 0.14 * front.mean(0) + light * 4, colour)]
     if kind == 1:
         ends = np.array([[x, y - 2 * reach], [x + generator.normal(0, 0.3) * reach, y + 2 * reach]])
         return limb(ends[0], ends[1], [generator.uniform(0.015, 0.05) * reach] * 2, colour, light, NOBODY)

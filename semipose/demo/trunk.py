@@ -109,10 +109,7 @@ def paint_trunk(person: Person) -> list[Part]:
     outfit = person.outfit
     shirt = garment(person, SHIRT, outfit.shirt, person.label("trunk")) + decoration(person)
     lower = garment(person, LOWER, outfit.lower, person.label("pelvis"))
-    parts = [
-        (person.depth("middle", "neck"), shirt),
-        (person.depth("left_hip", "right_hip") - 0.01, lower),
-    ]
+    parts = [(person.depth("middle", "neck"), shirt), (person.depth("left_hip", "right_hip") - 0.01, lower)]
     if outfit.skirt:
         parts.append(paint_skirt(person))
     if outfit.backpack:

@@ -1,18 +1,21 @@
 """Pictures of poses and heatmaps on images, and sheets of them. Pillow only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from semipose.pose.skeleton import Skeleton
+from semipose.utils.files import replacing
 
 Picture = Image.Image | NDArray[np.uint8]
 
 COLOURS = {"left": (41, 151, 255), "right": (255, 122, 26), "centre": (120, 220, 90)}
 """Of the person's own sides: blue is left, orange is right, green joins the two or has no side."""
 OUTLINE = (20, 20, 20)
+TEXT = 14  # px
 SMOOTH_BELOW = 1200  # px; smaller pictures are drawn threefold and reduced, because Pillow draws no smooth lines
 HEAT = ((0, 0, 0), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))  # 0 .. 1, dark to bright
 
@@ -64,13 +67,7 @@ def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: flo
     return Image.fromarray((np.asarray(image) * (1 - cover) + heat * cover).round().astype(np.uint8))
 
 
-def sheet(
-    tiles: Sequence[Picture],
-    captions: Sequence[str],
-    columns: int,
-    tile: tuple[int, int] | None = None,
-    text_px: int = 14,
-) -> Image.Image:
+def sheet(tiles: Sequence[Picture], captions: Sequence[str], columns: int, tile: tuple[int, int] | None = None) -> Image.Image:
     """Tiles in rows of `columns`, each with its caption below (wrapped to the tile's width), on white.
 
     Every tile is fitted into `tile` (width, height) px with its proportions kept; default: the largest tile, at least
@@ -78,9 +75,9 @@ def sheet(
     """
     images = [as_image(picture) for picture in tiles]
     width, height = tile or (max([160, *(i.width for i in images)]), max([*(i.height for i in images), 1]))
-    font = ImageFont.load_default(size=text_px)
+    font = ImageFont.load_default(size=TEXT)
     texts = [_wrap(caption, font, width) for caption in captions]
-    line, gap = round(1.35 * text_px), 8
+    line, gap = round(1.35 * TEXT), 8
     rows = -(-len(images) // columns)
     below = [max(len(text) for text in texts[r * columns : (r + 1) * columns]) * line for r in range(rows)]
     across = min(columns, max(len(images), 1))
@@ -96,12 +93,17 @@ def sheet(
     return canvas
 
 
+def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> dict[str, Path]:
+    """Write a JPEG of each by its name; the files by the same names."""
+    paths = {name: folder / f"{name}.jpg" for name in pictures}
+    for name, picture in pictures.items():
+        with replacing(paths[name]) as temporary:
+            picture.save(temporary, "JPEG", quality=88)
+    return paths
+
+
 def _draw_person(
-    pencil: ImageDraw.ImageDraw,
-    place: NDArray[np.float64],
-    visible: NDArray[np.bool_],
-    skeleton: Skeleton,
-    picture_px: int,
+    pencil: ImageDraw.ImageDraw, place: NDArray[np.float64], visible: NDArray[np.bool_], skeleton: Skeleton, picture_px: int
 ) -> None:
     if not visible.any():
         return

@@ -47,14 +47,13 @@ def write_archive_results(archive: Path) -> None:
     write_results(archive / "results.csv", [_read(path) for path in sorted((archive / "runs").glob("*.json"))])
 
 
-def read_archive(archive: Path, data: str, grid: Grid, commit: str | None = None) -> dict[Key, Run]:
+def read_archive(archive: Path, data: str, grid: Grid) -> dict[Key, Run]:
     """The archived runs of a grid, for a table: all of one commit, or of commits that equal_commits.txt names in one line.
 
     Args:
         archive: folder of one archive.
         data: data set of the runs.
         grid: the runs wanted; those not archived are left out.
-        commit: read only runs of this commit and its equals.
 
     Raises:
         InputError: for runs of different commits, two different runs of one name, or a broken file.
@@ -63,17 +62,17 @@ def read_archive(archive: Path, data: str, grid: Grid, commit: str | None = None
     runs: dict[Key, Run] = {}
     commits: dict[str, str] = {}
     for run in map(_read, sorted((archive / "runs").glob("*.json"))):
-        key, group = (run.method, run.labels, run.seed), equals.get(run.commit, run.commit)
-        if (run.data, run.stage) != (data, grid.stage) or key not in cells or (commit and group != equals.get(commit, commit)):
+        key = run.method, run.labels, run.seed
+        if (run.data, run.stage) != (data, grid.stage) or key not in cells:
             continue
         first = runs.setdefault(key, run)
         if first.fingerprint != run.fingerprint:
             raise InputError(f"{archive}: {run.cell} is archived with fingerprints {first.fingerprint} and {run.fingerprint}: keep one")
-        commits[group] = run.commit
+        commits[equals.get(run.commit, run.commit)] = run.commit
     if len(commits) > 1:
         raise InputError(
             f"{archive}: a table cannot join runs of the commits {' and '.join(sorted(commits.values()))}: "
-            f"choose one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
+            f"remove those of one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
         )
     return {key: runs[key] for key in cells if key in runs}
 

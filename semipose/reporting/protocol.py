@@ -17,11 +17,7 @@ def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     """How the numbers of these runs came about: evaluation, training of each budget, and what ± and brackets mean."""
     if not runs:
         return ["Protocol: none of these cells has run."]
-    return [
-        f"Protocol: {evaluation(runs)}.",
-        f"Training: {_training(runs, labels)}.",
-        f"Statistics: {_statistics(runs)}.",
-    ]
+    return [f"Protocol: {evaluation(runs)}.", f"Training: {_training(runs, labels)}.", f"Statistics: {_statistics(runs)}."]
 
 
 def evaluation(runs: Sequence[Run]) -> str:
@@ -38,12 +34,11 @@ def unequal(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     for budget in labels:
         column = [run for run in runs if run.labels == budget]
         for field, name in SHARED.items():
-            owners: dict[str, list[Run]] = {}
+            owners: dict[str, dict[str, None]] = {}
             for run in column:
-                owners.setdefault(_shown(run, field), []).append(run)
+                owners.setdefault(_shown(run, field), {})[run.method] = None
             if len(owners) > 1:
-                parts = (f"{value} ({', '.join(_owners(own, column))})" for value, own in owners.items())
-                notes.append(f"unequal: {name} at {budget}: {'; '.join(parts)}")
+                notes.append(f"unequal: {name} at {budget}: " + "; ".join(f"{value} ({', '.join(own)})" for value, own in owners.items()))
     return notes
 
 
@@ -51,16 +46,6 @@ def reconstructions(runs: Iterable[Run]) -> list[str]:
     """A note that names the methods that were rebuilt from abstracts, if there are any."""
     names = dict.fromkeys(run.method for run in runs if run.parameters["base"] in RECONSTRUCTED)
     return [f"Reconstructions from the papers' abstracts, no code being public: {', '.join(names)}."] if names else []
-
-
-def _owners(own: Sequence[Run], column: Sequence[Run]) -> list[str]:
-    """Methods whose every run is among `own`, and single runs of methods that are split."""
-    names = []
-    for method in dict.fromkeys(run.method for run in own):
-        mine = [run for run in own if run.method == method]
-        whole = len(mine) == sum(run.method == method for run in column)
-        names += [method] if whole else [f"{method} s{run.seed}" for run in mine]
-    return names
 
 
 def _training(runs: Sequence[Run], labels: Iterable[str]) -> str:

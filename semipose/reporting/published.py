@@ -1,39 +1,24 @@
 """Published numbers beside ours: published.csv has every one with its table, source and what is known of its protocol."""
 
 import csv
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from semipose.reporting.results import Grid, Key, Run, Score
 from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, scored
 
 FILE = Path(__file__).with_name("published.csv")
-DATASETS = {"coco": "COCO val2017"}  # on MPII: of the test server (semi-supervised), or with a flip test
-METHODS = {  # entry of params.yaml -> what the papers' tables call it, at its own default strong augmentation
-    "supervised": ("Supervised", "Supervised (Affine)"),
-    "pseudopose": ("PseudoPose",),
-    "datadistill": ("DataDistill",),
-    "posecons": ("PoseCons", "PoseCons (Affine+Joint Cutout)"),
-    "posecons_affine": ("PoseCons (Affine)",),
-    "posedual": ("PoseDual", "PoseDual (Affine+Joint Cutout)"),
-    "posedual_affine": ("PoseDual (Affine)",),
-    "posedual_randaugment": ("PoseDual (Affine+RandAug)",),
-    "sspcm": ("SSPCM",),
-    "multiaugs": ("MultiAugs (Single)",),
-    "multiaugs_dual": ("MultiAugs (Dual)",),
-}
+DATASETS = {"coco": "COCO val2017"}  # whose runs; on MPII: of the test server (semi-supervised), or with a flip test
 METRICS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")  # published.csv has them by COCO's names too
-NETWORKS = re.compile(r"net num (\d)")  # in a row's note
 BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.yaml that the papers call otherwise
 
 
-def published(path: Path = FILE) -> list[dict[str, str]]:
-    """The rows of published.csv: table, method, backbone, input, dataset, labelled, unlabelled, metric, value, source, note."""
-    with path.open(newline="", encoding="utf-8") as file:
+def published() -> list[dict[str, str]]:
+    """The rows of published.csv: table, method (as the table calls it), entry (of params.yaml; "" for what no entry is), backbone, input,
+    dataset, labelled, unlabelled, metric, value, source, networks ("" where the source does not say), note."""
+    with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -45,24 +30,22 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
         return None
     example = next(iter(runs.values()))
     alike = [row for row in published() if _alike(row, example)]
-    columns, rows, records = [Column("method", text=True), Column("metric", text=True)], [], []
-    used: list[dict[str, str]] = []
+    columns = [Column("method", text=True), Column("metric", text=True)]
     columns += [Column(name, labels) for labels in sweep.labels for name in ("ours", "published")]
+    rows, records, used = [], [], []
     for method, metric in product(sweep.methods, METRICS):
         line, of_metric, of_runs = [Cell(method), Cell(metric)], [], []
         for labels in sweep.labels:
-            names, budgets = METHODS.get(method, ()), BUDGETS.get(labels, (labels,))
-            found = [row for row in alike if row["method"] in names and row["labelled"] in budgets and row["metric"] == metric]
+            budgets = BUDGETS.get(labels, (labels,))
+            found = [row for row in alike if row["entry"] == method and row["labelled"] in budgets and row["metric"] == metric]
             scores = [run.metrics[metric] for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and metric in run.metrics]
-            known = [score for score in scores if score.value is not None]
+            ours, known = scored(scores), [score for score in scores if score.value is not None]
             values = list(dict.fromkeys(row["value"] for row in found))
-            mine = scored(known)
-            line += [mine, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
+            said = {name: " / ".join(dict.fromkeys(row[name] for row in found)) for name in ("source", "note")}
+            status = {"status": "run" if known else NOT_RUN, "ours": ours.number.value if known else "", "published": " / ".join(values)}
+            line += [ours, Cell(" / ".join(values) or NOTHING, Score(statistics.fmean(map(float, values)) if values else None))]
             of_metric += found
-            record: dict[str, Any] = {"method": method, "metric": metric, "labels": labels, "seeds": len(known)}
-            record |= {"status": "run" if known else NOT_RUN, "ours": mine.number.value if known else "", "published": " / ".join(values)}
-            record |= {name: " / ".join(dict.fromkeys(row[name] for row in found)) for name in ("source", "note")}
-            of_runs.append(record)
+            of_runs.append({"method": method, "metric": metric, "labels": labels, "seeds": len(known), **status, **said})
         if metric == "AP" or of_metric:
             rows.append(line)
             records += of_runs
@@ -81,7 +64,7 @@ def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list
             notes.append(f"unequal: {name.replace('_', ' ')}: ours {', '.join(ours)}; published: {theirs}")
     for method in dict.fromkeys(method for method, _, _ in runs):
         trained = {str(run.training["networks"]) for key, run in runs.items() if key[0] == method}
-        said = {found[1] for row in used if row["method"] in METHODS.get(method, ()) and (found := NETWORKS.search(row["note"]))}
+        said = {row["networks"] for row in used if row["entry"] == method and row["networks"]}
         if said and trained != said:
             notes.append(f"unequal: networks of {method}: ours {', '.join(sorted(trained))}; published: {', '.join(sorted(said))}")
     return notes

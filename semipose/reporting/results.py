@@ -1,6 +1,5 @@
 """Results of runs: one JSON file per cell is read, one long table is written."""
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,10 +103,9 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         raise InputError(f"{error.filename} is missing; {again}") from None
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
-    asked = zip(("data", "stage", "method", "labels", "seed", "cell"), (data, stage, *key, cell_name(data, key)), strict=True)
-    for name, value in asked:
-        if getattr(run, name) != value:
-            raise InputError(f"{path}: {name} is {getattr(run, name)!r}, but the name of the file asks for {value!r}; {again}")
+    found, asked = (run.data, run.stage, run.method, run.labels, run.seed, run.cell), (data, stage, *key, cell_name(data, key))
+    if found != asked:
+        raise InputError(f"{path} is of {found}, but its name asks for {asked}; {again}")
     return run
 
 
@@ -149,17 +147,11 @@ def write_results(path: Path, runs: Iterable[Run]) -> None:
 
 def read_columns(path: Path) -> dict[str, list[float]]:
     """Columns of numbers by their heading (history.csv, masks.csv); an empty field is NaN. Raises InputError."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        reader = csv.reader(file)
-        names = next(reader, [])
-        columns: dict[str, list[float]] = {name: [] for name in names}
-        for number, row in enumerate(reader, start=2):
-            try:
-                for name, text in zip(names, row, strict=True):
-                    columns[name].append(float(text) if text else math.nan)
-            except ValueError as error:
-                raise InputError(f"{path} line {number}: {error}; train this cell again") from None
-    return columns
+    try:
+        table = pd.read_csv(path, dtype=float)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; train this cell again") from None
+    return {str(name): values.tolist() for name, values in table.items()}
 
 
 def _score(metric: Mapping[str, Any]) -> Score:

@@ -50,10 +50,10 @@ class Table:
         return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
 
 
-def main_table(runs: Mapping[Key, Run], sweep: Grid, reference: str = "supervised") -> Table:
-    """Rows: methods. Columns: for each budget the headline metric, the gain over `reference` and, where there are more than two
+def main_table(runs: Mapping[Key, Run], sweep: Grid) -> Table:
+    """Rows: methods. Columns: for each budget the headline metric, the gain over `supervised` and, where there are more than two
     methods, the difference to the row above; then costs."""
-    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, reference), {})
+    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, "supervised"), {})
 
 
 def ablation_tables(

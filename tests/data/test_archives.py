@@ -125,13 +125,11 @@ def test_damaged_archives_are_named_and_leave_nothing(tmp_path):
         with pytest.raises(InputError, match=rf"{name}.*damaged.*download it again"):
             unpack(tmp_path / name, tmp_path / "root")
         assert not (tmp_path / "root").exists() or names(tmp_path / "root") == []
-    with pytest.raises(InputError, match=r"none\.zip: there is no archive"):
-        unpack(tmp_path / "none.zip", tmp_path / "root")
 
 
 def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     usage = archives.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage._replace(free=5))
-    with pytest.raises(InputError, match=r"set\.zip.*8 bytes needed.*the disk is full"):
+    with pytest.raises(InputError, match=r"set\.zip.*8 bytes needed.*make room there"):
         unpack(zip_of(tmp_path / "set.zip", GOOD), tmp_path / "root")
     assert names(tmp_path / "root") == []

@@ -16,7 +16,6 @@ from semipose.demo.figure import FACE, draw_figure, place_face, turn_y
 from semipose.demo.outfit import PARTS, Person, draw_outfit
 from semipose.demo.person import paint_person
 from semipose.pose.skeleton import COCO17
-from semipose.utils.errors import InputError
 
 SIZE = (320, 240)
 SHOWN = 45  # pictures of the set that most tests look at
@@ -229,11 +228,3 @@ def test_tones_of_a_limb_stay_inside_of_it() -> None:
             masks.append(np.asarray(image) > 0)
         for tone in masks[1:]:
             assert (tone & ~masks[0]).sum() <= 0.03 * masks[0].sum()
-
-
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"processes": 0}, {"counts": {"train": 0}}, {"size": (20, 240)}])
-def test_what_cannot_be_drawn_is_named(tmp_path: Path, wrong: dict[str, object]) -> None:
-    arguments = {"counts": {"train": 1}, "seed": 0} | wrong
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        render_set(tmp_path, **arguments)  # type: ignore[arg-type]
-    assert not list(tmp_path.iterdir())

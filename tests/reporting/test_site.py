@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from pipeline.stages.report import report
 from semipose.reporting.results import Grid, read_runs
-from semipose.reporting.site.gallery import same_people
+from semipose.reporting.site.page import same_people
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def test_print_unfolds_everything(page: "Browser") -> None:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_the_same_people_for_every_method_from_best_to_worst(page: "Browser") -> None:
+def test_thesame_people_for_every_method_from_best_to_worst(page: "Browser") -> None:
     tables = page.find_elements(By.CLASS_NAME, "people")
     assert [head.text for head in tables[0].find_elements(By.TAG_NAME, "th")] == ["truth", *METHODS]
     spans = [[span.get_attribute("textContent") for span in table.find_elements(By.TAG_NAME, "span")] for table in tables]

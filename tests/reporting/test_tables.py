@@ -186,8 +186,8 @@ def test_unequal_columns_say_so(tmp_path, runs, field):
     runs |= runs_of(tmp_path, record("akm", "L100", 1, 44.5, **{field: value}))
     (note,) = [note for note in main_table(runs, SWEEP).notes if note.startswith("unequal")]
     assert note.startswith(f"unequal: {name} at L100: ")
-    assert note.endswith("(akm s1)")
-    assert "supervised, akm s0" in note
+    assert note.endswith("(akm)")
+    assert "(supervised, akm); " in note
     assert f"**{note}**" in to_markdown(main_table(runs, SWEEP))
     assert rf"\textbf{{{escape(note)}}}" in to_latex(main_table(runs, SWEEP))
 

@@ -1,9 +1,8 @@
 """Bringing the real data sets: where they come from, and whether a folder has their layout."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from semipose.data.download.archives import unpack, unpacked
@@ -13,16 +12,12 @@ from semipose.utils.errors import InputError
 if TYPE_CHECKING:
     from semipose.config.data import Custom
 
-__all__ = ["BY_HAND", "DATASETS", "LAYOUTS", "RemoteArchive", "check_layout", "describe", "download", "fetch", "unpack"]
 
-
-@dataclass(frozen=True)
-class RemoteArchive:
-    """One archive of a data set. md5: where it is published. folder: where to unpack, relative to the data root."""
+class RemoteArchive(NamedTuple):
+    """One archive of a data set. md5: where it is published."""
 
     url: str
     md5: str | None = None
-    folder: str = "."
 
     @property
     def name(self) -> str:
@@ -94,22 +89,16 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
     known: records of an earlier download by their url; every archive has to be the same file again. Archives gather in
     `root`/archives and are removed once they are unpacked; what was unpacked before is not brought again. At the end
     the layout is checked. Of a source in BY_HAND there are no records: what the user has put into `root` is checked.
-    Raises InputError as `fetch`, `unpack` and `check_layout` do, or where `source` has no address.
+    Raises InputError as `fetch`, `unpack` and `check_layout` do.
     """
-    if source in BY_HAND:
-        check_layout(source, root)
-        return []
-    if source not in DATASETS:
-        raise InputError(f"data.source: {source!r} has no address to download from; choose one of {', '.join(DATASETS)}")
     records = []
-    for remote in DATASETS[source]:
-        folder, expected = Path(root) / remote.folder, (known or {}).get(remote.url, {})
-        sha256 = expected.get("sha256")
-        record = unpacked(remote.name, folder)
+    for remote in DATASETS.get(source, ()):
+        sha256 = (known or {}).get(remote.url, {}).get("sha256")
+        record = unpacked(remote.name, root)
         if record is None or sha256 not in (None, record["sha256"]):
-            archive = Path(root) / "archives" / remote.name
-            record = fetch(remote.url, archive, sha256, remote.md5, expected.get("bytes"))
-            unpack(archive, folder, record["sha256"])
+            archive = root / "archives" / remote.name
+            record = fetch(remote.url, archive, sha256, remote.md5)
+            unpack(archive, root, record["sha256"])
             archive.unlink()
         records.append({"url": remote.url, "bytes": record["bytes"], "sha256": record["sha256"]})
     check_layout(source, root)
@@ -117,17 +106,14 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
 
 
 def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...], ...]:
-    """What a data root of this source may hold. Raises InputError for an unknown source."""
+    """What a data root of this source may hold."""
     if custom is not None:
         return ((custom.train.annotations, custom.val.annotations, f"{custom.train.images}/", f"{custom.val.images}/"),)
-    if source not in LAYOUTS:
-        raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(LAYOUTS)}")
     return LAYOUTS[source]
 
 
 def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
     """Raise one InputError that names all that the data root lacks, and what brings it."""
-    root = Path(root)
     lacking = [[entry for entry in layout if not is_there(root, entry)] for layout in layouts(source, custom)]
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
@@ -145,17 +131,13 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
     folder, with a digest of their names, sizes and times of change. Annotations that change, and images that come, go or change, so give
     another record. Raises InputError as `check_layout` does."""
     check_layout(source, root, custom)
-    root = Path(root)
     layout = next(layout for layout in layouts(source, custom) if all(is_there(root, entry) for entry in layout))
     records: list[dict[str, Any]] = []
     for entry in layout:
         if entry.endswith("/"):
             records.append({"path": entry} | _stock(root, entry))
         else:
-            records += [
-                {"path": path.relative_to(root).as_posix(), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
-                for path in sorted(root.glob(entry))
-            ]
+            records += [_described(path, path.relative_to(root).as_posix()) for path in sorted(root.glob(entry))]
     return records
 
 
@@ -163,7 +145,12 @@ def describe_file(path: Path, needed_by: str) -> dict[str, Any]:
     """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
     if not path.is_file():
         raise InputError(f"{needed_by}: {path} is not there; it is a JSON in the layout of COCO's detection results")
-    return {"path": str(path), "bytes": path.stat().st_size, "sha256": checksums(path)["sha256"]}
+    return _described(path, str(path))
+
+
+def _described(path: Path, name: str) -> dict[str, Any]:
+    found = checksums(path)
+    return {"path": name, "bytes": found["bytes"], "sha256": found["sha256"]}
 
 
 def _stock(root: Path, folder: str) -> dict[str, Any]:

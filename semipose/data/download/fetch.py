@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import requests
 
 from semipose.utils.errors import InputError
+from semipose.utils.files import naming
 from semipose.utils.progress import Progress
 
 WAITS = (1.0, 2.0, 5.0, 10.0)
@@ -23,27 +23,26 @@ TIMEOUT = (15, 60)
 CHUNK = 2**17
 
 
-def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> dict[str, Any]:
+def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = None) -> dict[str, Any]:
     """Bring `url` to `target`, and return {"url", "bytes", "sha256"} of the file.
 
-    The bytes gather in `<target>.part`, with the server's ETag or Last-Modified in `<target>.part.json`, so that the
-    next run goes on where this one was cut, and begins anew where the remote file has changed. A file that is already
-    at `target` and has the size and checksum given is not asked for again.
-    Raises InputError where the address does not answer or answers other bytes than sha256, md5 or size (bytes) say (the
-    wrong file is removed), where the connection is cut again and again, and where the disk is full.
+    The bytes gather in `<target>.part`, with the address and the server's ETag or Last-Modified in `<target>.part.version`, so
+    that the next run goes on where this one was cut, and begins anew where the remote file has changed. A file that is already
+    at `target` and has the checksum given is not asked for again.
+    Raises InputError where the address does not answer or answers other bytes than sha256 or md5 say (the wrong file is
+    removed), and where the connection is cut again and again; OSError with the file's name where the disk is full.
     """
-    target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         found = checksums(target)
-        if _difference(found, sha256, md5, size) is None:
+        if _difference(found, sha256, md5) is None:
             return {"url": url, "bytes": found["bytes"], "sha256": found["sha256"]}
         target.unlink()
     part = target.with_name(target.name + ".part")
-    _receive(url, part, size)
+    _receive(url, part)
     found = checksums(part)
     _state(part).unlink(missing_ok=True)
-    if difference := _difference(found, sha256, md5, size):
+    if difference := _difference(found, sha256, md5):
         part.unlink()
         raise InputError(
             f"{url}: {difference}; the file was removed: run the same command again, and if the same comes again, the "
@@ -58,30 +57,28 @@ def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = N
 def checksums(path: Path) -> dict[str, Any]:
     """{"bytes", "sha256", "md5"} of a file, read once."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         while block := file.read(2**20):
             sha256.update(block)
             md5.update(block)
-    return {"bytes": Path(path).stat().st_size, "sha256": sha256.hexdigest(), "md5": md5.hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": sha256.hexdigest(), "md5": md5.hexdigest()}
 
 
-def _difference(found: dict[str, Any], sha256: str | None, md5: str | None, size: int | None) -> str | None:
-    for name, expected in (("bytes", size), ("sha256", sha256), ("md5", md5)):
+def _difference(found: dict[str, Any], sha256: str | None, md5: str | None) -> str | None:
+    for name, expected in (("sha256", sha256), ("md5", md5)):
         if expected is not None and found[name] != expected:
             return f"expected {name} {expected}, got {found[name]}"
     return None
 
 
-def _receive(url: str, part: Path, size: int | None) -> None:
+def _receive(url: str, part: Path) -> None:
     """Ask until all bytes lie in the .part file."""
     failures = 0
     while True:
         before = _received(part)
         try:
-            return _ask(url, part, size)
-        except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema, requests.URLRequired) as error:
-            raise InputError(f"{url}: not an http address ({error}); correct it") from error
-        except requests.RequestException as error:  # a kind of OSError, so it comes before the disk's errors
+            return _ask(url, part)
+        except requests.RequestException as error:
             failures = 1 if _received(part) - before >= PROGRESS else failures + 1
             if failures > len(WAITS):
                 raise InputError(
@@ -89,16 +86,9 @@ def _receive(url: str, part: Path, size: int | None) -> None:
                     f"{part}: run the same command again to go on from there"
                 ) from error
             time.sleep(WAITS[failures - 1])
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise InputError(
-                f"{url}: no space left for it in {part.parent}; free some or set data.root to another disk, then run the "
-                f"same command again: it goes on from {_received(part)} bytes"
-            ) from error
 
 
-def _ask(url: str, part: Path, size: int | None) -> None:
+def _ask(url: str, part: Path) -> None:
     """One request: go on with the .part file, or begin it. Returns when the file is whole; raises RequestException
     where another attempt may help."""
     version = _version(part, url)
@@ -110,7 +100,7 @@ def _ask(url: str, part: Path, size: int | None) -> None:
         status, content_range = response.status_code, response.headers.get("Content-Range", "")
         if status == 416 and content_range == f"bytes */{offset}":
             return  # all of it was here already
-        goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in (None, version)
+        goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in ("", version)
         if status == 416 or (status == 206 and not goes_on):
             part.unlink(missing_ok=True)
             raise requests.ConnectionError(f"the server did not go on from byte {offset}; beginning anew")
@@ -123,17 +113,12 @@ def _ask(url: str, part: Path, size: int | None) -> None:
         if status == 200:
             offset = 0  # it begins anew: no ranges there, or the file has changed
         length = response.headers.get("Content-Length")
-        total = offset + int(length) if length else size
-        if None not in (total, size) and total != size:
-            part.unlink(missing_ok=True)
-            raise InputError(
-                f"{url}: expected {size} bytes, the server has {total}; the file at this address is another one than the one wanted"
-            )
+        total = offset + int(length) if length else None
         if total is not None and total - offset > shutil.disk_usage(part.parent).free:
-            raise OSError(errno.ENOSPC, "too large")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
         if offset == 0:
             part.write_bytes(b"")  # before the new version: a kill in between must not join two files
-            _state(part).write_text(json.dumps({"url": url, "validator": _remote_version(response)}))
+            _state(part).write_text(f"{url}\n{_remote_version(response)}")
         _write(response, part, total)
     if total is not None and _received(part) < total:
         raise requests.ConnectionError(f"cut after {_received(part)} of {total} bytes")
@@ -144,26 +129,23 @@ def _received(part: Path) -> int:
 
 
 def _state(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
+    return part.with_name(part.name + ".version")
 
 
-def _version(part: Path, url: str) -> str | None:
-    """What says that the remote file is still the one that the .part file is a part of."""
-    try:
-        state = json.loads(_state(part).read_text())
-        return state["validator"] if state["url"] == url else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _version(part: Path, url: str) -> str:
+    """What says that the remote file is still the one that the .part file is a part of; "" where nothing does."""
+    known = _state(part).read_text() if _state(part).exists() else ""
+    return known.removeprefix(f"{url}\n") if known.startswith(f"{url}\n") else ""
 
 
-def _remote_version(response: requests.Response) -> str | None:
+def _remote_version(response: requests.Response) -> str:
     etag = response.headers.get("ETag", "")
     weak = not etag or etag.startswith("W/")  # only a strong ETag promises equal bytes
-    return response.headers.get("Last-Modified") if weak else etag
+    return response.headers.get("Last-Modified", "") if weak else etag
 
 
 def _write(response: requests.Response, part: Path, total: int | None) -> None:
-    with Progress(total, "bytes", part.stem, done=_received(part)) as progress, part.open("ab") as file:
+    with Progress(total, "bytes", part.stem, done=_received(part)) as progress, naming(part), part.open("ab") as file:
         for block in response.iter_content(CHUNK):
             file.write(block)
             progress.advance(len(block))

@@ -1,8 +1,8 @@
 """A crop pack in the making: the crops that are written, and their digests, by which a writer that was killed goes on."""
 
 import errno
-import io
 import json
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -95,36 +95,22 @@ def _is_finished(folder: Path) -> bool:
     return False
 
 
-def _header(shape: tuple[int, ...], dtype: DTypeLike) -> bytes:
-    """What an .npy begins with; numpy pads it, so its length does not depend on N."""
-    content = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(content, {"descr": descr, "fortran_order": False, "shape": shape})
-    return content.getvalue()
-
-
-def _bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:
-    """Of an .npy."""
-    return len(_header(shape, dtype)) + int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-
-
 def _is_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     """Whether an .npy of this kind lies there; of what is in it nothing is said."""
-    header = _header(shape, dtype)
-    if not path.is_file() or path.stat().st_size != _bytes(shape, dtype):
-        return False
-    with path.open("rb") as file:
-        return file.read(len(header)) == header
+    with suppress(OSError, ValueError, EOFError):
+        array = np.load(path, mmap_mode="r")
+        return bool((array.shape, array.dtype, array.offset + array.nbytes) == (shape, np.dtype(dtype), path.stat().st_size))
+    return False
 
 
 def _allocate(target: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
     """An .npy of zeros whose blocks are on the disk: to write through a memory map of a full disk would kill us."""
-    needed, free = _bytes(shape, dtype), shutil.disk_usage(target.parent).free
+    needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(target.parent).free
     if needed > free:
-        raise OSError(errno.ENOSPC, f"{free:,} bytes are free")
-    target.write_bytes(_header(shape, dtype))
+        raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free", str(target))
+    np.lib.format.open_memmap(target, "w+", dtype, shape)
     with target.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, needed)
+        os.posix_fallocate(file.fileno(), 0, target.stat().st_size)
 
 
 def _keep_rows(target: Path, kept: NDArray[np.int64]) -> None:
@@ -134,7 +120,7 @@ def _keep_rows(target: Path, kept: NDArray[np.int64]) -> None:
         some = kept[start : start + 256]
         rows[start : start + len(some)] = rows[some]  # every row moves forward, so none is overwritten unread
     rows.flush()
-    shape = (len(kept), *rows.shape[1:])
+    left = rows[: len(kept)]
     with target.open("r+b") as file:
-        file.write(_header(shape, rows.dtype))
-        file.truncate(_bytes(shape, rows.dtype))
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(left))  # numpy pads it: N changes no place
+        file.truncate(rows.offset + left.nbytes)

@@ -1,6 +1,5 @@
 """Writing a crop pack (crops.py), in parallel; a writer that was killed goes on where it was."""
 
-import errno
 import hashlib
 import json
 import math
@@ -27,7 +26,7 @@ from semipose.data.people import People
 from semipose.data.pixels import Exif
 from semipose.pose import geometry
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
+from semipose.utils.files import naming, write_text
 from semipose.utils.progress import Progress
 from semipose.utils.workers import in_processes
 
@@ -57,7 +56,8 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
     left out, by reason), `bytes` (of the crops).
 
     Raises InputError: an image is missing, unreadable, of another size than annotated or with an EXIF orientation that nothing decides
-    about, a box does not lie on its image, too many images are broken, the disk is full.
+    about, a box does not lie on its image, too many images are broken. Raises OSError, with the name of a file or of the folder, if the
+    disk is full or cannot be written.
     """
     summary = cut_pack(people, root, folder, recipe, max_broken, processes)
     place_pack(folder)
@@ -68,23 +68,17 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
     """``write_pack`` but for its last act, ``place_pack``: the finished pack waits beside the folder. Called again after it was killed, or
     had failed, for the same people, images and recipe, it goes on with the crops that it had written; and has nothing to do if it had
     finished."""
-    root, folder = Path(root), Path(folder)
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
     images = _check_images(people, root)
     check_boxes(people)
     waiting = _beside(folder, "partial")
-    try:
+    with naming(waiting):
         key = _key(people, root, recipe, images)
         unfinished = Unfinished(waiting, key, (len(people), recipe.size, recipe.size, 3), bool(recipe.quality))
         if not unfinished.finished:
             _write(people, root, unfinished, recipe, max_broken, processes)
-        return _summary(waiting) | {"bytes": unfinished.crops.stat().st_size}
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        room = "room" if recipe.quality else f"room for {len(people) * recipe.size**2 * 3:,} bytes"
-        remedy = f"make {room}" if full else "check the folder and its permissions"
-        raise InputError(f"{folder}: the crop pack cannot be written ({error.strerror or error}); {remedy}") from error
+    return _summary(waiting) | {"bytes": unfinished.crops.stat().st_size}
 
 
 def place_pack(folder: Path) -> None:
@@ -114,21 +108,14 @@ def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int
 
 def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
     """Each image with its bytes and the time of its last change (ns)."""
-    found, missing = [], []
-    for name in dict.fromkeys(people.images):
-        path = root / name
-        if path.is_file():
-            about = path.stat()
-            found.append((name, about.st_size, about.st_mtime_ns))
-        else:
-            missing.append(name)
-    if missing:
+    names = list(dict.fromkeys(people.images))
+    if missing := [name for name in names if not (root / name).is_file()]:
         more = f" (and {len(missing) - 1:,} more images)" if len(missing) > 1 else ""
         raise InputError(
             f"{root / missing[0]}: missing, but annotation {people.ids[people.images.index(missing[0])]} needs it{more}; "
             "check data.root, or run `dvc repro --force download`"
         )
-    return found
+    return [(name, about.st_size, about.st_mtime_ns) for name in names for about in [(root / name).stat()]]
 
 
 def check_boxes(people: People) -> None:
@@ -164,8 +151,7 @@ def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, m
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    with replacing(folder / PACK) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / PACK, json.dumps(record, indent=2) + "\n")
 
 
 def _summary(folder: Path) -> dict[str, Any]:

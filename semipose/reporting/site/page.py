@@ -1,10 +1,11 @@
 """The page: page.html.jinja, filled with tables, pictures and runs."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,11 +13,13 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from semipose.reporting.protocol import evaluation
-from semipose.reporting.results import Run, Score
-from semipose.reporting.site.gallery import same_people
+from semipose.reporting.results import Run, Score, read_columns
 from semipose.reporting.tables import ABOVE, NOTHING, Table
+from semipose.utils.errors import InputError
+from semipose.utils.flat import flat
 
 PER_INCH = 150  # pixels of a chart; a page has 96 to an inch, so that all texts of charts are of one size
+ENDS = 4  # people at either end that are shown at once; those between unfold
 
 
 def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Sequence[Run], **parts: Any) -> str:
@@ -91,13 +94,27 @@ def _chart_width(path: Path) -> int:
 
 
 def _flat_text(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in _flat(parameters))
-
-
-def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted key and value of everything that is set."""
-    for key, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        elif value is not None:
-            yield f"{above}{key}", " + ".join(map(str, value)) if isinstance(value, list) else value
+    texts = {key: " + ".join(map(str, value)) if isinstance(value, list) else value for key, value in flat(parameters).items()}
+    return ", ".join(f"{key}: {text}" for key, text in texts.items() if text is not None)
+
+
+def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
+    """The people that every run has pictures of, and their scores (0-1); {} if a run has no pictures.
+
+    Returns:
+        scores (method -> person -> OKS or PCK), people (how many), and the ids of the best, the worst and those between.
+    """
+    if not runs or not all((reports / "pictures" / run.cell).is_dir() for run in runs):
+        return {}
+    scores = {run.method: _scores(reports / "runs" / run.cell / "people.csv") for run in runs}
+    people = sorted(set.intersection(*map(set, scores.values())), key=lambda person: -fmean(own[person] for own in scores.values()))
+    ends = {"best": people[:ENDS], "worst": people[ENDS:][-ENDS:], "between": people[ENDS:-ENDS]}
+    return {"scores": scores, "people": len(people), **ends}
+
+
+def _scores(path: Path) -> dict[int, float]:
+    if not path.exists():
+        raise InputError(f"{path} is missing; run the stage `evaluate` of this cell again")
+    columns = read_columns(path)
+    return dict(zip(map(int, columns["id"]), columns["score"], strict=True))
