@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from semipose.bench.packs import projected
 from semipose.reporting.tables import Cell, Column, Table
 
-TEXTS = ("method", "what")  # headings of columns of words; the others hold numbers
+PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and what may come
+TEXTS = ("format", "method", "people", "what")  # headings of columns of words; the others hold numbers
 SHARES = ("network", "views", "targets", "method", "optimiser", "data", "transfer")
 
 
@@ -49,6 +51,48 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         _table("training", "Training, pairs per second", training, notes),
         Table("shares", "Where a step's time goes", [Column("method", text=True), *map(Column, SHARES)], shares, told, []),
         _table("beside", "Beside training, people (or pairs) per second", beside, [f"{found['people']} people"]),
+    ]
+
+
+def scale_tables(found: dict[str, Any]) -> list[Table]:
+    """Of what `scale` returns."""
+    kinds = {"raw": "raw", "jpeg": f"JPEG, quality {found['quality']}"}
+    measured = [
+        {
+            "format": kinds[name],
+            "bytes per person": f"{one['disk']:,.0f}",
+            "cutting by one process, people/s": f"{one['cutting']:,.0f}",
+            "writing, people/s": f"{one['writing'][-1]['rate']:,.0f}",
+            **{f"memory of {part['people']:,}, MB": f"{part['memory'] / 1e6:,.0f}" for part in one["writing"]},
+            "reading in order, people/s": f"{one['in order']:,.0f}",
+            "in any order": f"{one['in any order']:,.0f}",
+            "in any order, from disk": f"{one['from disk']:,.0f}",
+            "own memory, MB": f"{one['own memory'] / 1e6:,.0f}",
+        }
+        for name, one in found["format"].items()
+    ]
+    notes = [
+        "cutting: per second of the process's own time, from an image's file to the crop's digest; it does not wait for the disk",
+        f"written by {found['processes']} processes, memory: the most that they and their parent had for themselves at any time",
+        "read by one thread, 64 at a time; own memory: what reading left, pages of the file not counted",
+        f"JPEG: values differ from raw by {found['difference']:.2f} of 255 in the mean",
+    ]
+    ahead = {(people, name): projected(found, name, people) for people in PROJECTED for name in kinds}
+    projection = [
+        {
+            "people": f"{people:,}",
+            "format": kinds[name],
+            "disk, GB": f"{one['disk'] / 1e9:,.1f}",
+            "writing, min": f"{one['writing'] / 60:,.1f}",
+            "tables in memory, MB": f"{one['memory'] / 1e6:,.0f}",
+            "opening, s": f"{one['opening']:.1f}",
+        }
+        for (people, name), one in ahead.items()
+    ]
+    start = "measured, a pack of {people:,}: opened in {opening:.2f} s, split in {split:.2f} s, first batch in {first batch:.2f} s"
+    return [
+        _table("packs", f"Packs of {found['people']:,} people, crops of {found['size']} px", measured, notes),
+        _table("projection", "In proportion", projection, [start.format(**found["start"])]),
     ]
 
 

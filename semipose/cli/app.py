@@ -3,6 +3,7 @@
 import typer
 
 from semipose.cli.bench import bench
+from semipose.cli.bench_packs import bench_packs
 from semipose.cli.doctor import doctor
 from semipose.cli.evaluate import evaluate
 from semipose.cli.export import export
@@ -13,5 +14,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Poses of people: find them in images, measure them, look a data set over. Exit codes: 0 done, 1 bad input, 2 wrong usage.",
 )
-for command in (predict, evaluate, doctor, export, bench):
+for command in (predict, evaluate, doctor, export, bench, bench_packs):
     app.command()(command)

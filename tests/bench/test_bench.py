@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from semipose.bench import clock
 from semipose.bench.clock import Clock, in_turn
+from semipose.bench.packs import projected
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject, forget_peak
 from semipose.cli.app import app
@@ -195,6 +196,26 @@ def test_what_cannot_be_measured_is_named(more: list[str], words: str) -> None:
 def test_real_data_needs_a_folder(demo: Params) -> None:
     with pytest.raises(InputError, match="--root"):
         bench(demo.model_copy(update={"data": demo.data.model_copy(update={"source": "lsp"})}), ["akm"], None, 8, 1, 1)
+
+
+@pytest.mark.slow
+def test_packs_at_size_are_measured_and_projected(real_data: Path, tmp_path: Path) -> None:
+    arguments = ["bench-packs", "--params", str(ROOT / "pipeline/presets/lsp.yaml"), "--root", str(real_data / "lspet")]
+    sizes = ["--people", "128", "--entries", "1000", "--crop", "32", "--rounds", "1"]
+    result = CliRunner().invoke(app, [*arguments, *sizes, "--out", str(tmp_path / "out"), "--json", str(tmp_path / "packs.json")])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "out").iterdir())
+    found = json.loads((tmp_path / "packs.json").read_text())
+    raw, jpeg = found["format"]["raw"], found["format"]["jpeg"]
+    assert 3 * 32**2 < raw["disk"] < 3 * 32**2 + 500
+    assert jpeg["disk"] < raw["disk"]
+    assert min(one[rate] for one in (raw, jpeg) for rate in ("cutting", "in order", "in any order", "from disk")) > 0
+    assert [one["people"] for one in raw["writing"]] == [32, 128]
+    assert found["start"]["people"] == 1000
+    assert found["start"]["opening"] > 0
+    assert 0 < found["difference"] < 10
+    assert projected(found, "raw", 1280)["disk"] == pytest.approx(1280 * raw["disk"])
+    assert f"{jpeg['disk']:,.0f}" in result.output
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux counts a process's largest memory anew")
