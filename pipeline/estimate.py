@@ -1,7 +1,7 @@
 """What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,13 +11,16 @@ from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.training.cost import equal_steps, pair_gflop, shared_network, supervised_gflop, warmup_gflop
 from semipose.utils.console import reported
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
 
 
 class Cost(NamedTuple):
-    """Of one cell: optimiser steps, floating-point operations (10^15)."""
+    """Of one cell: its entry of `method`, optimiser steps, floating-point operations (10^15)."""
 
     stage: str
     cell: str
+    method: str
     steps: int
     pflop: float
 
@@ -26,19 +29,42 @@ def estimate(
     preset: Annotated[str | None, typer.Argument(help="A preset. Default: params.yaml as it is.")] = None,
     tflops: Annotated[float, typer.Option(min=0.001, help="Operations per second (10^12) of the GPU in large matrix products.")] = 790.0,
     fraction: Annotated[float, typer.Option(min=0.001, max=1, help="The share of them that training reaches.")] = 1.0,
+    bench: Annotated[Path | None, typer.Option(help="Instead of both: the rates that `semipose bench --json` found.")] = None,
 ) -> None:
     """Say what training each cell costs, and how long one GPU would take; nothing is trained.
 
     The default rate is an H200's in bf16. `semipose bench` measures rate and share on a machine of yours.
 
-    Example: python -m pipeline.estimate coco-full --fraction 0.1
+    Example: python -m pipeline.estimate coco-full --bench bench.json
     """
     with reported():
-        costs = costs_of(load(preset_file(preset) if preset else Path("params.yaml")))
+        p = load(preset_file(preset) if preset else Path("params.yaml"))
+        costs = costs_of(p)
+        rates = measured(p, read_json(bench)) if bench else {}
     typer.echo("| stage | cell | steps | PFLOP | hours |\n|---|---|---|---|---|")
-    costs.append(Cost("all", f"{len(costs)} cells", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
-    for stage, cell, steps, pflop in costs:
-        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(hours(pflop, tflops * fraction))} |")
+    times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
+    costs.append(Cost("all", f"{len(costs)} cells", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
+    for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
+        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(time)} |")
+
+
+def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
+    """Operations per second (10^12) that training each method reaches from end to end; an entry that was not measured has those of its
+    base. Raises InputError where something else was measured."""
+    at_once = p.train.batch_size // p.train.batch_groups
+    wanted = f"{p.model.backbone}, {p.model.height}x{p.model.width}, {p.train.precision}, {at_once} people at once"
+    try:
+        there = f"{found['backbone']}, {found['input']}, {found['precision']}, {found['batch_size']} people at once"
+        rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
+    except (KeyError, TypeError):
+        raise InputError("--bench: not what `semipose bench --json` writes") from None
+    if there != wanted:
+        raise InputError(f"--bench: measured with {there}, but these parameters train {wanted}")
+    needed = dict.fromkeys(cost.method for cost in costs_of(p))
+    if missing := [name for name in needed if not {name, p.method[name].base} & set(rates)]:
+        several = ",".join([*rates, *missing])
+        raise InputError(f"--bench: nothing was measured of {', '.join(missing)}: say --methods {several} to semipose bench")
+    return {name: rates.get(name, rates.get(p.method[name].base, 0.0)) for name in needed}
 
 
 def hours(pflop: float, tflops: float) -> float:
@@ -55,14 +81,14 @@ def costs_of(p: Params) -> list[Cost]:
     for labels in p.sweep.labels:
         if steps := by_budget(p.warmup.steps, labels):
             gflop = supervised_gflop(p, shared_network(p)) * len(p.model.networks) * steps * p.warmup.batch_size
-            costs += [Cost("warmup", f"{labels}-s{seed}", steps, gflop / 1e6) for seed in p.sweep.seeds]
+            costs += [Cost("warmup", f"{labels}-s{seed}", "supervised", steps, gflop / 1e6) for seed in p.sweep.seeds]
     for stage, names, grid in (("train", p.sweep.methods, p.sweep), ("ablate", p.ablation.variants, p.ablation)):
         for name in names:
             per_pair = pair_gflop(p, name)
             for labels in grid.labels:
                 steps = equal[name][labels] if equal else by_budget(p.train.steps, labels)
                 gflop = per_pair * steps * p.train.batch_size + warmup_gflop(p, name, labels, own=True)
-                costs += [Cost(stage, f"{name}-{labels}-s{seed}", steps, gflop / 1e6) for seed in grid.seeds]
+                costs += [Cost(stage, f"{name}-{labels}-s{seed}", name, steps, gflop / 1e6) for seed in grid.seeds]
     return costs
 
 

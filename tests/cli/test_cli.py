@@ -303,6 +303,32 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
     assert run(made, ["--nothing"]).exit_code == 2
 
 
+@pytest.mark.slow
+def test_hours_follow_from_a_measurement(tmp_path, demo):
+    """An entry that was not measured is as fast, in operations, as its base."""
+    made, file = typer.Typer(), tmp_path / "bench.json"
+    made.command()(estimate.estimate)
+    known = {"backbone": demo.model.backbone, "input": f"{demo.model.height}x{demo.model.width}"}
+    known |= {"precision": demo.train.precision, "batch_size": demo.train.batch_size}
+    methods = {"supervised": {"gflop": 10.0, "end_to_end": 50.0}, "akm": {"gflop": 40.0, "end_to_end": 5.0}}  # 0.5 and 0.2 TFLOP/s
+    file.write_text(json.dumps(known | {"methods": methods}))
+    seconds = {cost: cost.pflop * 1000 / (0.5 if cost.method == "supervised" else 0.2) for cost in estimate.costs_of(demo)}
+    assert {cost.method for cost in seconds} > {"supervised", "akm"}, "variants, too"
+    told = run(made, ["demo", "--bench", str(file)])
+    assert told.exit_code == 0, told.output
+    hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
+    assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
+    for found, words in (
+        (known | {"methods": {"supervised": methods["supervised"]}}, "nothing was measured of akm, "),
+        (known | {"methods": methods, "batch_size": 4}, "4 people at once, but these parameters train"),
+        ([], "not what `semipose bench --json` writes"),
+    ):
+        file.write_text(json.dumps(found))
+        told = run(made, ["demo", "--bench", str(file)])
+        assert (told.exit_code, words in told.output) == (1, True), told.output
+    assert "no such file" in run(made, ["demo", "--bench", str(tmp_path / "none.json")]).output
+
+
 def test_exit_codes(photos, weights, tmp_path, monkeypatch):
     def interrupted(paths):
         raise KeyboardInterrupt
