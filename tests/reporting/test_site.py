@@ -12,6 +12,7 @@ from made_runs import FINGERPRINT, record, write, write_drawn
 from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 
 from pipeline.stages.report import report
 from semipose.reporting.results import Grid, read_runs
@@ -109,7 +110,7 @@ def test_every_link_leads_somewhere(page: "Browser", written: Path) -> None:
         assert target.is_file()
         assert not link.fragment or (target == written and link.fragment in names)
     sections = [section.get_attribute("id") for section in page.find_elements(By.TAG_NAME, "section")]
-    assert sections == ["results", "cost", "ablations", "masks", "keypoints", "training", "gallery", "runs"]
+    assert sections == ["results", "ablations", "cost", "masks", "keypoints", "training", "gallery", "compare", "runs"]
     assert [link.split("#")[1] for link in links[: len(sections)]] == sections
 
 
@@ -124,6 +125,17 @@ def test_a_number_leads_to_its_runs(page: "Browser", written: Path) -> None:
     assert "tau: 0.7, mixup.place: input + stem" in shown.text
     made = json.loads((written.parent / "runs" / "demo-akm-L100-s1.json").read_text())
     assert links[1].get_attribute("href").endswith(f"runs/{made['cell']}.json")
+
+
+def test_two_runs_side_by_side(page: "Browser", written: Path) -> None:
+    """Each metric of both with its difference, and the parameter that the variant changes."""
+    chosen = ("demo-akm-L100-s1", "demo-akm_variant_3-L100-s0")
+    for name, cell in zip("ab", chosen, strict=True):
+        Select(page.find_element(By.ID, f"run-{name}")).select_by_visible_text(cell)
+    one, other = (json.loads((written.parent / "runs" / f"{cell}.json").read_text())["metrics"]["AP"] for cell in chosen)
+    rows = [[cell.text for cell in row.find_elements(By.XPATH, "*")] for row in page.find_elements(By.CSS_SELECTOR, "#compared tbody tr")]
+    values = [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in (one, other)]
+    assert ["AP", *values, f"{other['value'] - one['value']:+.2f}"] in rows
 
 
 def test_numbers_are_sorted_both_ways_and_back(page: "Browser") -> None:

@@ -40,12 +40,13 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
     groups = [list(group) for _, group in groupby(runs, key=lambda run: (run.method, run.labels))]
     ran = {(run.method, run.labels) for run in runs}
     told |= {"groups": groups, "ran": ran, "gallery": same_people(reports, first), "measure": measure}
+    told["compared"] = {run.cell: {"metrics": run.metrics, "parameters": _flat_texts(run.parameters)} for run in runs}
     return template.render(reports=reports, title=title, main=main, first=first, **told, **parts) + "\n"
 
 
 def _environment() -> Environment:
     made = Environment(loader=PackageLoader("semipose.reporting", "site"), autoescape=True, trim_blocks=False, undefined=StrictUndefined)
-    made.filters |= {"data_uri": _data_uri, "chart_width": _chart_width, "spans": _spans, "places": _places, "flat": _flat_text}
+    made.filters |= {"data_uri": _data_uri, "chart_width": _chart_width, "spans": _spans, "places": _places, "flat_texts": _flat_texts}
     made.filters["breakable"] = lambda text: escape(text).replace("_", Markup("_<wbr>"))
     return made
 
@@ -61,8 +62,18 @@ def _cards(table: Table, runs: Sequence[Run]) -> list[dict[str, str]]:
             reference = next((row[0].text for row in table.rows if row[gain].text == NOTHING), "")
             won = f"{best[gain].text} over {reference}" if best[gain].number.value is not None else "no method gains on it"
             score = f"{table.columns[value].name} {best[value].text}"
-            cards.append({"people": f"{people:,}", "method": best[0].text, "score": score, "gain": won})
+            card = {"people": f"{people:,}", "method": best[0].text, "score": score, "gain": won, "sure": _sure(best[gain].number)}
+            cards.append(card)
     return cards
+
+
+def _sure(gain: Score) -> str:
+    """How sure a gain is, by its 95 % interval."""
+    if gain.low is None or gain.high is None:
+        return ""
+    if gain.low <= 0 <= gain.high:
+        return "Its 95 % interval contains 0: these people do not show a difference."
+    return "Its 95 % interval excludes 0: other validation people would hardly reverse it."
 
 
 def _spans(table: Table) -> list[tuple[float, float]]:
@@ -93,10 +104,10 @@ def _chart_width(path: Path) -> int:
         return picture.width * 96 // PER_INCH
 
 
-def _flat_text(parameters: Mapping[str, Any]) -> str:
+def _flat_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Dotted key and value of everything that is set."""
     texts = {key: " + ".join(map(str, value)) if isinstance(value, list) else value for key, value in flat(parameters).items()}
-    return ", ".join(f"{key}: {text}" for key, text in texts.items() if text is not None)
+    return {key: str(text) for key, text in texts.items() if text is not None}
 
 
 def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
