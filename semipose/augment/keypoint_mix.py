@@ -21,7 +21,7 @@ def keypoint_mix(images: Tensor, points: Tensor, p: "KeypointMix", patch: "Patch
     are those of Cut-Occlude: read from ``images`` as they came, cut off at both frames; of patches that overlap the last one is mixed in.
     """
     (n, keypoints), device = points.shape[:2], generator.device
-    partner = mixing.partner(n, generator) if p.source == "batch" else torch.arange(n)
+    partner = mixing.partner(n, generator) if p.source == "batch" else torch.arange(n, device=device)
     targets = sample_joints(n, p.count, keypoints, None, generator)
     sources = (targets + torch.randint(1, keypoints, targets.shape, generator=generator, device=device)) % keypoints
     beta = p.weight_min + (p.weight_max - p.weight_min) * torch.rand(targets.shape, generator=generator, device=device)

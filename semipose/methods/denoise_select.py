@@ -118,7 +118,7 @@ class DenoiseSelect(Consistency):
         task, heatmaps, seen = self.task, [], []
         for view in self.p.views:
             mirrored = view == "flip"
-            angle = easy.new_tensor([0.0 if view == "flip" else view])
+            angle = easy.new_full((1,), 0.0 if view == "flip" else view)
             theta = similarity(angle, torch.ones_like(angle), torch.full_like(angle, mirrored, dtype=torch.bool), task.centre)
             maps = task.move_heatmaps(teach(net, task.move_images(easy, theta), self.p.teacher_bn), invert(theta))
             heatmaps.append(maps[:, task.flip] if mirrored else maps)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any
 
-from semipose.reporting.protocol import protocol_lines, reconstructions
+from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, difference, differences, mean_difference, number, scored
 
@@ -46,7 +46,8 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
         "in brackets their 95 % interval (paired bootstrap). GFLOP: cost of one run's training, forward and backward passes of all its "
         "networks, their warm-up included."
     )
-    notes = [f"not run: {', '.join(missing)}"] if missing else []
+    notes = [note for note in unequal(present, sweep.labels) if not note.startswith("unequal: steps ")]  # steps have columns
+    notes += [f"not run: {', '.join(missing)}"] if missing else []
     notes += [*protocol_lines(present, sweep.labels), legend, *reconstructions(present)]
     return Table("settings", f"Methods with their settings: {', '.join(settings)}", columns, rows, notes, _records(runs, sweep, settings))
 

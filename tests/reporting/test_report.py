@@ -25,6 +25,7 @@ def fill(root):
             write(root, made)
             folder = root / "reports" / "runs" / made["cell"]
             (folder / "history.csv").write_text("epoch,step,lr,loss/a,val/AP\n1,10,0.1,2.0,\n2,20,0.1,1.0,31\n")
+            (folder / "pseudo_labels.csv").write_text("peak,disagreement,spread,error\n0.9,0.1,,0.05\n0.2,0.5,,0.4\n")
             (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
     write(root, record("akm", "L100", 7, 99.0))
     write(root, record("posedual", "L100", 0, 99.0))
@@ -83,7 +84,7 @@ def test_everything_is_written_and_again_with_equal_bytes(reports):
     first = contents()
     names = {str(name) for name in first if name.parts[0] != "runs"}
     tables = {f"tables/{table}.{ending}" for table in ("main", "ablation") for ending in ("md", "csv", "tex")}
-    drawn = ("budgets", "costs", "keypoints", "curves-L100", "curves-L400", "shuffled", "masks")
+    drawn = ("budgets", "costs", "keypoints", "curves-L100", "curves-L400", "shuffled", "masks", "calibration")
     assert names == {"results.csv", "index.html"} | tables | {f"figures/{name}.png" for name in drawn}
     write_report(reports.parent)
     assert contents() == first

@@ -9,7 +9,8 @@ from semipose.config.tree import Params
 from semipose.methods import build
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
-from semipose.training.cost import step_cost
+from semipose.training.cost import equal_steps, step_cost, warmup_gflop
+from semipose.utils.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,45 @@ def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
     cost = step_cost(build([build_network(p.model, 17, seed=0)], p.method["supervised"], task))
     assert cost.gflop == pytest.approx(3 * 5.80, rel=0.02)
     assert cost.gflop < 3 * 5.80
+
+
+def several(demo: Params, tiny: Params, **train: object) -> Params:
+    """Supervised, AKM and PoseDual on tiny networks, 700 steps."""
+    sweep = demo.sweep.model_copy(update={"methods": ["supervised", "akm", "posedual"]})
+    model = tiny.model.model_copy(update={"networks": ["net", "second"]})
+    ablation = demo.ablation.model_copy(update={"variants": ["akm_no_mixup"]})
+    update = {"model": model, "sweep": sweep, "ablation": ablation, "train": demo.train.model_copy(update=train)}
+    return demo.model_copy(update=update)
+
+
+def test_equal_steps_make_every_training_cost_what_the_references_does(demo: Params, tiny: Params, task: Task) -> None:
+    """Within half a step, with the warm-up of every network that a method trains."""
+    p = several(demo, tiny, equal_cost="akm")
+    steps = equal_steps(p)
+    assert list(steps) == ["supervised", "akm", "posedual", "akm_no_mixup"]
+    assert steps["akm"] == {"L50": 700}
+    net = build_network(p.model, 17, seed=0)
+    labelled = step_cost(build([net], demo.method["supervised"], task)).gflop  # for one person
+    nets = {"supervised": 1, "akm": 1, "posedual": 2, "akm_no_mixup": 1}
+    warm = {name: count * labelled * 400 * 16 for name, count in nets.items()}
+    assert warmup_gflop(p, "posedual", "L50") == pytest.approx(warm["posedual"])
+    pair = {name: step_cost(build([net] * count, demo.method[name], task)).gflop * 16 for name, count in nets.items()}
+    whole = warm["akm"] + pair["akm"] * 700
+    for name, by_budget in steps.items():
+        assert abs(warm[name] + pair[name] * by_budget["L50"] - whole) <= pair[name] / 2 * 1.001
+    assert steps["posedual"]["L50"] < 700 < steps["akm_no_mixup"]["L50"] < steps["supervised"]["L50"]
+
+
+def test_without_a_reference_nothing_is_measured_and_a_warm_up_that_is_too_long_is_refused(demo: Params, tiny: Params) -> None:
+    assert equal_steps(several(demo, tiny)) == {}
+    p = several(demo, tiny, equal_cost="supervised", steps=50)
+    with pytest.raises(InputError, match=r"train\.equal_cost = supervised: at L50 the warm-up of posedual alone costs more than the whole"):
+        equal_steps(p)
+
+
+def test_networks_of_an_entrys_own_are_warmed_up_in_its_run(demo: Params, tiny: Params) -> None:
+    p = several(demo, tiny)
+    assert warmup_gflop(p, "posedual", "L50", own=True) == 0
+    longer = p.method["posedual"].model_copy(update={"warmup": p.warmup.model_copy(update={"steps": 800})})
+    q = p.model_copy(update={"method": p.method | {"posedual": longer}})
+    assert warmup_gflop(q, "posedual", "L50", own=True) == pytest.approx(2 * warmup_gflop(p, "posedual", "L50"))

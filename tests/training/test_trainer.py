@@ -228,6 +228,8 @@ def test_streams_are_independent() -> None:
 def test_learning_rate_counts_steps() -> None:
     rates = [learning_rate(step, 10, 1.0, [0.7, 0.9], 0.1) for step in range(10)]
     assert rates == pytest.approx([1] * 7 + [0.1] * 2 + [0.01])
+    rates = [learning_rate(step, 4, 2.0, [0.7, 0.9], 0.1, cosine=True) for step in range(4)]
+    assert rates == pytest.approx([2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5])
 
 
 @pytest.mark.parametrize(("lr", "value"), [(1e30, r"(nan|inf)"), (1e3, r"\S*e\+\d+")])
