@@ -120,7 +120,7 @@ class Check:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         found = {"device": f"{name}, torch {torch.__version__}"}
         for precision in ("32-true", "bf16-mixed"):
-            work, flop = product(self.device, precision)  # type: ignore[arg-type]
+            work, flop = product(self.device, precision)
             work()
             found[f"matrix products, {precision}"] = f"{rate(work, self.device) * flop / 1e12:,.3g} TFLOP/s"
         return found
