@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Files side by side, one process for each core, in the order of tests/conftest.py.
 PYTEST := pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: repro test test-fast ui site lock
+.PHONY: repro test test-fast check-gpu ui site lock
 
 repro: .venv/ready
 	@$(if $(PRESET),python -m pipeline.use $(PRESET))
@@ -21,6 +21,10 @@ test: .venv/ready
 
 test-fast: .venv/ready
 	$(PYTEST) -m "not slow"
+
+check-gpu: .venv/ready
+	-pytest -m gpu tests/training/test_gpu.py tests/data/test_prefetch.py
+	@python -m semipose.bench.check_gpu
 
 ui: .venv/ready
 	@python -m pipeline.ui $(PORT)

@@ -1,9 +1,12 @@
 """AKM's number of masks (arXiv 2404.14835): the more of a person's keypoints are simple for the teacher, the more are masked."""
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from semipose.utils.constants import fixed
 
 if TYPE_CHECKING:
     from semipose.config.augment import Adaptive
@@ -16,13 +19,13 @@ def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
     absolute: H_i^j itself, which alone sees that all of a person's keypoints are faint.
     """
     peak = heatmaps.amax(dim=(2, 3))  # H_i^j
+    if response == "absolute":
+        return peak >= tau
     largest = peak.amax(dim=1, keepdim=True)  # H_i^max
-    smallest = peak.amin(dim=1, keepdim=True)  # H_i^min
-    if response == "relative":
-        return (peak - smallest) / (largest - smallest + 1e-6) >= tau
     if response == "relative_max":
         return peak / largest.clamp_min(1e-6) >= tau
-    return peak >= tau
+    smallest = peak.amin(dim=1, keepdim=True)  # H_i^min
+    return (peak - smallest) / (largest - smallest + 1e-6) >= tau
 
 
 def adaptive_count(heatmaps: Tensor, simple: Tensor, p: "Adaptive") -> Tensor:
@@ -33,9 +36,9 @@ def adaptive_count(heatmaps: Tensor, simple: Tensor, p: "Adaptive") -> Tensor:
     """
     keypoints = heatmaps.shape[1]
     if p.count == "inferred":
-        count = (simple.sum(dim=1) - 1).clamp_min(0) // 3
-        count = torch.where(count == 0, p.n_min, count)
+        counts = [max(number - 1, 0) // 3 or p.n_min for number in range(keypoints + 1)]
     else:
-        count = (p.n_max * simple.sum(dim=1) / keypoints + 0.5).floor().long().clamp_min(p.n_min)
+        counts = [max(p.n_min, math.floor(p.n_max * number / keypoints + 0.5)) for number in range(keypoints + 1)]
+    by_simple = fixed(tuple(min(count, keypoints) for count in counts), heatmaps.device, torch.int64)
     extremely_difficult = heatmaps.amax(dim=(1, 2, 3)) < p.tau_hard
-    return torch.where(extremely_difficult, p.n_min, count).clamp_max(keypoints)
+    return by_simple[simple.sum(dim=1)].masked_fill(extremely_difficult, min(p.n_min, keypoints))

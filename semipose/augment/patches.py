@@ -5,6 +5,7 @@ portrait crop (it clamps rows by the width and columns by the height), and the i
 are options, ``channels`` and ``clamp``, so that the released code's results can be measured too.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semipose.augment import mixing
+from semipose.utils.constants import fixed, steps
 
 if TYPE_CHECKING:
     from semipose.config.augment import Patch
@@ -47,18 +49,19 @@ def keypoint_masks(
         chosen = choose_with_replacement(counts.to(points.device), channels, generator)
         points = add_unreal(points, channels, size, generator)
     else:
-        if eligible is None:
-            eligible = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
-        chosen = choose(counts, eligible, generator)
+        chosen = choose(counts, points.shape[1], eligible, generator)
     centres, halves = sample_patches(points, size[1] / REFERENCE_WIDTH, patch, generator)
     return paint(chosen, centres, halves, size, clamp)
 
 
-def choose(counts: Tensor, eligible: Tensor, generator: torch.Generator) -> Tensor:
-    """Choose min(counts, number eligible) of the ``eligible`` [B, K] keypoints without replacement; [B, K] bool."""
-    keys = torch.rand(eligible.shape, generator=generator, device=generator.device).to(eligible.device)
-    rank = keys.masked_fill(~eligible, 2.0).argsort(dim=1).argsort(dim=1)
-    return (rank < counts.to(eligible.device)[:, None]) & eligible
+def choose(counts: Tensor, keypoints: int, eligible: Tensor | None, generator: torch.Generator) -> Tensor:
+    """Choose ``counts`` [B] of the keypoints without replacement, [B, K] bool; of the ``eligible`` ones [B, K] as many as there are."""
+    device = generator.device
+    keys = torch.rand(len(counts), keypoints, generator=generator, device=device)
+    if eligible is not None:
+        keys = keys.masked_fill(~eligible.to(device), 2.0)
+    chosen = keys.argsort(dim=1).argsort(dim=1) < counts.to(device)[:, None]
+    return chosen if eligible is None else chosen & eligible.to(device)
 
 
 def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Generator) -> Tensor:
@@ -95,7 +98,13 @@ def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torc
 def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
     """Half sizes of patches, uniform over half_min ... half_max, times ``scale``, whole px, at least 1."""
     halves = torch.randint(patch.half_min, patch.half_max + 1, shape, generator=generator, device=generator.device)
-    return (halves * scale).round().clamp(min=1)
+    return _scaled_halves(patch.half_max, scale, generator.device)[halves]
+
+
+@lru_cache
+def _scaled_halves(largest: int, scale: float, device: torch.device) -> Tensor:
+    """What each half size from 0 to the largest becomes; kept on the device."""
+    return (torch.arange(largest + 1) * scale).round().clamp(min=1).to(device)
 
 
 def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int], clamp: Clamp = "frame") -> Tensor:
@@ -104,14 +113,14 @@ def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int]
     ``clamp`` "reference" cuts columns off at the height and rows at the width, as the released code does (reference bug T1), so that
     nothing below y = W of a portrait image, or right of x = H of a landscape one, is ever hidden.
     """
-    low, high = centres - halves, centres + halves
-    covered = []
-    for axis, extent in enumerate((size[1], size[0])):
-        limit = extent if clamp == "frame" else size[axis]
-        grid = torch.arange(extent, device=centres.device)
-        covered.append((grid >= low[..., axis, None]) & (grid < high[..., axis, None].clamp(max=limit)))
-    columns, rows = covered[0] & chosen[..., None], covered[1]
-    return rows.float().mT @ columns.float() > 0  # how many patches cover a pixel
+    (height, width), device = size, centres.device
+    grid = steps(max(size), device)
+    # c - a <= g < c + a, of whole numbers; a patch that was not chosen has no extent
+    covered = (grid - (centres - 0.5)[..., None]).abs() < (halves * chosen[..., None])[..., None]  # [B, K, 2, L]
+    if clamp == "reference":
+        covered = covered & (grid < fixed((height, width), device)[:, None])
+    columns, rows = covered.float().unbind(2)
+    return rows[..., :height].mT @ columns[..., :width] > 0  # how many patches cover a pixel
 
 
 def mask_keypoints(images: Tensor, mask: Tensor) -> Tensor:

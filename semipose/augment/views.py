@@ -30,7 +30,7 @@ def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: t
 def sample_strong(n: int, p: "StrongView", centre: tuple[float, float], generator: torch.Generator) -> Tensor:
     """Draw n strong transforms [n, 2, 3] about ``centre`` (x, y in px): the weak view's laws, and no flip."""
     angle, scale = _sample(n, p, generator)
-    return similarity(angle, scale, torch.zeros_like(angle, dtype=torch.bool), centre)
+    return similarity(angle, scale, None, centre)
 
 
 def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:

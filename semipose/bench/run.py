@@ -83,6 +83,7 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "precision": p.train.precision,
+            "compile": p.machine.compile,
             "backbone": p.model.backbone,
             "input": f"{p.model.height}x{p.model.width}",
             "batch_size": p.train.batch_size,

@@ -72,6 +72,9 @@ class PoseNet(nn.Module):
                 nn.init.normal_(layer.weight, std=0.001)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                module.num_batches_tracked = None  # nobody reads it, and on a GPU each count is a kernel
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -190,7 +193,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _renamed(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Files written by semipose 0.1, where the backbone was called trunk, under today's names."""
+    """Files written by semipose 0.1, where the backbone was called trunk and batches were counted, under today's names."""
+    tensors = {name: value for name, value in tensors.items() if not name.endswith(".num_batches_tracked")}
     if isinstance(model := metadata.get("model"), dict) and "trunk" in model:
         metadata["model"] = {"backbone" if key == "trunk" else key: value for key, value in model.items()}
         tensors = {f"backbone.{name[6:]}" if name.startswith("trunk.") else name: value for name, value in tensors.items()}

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semipose.utils.constants import fixed, steps
+
 
 def identity(n: int, device: torch.device | str = "cpu") -> Tensor:
     """[n, 2, 3] matrices that move nothing."""
@@ -24,17 +26,29 @@ def identity(n: int, device: torch.device | str = "cpu") -> Tensor:
 
 def compose(second: Tensor, first: Tensor) -> Tensor:
     """The matrix [..., 2, 3] that applies ``first``, then ``second``; leading dimensions broadcast."""
-    linear = (second[..., :, :2, None] * first[..., None, :, :2]).sum(-2)
-    return torch.cat([linear, transform(second, first[..., None, :, 2]).mT], dim=-1)
+    composed = (second[..., :, :2, None] * first[..., None, :, :]).sum(-2)
+    composed[..., 2].add_(second[..., 2])
+    return composed
+
+
+# Of rows (a, b, x) and (c, d, y), with 0 and 1 behind them: the inverse's numerators are p q - r s, the last one is the determinant.
+A, B, X, C, D, Y, ZERO, ONE = range(8)
+FACTORS = (
+    (D, ZERO, B, ZERO, A, C, A),  # p
+    (ZERO, B, D, C, ZERO, A, B),  # r
+    (ONE, ZERO, Y, ZERO, ONE, X, D),  # q
+    (ZERO, ONE, X, ONE, ZERO, Y, C),  # s
+)
 
 
 def invert(matrices: Tensor) -> Tensor:
-    """The inverse of [..., 2, 3] matrices, in closed form."""
-    (a, b, x), (c, d, y) = (row.unbind(-1) for row in matrices.unbind(-2))
-    determinant = a * d - b * c
-    top = torch.stack([d, -b, b * y - d * x], dim=-1)
-    bottom = torch.stack([-c, a, c * x - a * y], dim=-1)
-    return torch.stack([top, bottom], dim=-2) / determinant[..., None, None]
+    """The inverse of [..., 2, 3] matrices, in closed form: five kernels on a GPU, which launches them one by one."""
+    flat = matrices.flatten(-2)
+    known = torch.cat([flat, fixed((0.0, 1.0), flat.device).expand(*flat.shape[:-1], 2)], dim=-1)
+    factors = known[..., fixed(FACTORS, flat.device, torch.int64)]  # [..., 4, 7]
+    products = factors[..., :2, :] * factors[..., 2:, :]
+    numerators = products[..., 0, :] - products[..., 1, :]
+    return (numerators[..., :6] / numerators[..., 6:]).unflatten(-1, (2, 3))
 
 
 def transform(matrices: Tensor, points: Tensor) -> Tensor:
@@ -43,19 +57,21 @@ def transform(matrices: Tensor, points: Tensor) -> Tensor:
     return (linear * points[..., None, :]).sum(-1) + shift
 
 
-def similarity(angle_deg: Tensor, scale: Tensor, flip: Tensor, centre: tuple[float, float]) -> Tensor:
-    """Mirror left-right about ``centre`` where ``flip``, then rotate and scale about it.
+def similarity(angle_deg: Tensor, scale: Tensor, flip: Tensor | None, centre: tuple[float, float]) -> Tensor:
+    """Mirror left-right about ``centre`` where ``flip`` (None: nowhere), then rotate and scale about it.
 
     ``angle_deg``, ``scale`` (content grows with it) and ``flip`` (bool) are [B], ``centre`` is (x, y) in px; a positive
     angle turns the x axis towards the y axis, clockwise on the screen. Returns [B, 2, 3].
     """
-    angle = torch.deg2rad(angle_deg)
-    cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-    mirror = 1.0 - 2.0 * flip.to(scale.dtype)
-    linear = torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=-1).unflatten(-1, (2, 2))
-    x, y = centre
-    shift = torch.stack([x - linear[..., 0, 0] * x - linear[..., 0, 1] * y, y - linear[..., 1, 0] * x - linear[..., 1, 1] * y], dim=-1)
-    return torch.cat([linear, shift[..., None]], dim=-1)
+    angle, device, (x, y) = torch.deg2rad(angle_deg), scale.device, centre
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    signs = fixed((1.0, -1.0, 1.0, 1.0), device)
+    if flip is not None:
+        signs = torch.where(flip[..., None], fixed((-1.0, -1.0, -1.0, 1.0), device), signs)
+    linear = (torch.stack([cos, sin, sin, cos], dim=-1) * (scale[..., None] * signs)).unflatten(-1, (2, 2))
+    # The centre stays where it is: p' = L p + (centre - L centre), a column of L at a time.
+    columns = linear[..., None] * fixed(((1.0, 0.0, -x), (0.0, 1.0, -y)), device)
+    return fixed(((0.0, 0.0, x), (0.0, 0.0, y)), device) + columns[..., 0, :] + columns[..., 1, :]
 
 
 def from_box(boxes: Tensor, size: tuple[int, int], padding: float) -> Tensor:
@@ -87,9 +103,9 @@ def pixels_to_cells(points: Tensor, stride: int) -> Tensor:
 
 def to_heatmap(matrices: Tensor, stride: int) -> Tensor:
     """The transform that ``matrices`` [..., 2, 3] do in input px, in heatmap cells of ``stride`` px."""
-    origin = torch.full_like(matrices[..., None, :, 2], (stride - 1) / 2)
-    shift = pixels_to_cells(transform(matrices, origin), stride)
-    return torch.cat([matrices[..., :2], shift.mT], dim=-1)
+    linear, origin = matrices[..., :2], (stride - 1) / 2
+    shift = pixels_to_cells((linear * origin).sum(-1) + matrices[..., 2], stride)
+    return torch.cat([linear, shift[..., None]], dim=-1)
 
 
 CACHE = 2**21
@@ -105,16 +121,15 @@ def warp(images: Tensor, matrices: Tensor, size: tuple[int, int], prepare: Calla
     """
     (h, w), (height, width) = images.shape[-2:], size
     back = invert(matrices.float()).expand(len(images), 2, 3)
-    u = torch.arange(width, device=images.device, dtype=torch.float32)
-    v = torch.arange(height, device=images.device, dtype=torch.float32)[:, None]
-    across, down = back[:, :, 0, None, None] * u, back[:, :, 1, None, None] * v + back[:, :, 2, None, None]  # [B, 2, 1, W], [B, 2, H, 1]
+    products = back[..., :2, None] * steps(max(size), images.device)
+    across = products[:, :, 0, None, :width]  # [B, 2, 1, W]
+    down = (products[:, :, 1, :height] + back[..., 2:])[..., None]  # [B, 2, H, 1]
+    # align_corners=False: pixel x of a source of w px has the normalised coordinate (2 x + 1) / w - 1
+    factor, offset = (fixed(two, images.device)[:, None, None] for two in ((2 / w, 2 / h), (1 / w - 1, 1 / h - 1)))
 
     def sample(some: slice) -> Tensor:
         places = across[some] + down[some]  # [b, 2, H, W]: x and y apart in memory, which is written faster
-        for k, extent in enumerate((w, h)):
-            # align_corners=False: pixel x of a source of w px has the normalised coordinate (2 x + 1) / w - 1
-            places[:, k].mul_(2 / extent).add_(1 / extent - 1)
-        grid = places.permute(0, 2, 3, 1)
+        grid = places.mul_(factor).add_(offset).permute(0, 2, 3, 1)
         return F.grid_sample(prepare(images[some]), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     at_once = max(1, CACHE // (4 * math.prod(images.shape[1:]))) * torch.get_num_threads()

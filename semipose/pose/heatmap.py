@@ -4,13 +4,14 @@ A heatmap [B, K, h, w] has one map per joint; its cell u lies at input pixel str
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semipose.pose.geometry import cells_to_pixels, pixels_to_cells
+from semipose.utils.constants import fixed, steps
 
 STRIDE = 4  # input pixels per heatmap cell
 
@@ -25,16 +26,13 @@ def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, 
     (h, w) of the heatmap in cells, ``sigma`` in cells. Returns heatmaps [B, K, h, w], truncated nowhere, and the weight
     [B, K] of each map in the loss: ``visible``, but 0 where no cell lies within 3 sigma of the point on either axis.
     """
-    height, width = size
+    (height, width), device, reach = size, points.device, REACH * sigma
     weight = visible.to(torch.float32)
     cells = pixels_to_cells(points.float(), stride).masked_fill((weight <= 0)[..., None], -FAR)
-    maps, inside = [], torch.ones_like(weight, dtype=torch.bool)
-    for axis, extent in enumerate((width, height)):
-        centre = cells[..., axis, None]
-        grid = torch.arange(extent, device=points.device, dtype=torch.float32)
-        maps.append(torch.exp(-(grid - centre).square() / (2 * sigma**2)))  # the Gaussian is separable
-        inside &= (cells[..., axis] >= -REACH * sigma) & (cells[..., axis] <= extent - 1 + REACH * sigma)
-    return maps[1][..., :, None] * maps[0][..., None, :], weight * inside
+    bumps = torch.exp((steps(max(size), device) - cells[..., None]).square() / (-2 * sigma**2))  # the Gaussian is separable
+    near = cells.clamp(fixed((-reach, -reach), device), fixed((width - 1 + reach, height - 1 + reach), device))
+    inside = (near == cells).all(dim=-1)
+    return bumps[..., 1, :height, None] * bumps[..., 0, None, :width], weight * inside
 
 
 def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,9 +63,8 @@ def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
 
     Border: the rule of the peers' evaluation, 1 < x < w - 1 and 1 < y < h - 1.
     """
-    at = _neighbours(heatmaps, cells)
-    difference = torch.stack([at(1, 0) - at(-1, 0), at(0, 1) - at(0, -1)], dim=-1)
-    return 0.25 * torch.sign(difference) * _inside(heatmaps, cells, low=1, high=1)[..., None]
+    around = _around(heatmaps, cells, ((1, 0), (0, 1), (-1, 0), (0, -1)))
+    return 0.25 * torch.sign(around[..., :2] - around[..., 2:]) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
 
 def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
@@ -79,16 +76,22 @@ def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
     smooth = _blur(heatmaps, sigma)
     top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
     smooth = smooth * (before.clamp(min=0) / top.clamp(min=1e-10))
-    at = _neighbours(smooth.clamp(min=1e-10).log(), cells)
-    dx, dy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
-    dxx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
-    dyy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
-    dxy = (at(1, 1) - at(-1, 1) - at(1, -1) + at(-1, -1)) / 4
-    determinant = dxx * dyy - dxy.square()
-    use = (determinant > 1e-12) & (dxx < 0) & _inside(heatmaps, cells, low=1, high=2)
-    step = torch.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], dim=-1)
+    around = _around(smooth.clamp(min=1e-10).log(), cells, STENCIL)
+    centre, forth, back, further, beyond, (down_right, down_left, up_right, up_left) = (
+        around[..., 0, None], around[..., 1:3], around[..., 3:5], around[..., 5:7], around[..., 7:9], around[..., 9:].unbind(-1)
+    )  # fmt: skip
+    first = (forth - back) / 2  # of x, of y
+    second = (further - 2 * centre + beyond) / 4
+    dxy = (down_right - down_left - up_right + up_left) / 4
+    determinant = second[..., 0] * second[..., 1] - dxy.square()
+    use = (determinant > 1e-12) & (second[..., 0] < 0) & _inside(heatmaps, cells, low=1, high=2)
+    step = dxy[..., None] * first.flip(-1) - second.flip(-1) * first
     step = step / torch.where(use, determinant, 1.0)[..., None]
     return torch.where(use[..., None], step, 0.0).clamp(-2, 2)
+
+
+STENCIL = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2), (1, 1), (-1, 1), (1, -1), (-1, -1))
+"""Cells (x, y) beside a peak that its first and second derivatives need."""
 
 
 def flip_back(heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
@@ -110,23 +113,19 @@ def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return 0.5 * (weight[..., None, None] * (predicted.float() - target.float())).square().mean()
 
 
-def _neighbours(maps: Tensor, cells: Tensor) -> Callable[[int, int], Tensor]:
-    """A function (dx, dy) -> the values [B, K] beside the cells (beyond the edge: the edge)."""
+def _around(maps: Tensor, cells: Tensor, beside: tuple[tuple[int, int], ...]) -> Tensor:
+    """The values [B, K, N] at N places (dx, dy) beside the cells [B, K, 2]; beyond the edge: any of the map."""
     height, width = maps.shape[-2:]
-    people, joints = (torch.arange(count, device=maps.device) for count in maps.shape[:2])
-    x, y = cells.long().unbind(-1)
-
-    def at(dx: int, dy: int) -> Tensor:
-        return maps[people[:, None], joints, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
-
-    return at
+    middle = torch.add(cells[..., 0], cells[..., 1], alpha=width)
+    index = (middle[..., None] + fixed(tuple(float(dy * width + dx) for dx, dy in beside), maps.device)).clamp(0, height * width - 1)
+    return maps.flatten(2).gather(2, index.long())
 
 
 def _inside(maps: Tensor, cells: Tensor, low: int, high: int) -> Tensor:
     """[B, K]: is low < x < w - high, and y likewise?"""
     height, width = maps.shape[-2:]
-    x, y = cells.unbind(-1)
-    return (x > low) & (x < width - high) & (y > low) & (y < height - high)
+    middle, half = (fixed(tuple((extent - high + sign * low) / 2 for extent in (width, height)), maps.device) for sign in (1, -1))
+    return ((cells - middle).abs() < half).all(dim=-1)
 
 
 def _blur(maps: Tensor, sigma: float) -> Tensor:

@@ -15,7 +15,7 @@ def normalise(images: Tensor) -> Tensor:
         factor, offset = _scaling(images.device)
         return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
     pixels = images.permute(0, 2, 3, 1)  # the colours of a pixel together: a row at a time, because a CPU is slow with three at a time
-    factor, offset = (one.flatten().repeat(images.shape[3]) for one in _scaling(images.device))
+    factor, offset = _scaling_of_rows(images.shape[3], images.device)
     return pixels.flatten(2).to(torch.float32, copy=True).mul_(factor).add_(offset).view(pixels.shape).permute(0, 3, 1, 2)
 
 
@@ -30,6 +30,13 @@ def _scaling(device: torch.device) -> tuple[Tensor, Tensor]:
     """x * factor + offset normalises; [3, 1, 1] each, kept on the device so that no step copies it there again."""
     mean, std = (constant(value, device) for value in (MEAN, STD))
     return 1 / (255 * std), -mean / std
+
+
+@lru_cache
+def _scaling_of_rows(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The same for rows of `width` pixels, whose colours lie together; [3 width] each."""
+    factor, offset = _scaling(device)
+    return factor.flatten().repeat(width), offset.flatten().repeat(width)
 
 
 def denormalise(images: Tensor) -> Tensor:
