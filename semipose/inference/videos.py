@@ -1,10 +1,11 @@
 """Frames of a video file or of a webcam, and overlays written as a video. Needs PyAV."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -13,17 +14,88 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
 
 WEBCAM_RATE = Fraction(30)
+TICKS = 90_000
+"""Times of an overlay's frames are in parts of a second that hold a frame of every common rate exactly."""
+SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv",
+    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
+"""Of files that are taken for videos unseen; others are, if they are no image."""
+
+
+class Frame(NamedTuple):
+    """RGB, upright as the file's display matrix says; seconds from the beginning."""
+
+    image: Image.Image
+    time: float
+
+
+class Add(Protocol):
+    """Appends a frame that is shown from `time` (s) on; None: after the last one, at the video's rate."""
+
+    def __call__(self, image: Image.Image, time: float | None = None) -> None: ...
+
+
+@dataclass
+class Video:
+    """An opened video or webcam. promised: frames that the file says it has, 0 if it does not. `frames` counts what it reads, and if the
+    file cannot be decoded any further, keeps the reason as `fault`."""
+
+    source: str
+    rate: Fraction
+    promised: int
+    exact: bool  # whether the file counts its frames; else their number follows from its duration
+    container: Any = field(repr=False)
+    read: int = 0
+    fault: str = ""
+
+    @property
+    def frames(self) -> Iterator[Frame]:
+        """The frames from the beginning on, once.
+
+        Raises:
+            InputError: Not even the first one can be decoded.
+        """
+        av = _library()
+        stream = self.container.streams.video[0]
+        start = None if stream.start_time is None else stream.start_time * stream.time_base
+        time = -1 / self.rate
+        try:
+            for frame in self.container.decode(stream):
+                now = time + 1 / self.rate if frame.pts is None else frame.pts * frame.time_base
+                start = now if start is None else start
+                time = now if frame.pts is None else now - start
+                image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                self.read += 1
+                yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time))
+        except av.FFmpegError as error:
+            self.fault = str(error.strerror or error)
+        if not self.read:
+            raise InputError(f"{self.source}: no frame can be decoded{f' ({self.fault})' if self.fault else ''}: it is cut off or damaged")
+
+    @property
+    def shortfall(self) -> str:
+        """After all frames were read: what is missing, as a sentence; "" if nothing is. A duration promises a frame more or less."""
+        missing = self.promised - self.read
+        if not self.fault and missing <= (0 if self.exact else 1 + self.promised // 100):
+            return ""
+        of = f" of {'' if self.exact else 'about '}{self.promised}" if missing > 0 else ""
+        reason = f" ({self.fault})" if self.fault else ""
+        return f"{self.source}: {self.read}{of} frames could be read: the recording is cut off or damaged{reason}"
 
 
 @contextmanager
-def opened(source: str) -> Iterator[tuple[Iterator[Image.Image], Fraction, int]]:
-    """Frames (RGB, upright as the file's display matrix says), frames per second, and how many there are (0: not known) of a video file,
-    or of the webcam with this number. Raises InputError; also in the middle, where a file ends early."""
+def opened(source: str) -> Iterator[Video]:
+    """A video file, or the webcam with this number.
+
+    Raises:
+        InputError: It cannot be opened, or has no pictures.
+    """
     av = _library()
     webcam = source.isdigit()
     try:
         container = av.open(f"/dev/video{source}", format="v4l2") if webcam else av.open(source)
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         what = "webcam" if webcam else "video file"
         raise InputError(f"{source} cannot be opened as a {what}: {error}") from None
     with container:
@@ -31,33 +103,33 @@ def opened(source: str) -> Iterator[tuple[Iterator[Image.Image], Fraction, int]]
             raise InputError(f"{source}: there is no picture in this file")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-
-        def frames() -> Iterator[Image.Image]:
-            try:
-                for frame in container.decode(stream):
-                    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                    yield image.rotate(frame.rotation, expand=True) if frame.rotation else image
-            except av.FFmpegError as error:
-                raise InputError(f"{source}: cannot be read further: {error}") from None
-
-        yield frames(), stream.average_rate or WEBCAM_RATE, 0 if webcam else stream.frames
+        rate = stream.average_rate or WEBCAM_RATE
+        exact = stream.frames > 0
+        promised = 0 if webcam else stream.frames or round(_seconds(container, stream) * rate)
+        yield Video(source, rate, promised, exact, container)
 
 
 @contextmanager
-def written(path: Path, rate: Fraction) -> Iterator[Callable[[Image.Image], None]]:
+def written(path: Path, rate: Fraction) -> Iterator[Add]:
     """A function that adds a frame to an MP4 (H.264). All frames have the size of the first; odd sides lose their last pixel."""
     av = _library()
     try:
         with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
             stream: Any = None
+            last = -1
 
-            def add(image: Image.Image) -> None:
-                nonlocal stream
+            def add(image: Image.Image, time: float | None = None) -> None:
+                nonlocal stream, last
                 width, height = (side - side % 2 for side in image.size)
                 if stream is None:
                     stream = container.add_stream("libx264", rate=rate)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    stream.codec_context.time_base = Fraction(1, TICKS)
                 frame = av.VideoFrame.from_ndarray(np.asarray(image)[:height, :width], format="rgb24")
+                step = round(TICKS / rate)
+                due = max(last, -step) + step if time is None else round(time * TICKS)
+                last = max(due, last + 1)  # a container wants each frame later than the one before
+                frame.pts, frame.time_base = last, Fraction(1, TICKS)
                 container.mux(stream.encode(frame))
 
             yield add
@@ -65,6 +137,19 @@ def written(path: Path, rate: Fraction) -> Iterator[Callable[[Image.Image], None
                 container.mux(stream.encode())
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from None
+
+
+def _seconds(container: Any, stream: Any) -> Fraction:
+    """How long the pictures are shown, as far as the file says so of them; 0 if it does not. A sound may be longer than they are."""
+    if stream.duration:
+        return Fraction(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska's
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+    except ValueError:
+        alone = len(container.streams) == 1 and container.duration
+        return Fraction(container.duration, 1_000_000) if alone else Fraction(0)
 
 
 def _library() -> Any:

@@ -109,16 +109,16 @@ def test_a_video_is_predicted_frame_by_frame(weights: Path, images: list[Image.I
     with written(tmp_path / "clip.mp4", Fraction(10)) as add:
         for image in images:
             add(image)
-    with opened(str(tmp_path / "clip.mp4")) as (frames, rate, count):
-        back = list(frames)
-    assert (len(back), count, rate) == (6, 6, 10)
+    with opened(str(tmp_path / "clip.mp4")) as video:
+        back = [frame.image for frame in video.frames]
+    assert (len(back), video.promised, video.rate, video.shortfall) == (6, 6, 10, "")
     assert np.abs(np.asarray(back[3], np.int16) - np.asarray(images[3])).mean() < 6  # H.264 loses little
     result = run(app, ["predict", str(tmp_path / "clip.mp4"), "--weights", str(weights), "--out", str(tmp_path / "out"), "--frames", "4"])
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [(one["image_id"], one["frame"], one["file_name"]) for one in found] == [(k, k, "clip.mp4") for k in range(1, 5)]
-    with opened(str(tmp_path / "out" / "clip.mp4")) as (frames, rate, count):
-        assert (len(list(frames)), rate) == (4, 10)
+    with opened(str(tmp_path / "out" / "clip.mp4")) as video:
+        assert (len(list(video.frames)), video.rate) == (4, 10)
     alone = Poser.load(weights, "cpu").predict(back[2])
     np.testing.assert_allclose(np.array(found[2]["keypoints"]).reshape(17, 3)[:, :2], alone.points[0], atol=0.05)
 

@@ -77,6 +77,20 @@ def read_custom(
     return _people(path, data, known["id"], skeleton, images)
 
 
+def read_annotated(path: Path, clamped: bool) -> tuple[People, list[tuple[str, int]], int]:
+    """The people of an annotation file that training would take, whose images lie anywhere; file name and id of each of its images, in
+    their order; and the id of its one category with `keypoints`. clamped: whether boxes are clamped into the image, by `clamp`.
+
+    Raises:
+        InputError: Names file, entry, field and remedy.
+    """
+    data = read_content(TRAINED, path, str(path))
+    known = find_category(data["categories"], None, str(path))
+    skeleton = Skeleton(known.get("name", "custom"), tuple(known["keypoints"] or []), (), (), ("", ""), ())
+    people = _people(path, data, known["id"], skeleton, "", clamped)
+    return people, [(image["file_name"], image["id"]) for image in data["images"]], known["id"]
+
+
 def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """xywh boxes [N, 4] inside their images of sizes [N, 2] (px), by the peers' rule: the corner moves into the image
     first, the far side is corner + extent - 1, at most the last pixel. Width or height <= 0 means: nothing is left."""
@@ -85,7 +99,7 @@ def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.
     return np.hstack([near, far - near])
 
 
-def _people(path: Path, data: Content, category: int, skeleton: Skeleton, folder: str) -> People:
+def _people(path: Path, data: Content, category: int, skeleton: Skeleton, folder: str, clamped: bool = True) -> People:
     images, joints = data["images"], len(skeleton.joints)
     row = {image["id"]: k for k, image in enumerate(images)}
     found = sorted(of_category(data, category, joints, str(path)), key=lambda one: row[one[1]["image_id"]])
@@ -110,7 +124,7 @@ def _people(path: Path, data: Content, category: int, skeleton: Skeleton, folder
             about = f"(bbox {one['bbox']}, image {one['image_id']} of {sizes[k][0]:g} x {sizes[k][1]:g} px)"
             raise InputError(f"{path}: annotations[{index}]: {message} {about}; {REPAIR}")
 
-    boxes = clamp(boxes, sizes)
+    boxes = clamp(boxes, sizes) if clamped else boxes
     keep, unusable = kept(path, {"area <= 0": areas <= 0, "degenerate box": (boxes[:, 2:] <= 0).any(axis=1)})
     return People(
         skeleton=skeleton,
