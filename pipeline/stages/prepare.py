@@ -24,7 +24,8 @@ def prepare() -> None:
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
         source, root = manifest["source"], Path(manifest["root"])
         train, val = (
-            read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split) for part in ("train", "val")
+            read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
+            for part in ("train", "val")
         )
         truth = ground_truth(source, root, "val", val, p.data.custom)
         packs = {"train": (train, root), "val": (val, root)}
@@ -33,13 +34,13 @@ def prepare() -> None:
             packs["unlabelled"] = (_unlabelled(p.data, other, this.root, train.skeleton), other)
         if p.data.detections:
             folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
-            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score)
+            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
             packs["val_detected"] = (found, root)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
-        recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality)
+        recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, p.data.exif)
         for part, (people, where) in packs.items():
             started = time.monotonic()
             summary = cut_pack(people, where, PACKS / part, recipe, p.data.max_broken, p.machine.workers)
@@ -58,11 +59,11 @@ def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> Peopl
     p = data.unlabelled
     assert p
     if p.source == "flic":
-        return read_people("flic", root, "train", films=data.flic.split)
+        return read_people("flic", root, "train", films=data.flic.split, exif=data.exif)
     if p.detections is None:
-        return read_aic(root, "train", labelled=False)
+        return read_aic(root, "train", data.exif, labelled=False)
     images = read_images(root / "annotations" / "image_info_unlabeled2017.json")
-    return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score)
+    return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score, data.exif)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
         raise InputError(f"{params}: data.root is null; say where the set lies: semipose doctor PATH --params {params}")
     if not where.is_dir():
         raise InputError(f"{where}: no such folder")
-    return where, Layout("coco" if data.source == "demo" else data.source, data.custom)
+    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif)
 
 
 def _tell(examination: "Examination") -> None:

@@ -101,6 +101,8 @@ class Data(Section):
     """For lsp, and for mpii's .mat file: this many people at the end are the validation set."""
     max_broken: Count
     """Maximum number of undecodable images; the stage `prepare` fails above it."""
+    exif: Literal["apply", "ignore"] | None
+    """EXIF orientation. apply: annotations fit images as viewers show them; ignore: as stored; null: sizes in the annotations decide."""
     demo: DemoData
     """The synthetic people of source: demo."""
     flic: Flic

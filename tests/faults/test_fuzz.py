@@ -33,8 +33,8 @@ from semipose.config.tree import Params
 from semipose.data.download.archives import unpack
 from semipose.data.ground_truth import ground_truth
 from semipose.data.loading.pack import PACK, CropPack
-from semipose.data.packing.cutting import BrokenImage, decode
 from semipose.data.packing.writing import Recipe, cut_pack, write_pack
+from semipose.data.pixels import BrokenImage, read_image
 from semipose.data.sources import read_people
 from semipose.data.sources.detections import read_detections, read_images
 from semipose.data.splits import make_splits, read_split
@@ -319,7 +319,7 @@ def test_images(folder: Path, data: st.DataObject) -> None:
     form = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]))
     path.write_bytes(data.draw(damaged(picture(form))))
     with suppress(BrokenImage):
-        decode(path)
+        read_image(path, exif="apply")
     refused(lambda: [photo.read() for photo in find_photos([path])])
 
 

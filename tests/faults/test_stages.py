@@ -249,7 +249,7 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
     assert "Traceback" not in said
     cut = np.load(tmp_path / "data/packs/.train.partial/digests.npy").any(1).sum()
     decoded: list[Path] = []
-    monkeypatch.setattr(cutting, "decode", lambda path, decode=cutting.decode: decoded.append(path) or decode(path))
+    monkeypatch.setattr(cutting, "read_image", lambda path, *how, read=cutting.read_image: decoded.append(path) or read(path, *how))
     monkeypatch.setattr(Unfinished, "add", add)
     (tmp_path / "params.yaml").write_text((project / "params.yaml").read_text())
     prepare.prepare()

@@ -14,8 +14,15 @@ from semipose.data.checks.layout import Layout, recognise
 from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
 from semipose.data.checks.sheet import contact_sheet
+from semipose.data.packing.cutting import other_size
 from semipose.data.people import People
+from semipose.data.pixels import Exif, UndecidedExif
 from semipose.utils.progress import followed
+
+TURNED = (
+    "images are turned or mirrored by their EXIF orientation, and their sizes do not say whether the annotations fit them before or after "
+    "that: set data.exif to apply (as viewers show them) or ignore (as stored)"
+)
 
 __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
 
@@ -55,31 +62,35 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
         found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
         told, odd[part] = labels.check(people, part)
         found.findings += told
-    found.findings += _images(root, found.people, threads)
+    found.findings += _images(root, found.people, layout.exif, threads)
     for part, people in found.people.items():
-        found.sheets[part] = contact_sheet(people, root, odd[part])
+        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif)
     if "train" in found.people:
         found.params = needs(root, layout, found.people["train"])
     return found
 
 
-def _images(root: Path, people: dict[str, People], threads: int) -> list[Finding]:
+def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: int) -> list[Finding]:
     """Missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
-    sizes = {name: tuple(size) for table in people.values() for name, size in zip(table.images, table.sizes.tolist(), strict=True)}
+    sizes = {name: (w, h) for table in people.values() for name, (w, h) in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, picture in followed(pictures.inspect(root, list(parts), threads), len(parts), "images"):
+    for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
         part = parts[name]
-        if picture == "missing":
+        if picture is None:
             faults[part, "images are missing"].append(name)
+        elif isinstance(picture, UndecidedExif):
+            faults[part, TURNED].append(name)
         elif not isinstance(picture, pictures.Picture):
             faults[part, "images cannot be decoded (data.max_broken: so many are left out)"].append(f"{name} ({picture})")
         else:
             seen[name] = picture
             if all(sizes[name]) and picture.size != sizes[name]:
-                about = "{} x {} px, annotated for {} x {}".format(*picture.size, *sizes[name])
+                about = "{} x {} px, annotated for {} x {}: {}".format(
+                    *picture.size, *sizes[name], other_size(picture.size, sizes[name], exif)
+                )
                 faults[part, "images are of another size than annotated"].append(f"{name} ({about})")
     count = Counter(parts.values())
     found = [one for (part, what), where in faults.items() for one in several("stops", part, what, where, count[part])]

@@ -6,6 +6,7 @@ from typing import Any
 
 from semipose.config.data import Custom
 from semipose.data.download.datasets import LAYOUTS, is_there
+from semipose.data.pixels import Exif
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
 
@@ -16,11 +17,12 @@ LISTS = ("images", "annotations", "categories")
 
 @dataclass(frozen=True)
 class Layout:
-    """source: as `data.source` of params.yaml. custom: for a set of the user's own. parts: those that there are, "train" and "val"."""
+    """source, exif: as in `data` of params.yaml. custom: for a set of the user's own. parts: those that there are, "train" and "val"."""
 
     source: str
     custom: Custom | None = None
     parts: tuple[str, ...] = ("train", "val")
+    exif: Exif | None = None
 
     def annotations(self, part: str) -> str | None:
         """The COCO-format file of a part, relative to the root; None for other formats."""

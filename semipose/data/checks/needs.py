@@ -18,9 +18,10 @@ def needs(root: Path, layout: Layout, train: People) -> str:
     fifth of the people."""
     budgets = {f"L{count}": count for count in (max(2, len(train) // share) for share in SHARES)}
     custom = layout.custom.model_dump() if layout.custom else None
+    exif = {"exif": layout.exif} if layout.exif else {}
     metric = {"metric": METRIC[layout.source]} | ({"pck_reference": "torso"} if METRIC[layout.source] == "pck" else {})
     tree: dict[str, dict[str, Any]] = {
-        "data": {"source": layout.source, "root": str(root.resolve()), "custom": custom},
+        "data": {"source": layout.source, "root": str(root.resolve()), "custom": custom} | exif,
         "split": {"budgets": budgets},
         "sweep": {"labels": [*budgets]},
         "ablation": {"labels": [*budgets][:1]},

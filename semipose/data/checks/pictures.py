@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semipose.data.packing.cutting import BrokenImage, decode
+from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
 
 THUMB = 32  # px
@@ -29,22 +29,24 @@ class Picture:
     digest: bytes
 
 
-def inspect(root: Path, names: Sequence[str], threads: int) -> Iterator[tuple[str, Picture | str]]:
-    """Every image decoded as `prepare` does it: its Picture, or why it cannot be read."""
+def inspect(
+    root: Path, sizes: Mapping[str, tuple[int, int]], exif: Exif | None, threads: int
+) -> Iterator[tuple[str, Picture | BrokenImage | InputError | None]]:
+    """Every image, with its annotated size, decoded as `prepare` does it: its Picture, or why it cannot be read; None if it is missing."""
 
-    def one(name: str) -> tuple[str, Picture | str]:
+    def one(name: str) -> tuple[str, Picture | BrokenImage | InputError | None]:
         path = root / name
         if not path.is_file():
-            return name, "missing"
+            return name, None
         try:
-            image = decode(path)
+            image = read_image(path, sizes[name], exif)
         except (BrokenImage, InputError) as error:
-            return name, str(error)
+            return name, error
         thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
         return name, Picture(image.size, thumb, hashlib.sha256(path.read_bytes()).digest())
 
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(one, names)
+        yield from pool.map(one, sizes)
 
 
 def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:

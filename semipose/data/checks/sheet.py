@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semipose.data.loading.pack import crop_matrices
-from semipose.data.packing.cutting import BrokenImage, decode, resample
+from semipose.data.packing.cutting import resample
 from semipose.data.people import People
+from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.pose.drawing import draw_pose, sheet
 from semipose.utils.errors import InputError
 
@@ -16,7 +17,7 @@ SIDE = 200  # px of a tile
 COLUMNS = 6
 
 
-def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], rows: int = 2) -> Image.Image:
+def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif | None, rows: int = 2) -> Image.Image:
     """`rows` rows of people evenly spaced in the file, then as many of those to look at (`odd`, [N]); below each its annotation's id."""
     even = np.linspace(0, len(people) - 1, min(len(people), rows * COLUMNS)).astype(int)
     strange = np.flatnonzero(odd)
@@ -26,7 +27,8 @@ def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], rows: int 
     tiles, captions = [], []
     for place, (k, matrix) in enumerate(zip(chosen, matrices, strict=True)):
         try:
-            crop = np.asarray(resample(decode(root / people.images[k]), matrix, SIDE))
+            width, height = people.sizes[k].tolist()
+            crop = np.asarray(resample(read_image(root / people.images[k], (width, height), exif), matrix, SIDE))
         except (BrokenImage, InputError):
             continue  # the image itself is a finding
         points = people.points[k] @ matrix[:, :2].T + matrix[:, 2]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
 from semipose.utils.files import digest
 
@@ -19,10 +20,6 @@ MEAN_COLOUR = (124, 116, 104)
 """RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
 HEADER = 128
 """Bytes of an .npy before its first row: numpy pads them to this, whatever the number of rows."""
-
-
-class BrokenImage(Exception):
-    """An image file whose pixels cannot be read, or end early; the message is the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +43,21 @@ class Cutout:
     fault: str | None = None
 
 
-def cut_image(cut: Cut, target: Path, size: int, quality: int | None) -> Cutout:
+def cut_image(cut: Cut, target: Path, size: int, quality: int | None, exif: Exif | None = None) -> Cutout:
     """Decode an image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
     ``quality`` (1-100), into JPEGs.
 
-    Raises InputError where the file cannot be opened, or is of another size than annotated.
+    ``exif``: as ``read_image`` takes it. Raises InputError where the file cannot be opened, is of another size than annotated, or where
+    nobody says whether its EXIF orientation counts.
     """
     try:
-        image = decode(cut.path)
+        image = read_image(cut.path, cut.size, exif)
     except BrokenImage as error:
         return Cutout(cut.rows, fault=str(error))
     if all(cut.size) and image.size != cut.size:
         raise InputError(
             f"{cut.path}: the image is {image.width} x {image.height} px, but its annotation was made for "
-            f"{cut.size[0]} x {cut.size[1]}: bring images and annotations of one release"
+            f"{cut.size[0]} x {cut.size[1]}: {other_size(image.size, cut.size, exif)}"
         )
     crops = [cut_out(image, matrix, size) for matrix in cut.matrices]
     if quality:
@@ -71,28 +69,11 @@ def cut_image(cut: Cut, target: Path, size: int, quality: int | None) -> Cutout:
     return Cutout(cut.rows, [digest(crop.data) for crop in crops])
 
 
-def decode(path: Path) -> Image.Image:
-    """The RGB pixels of an image file, as they are stored: EXIF orientation is ignored, as annotations do.
-
-    PIL, because it refuses a truncated file of any format and resamples a box by itself. Raises BrokenImage where the
-    content is no whole image, InputError where the file cannot be opened.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror}); check data.root and its permissions") from error
-    try:
-        image = Image.open(io.BytesIO(content))
-        if image.mode != "RGB":
-            return image.convert("RGB")
-        image.load()  # `convert` would copy it
-        return image
-    except UnidentifiedImageError:
-        raise BrokenImage("not an image file" if content else "empty file") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # the decoders raise a dozen kinds for damaged content
-        raise BrokenImage(str(error) or type(error).__name__) from error
+def other_size(size: tuple[int, int], annotated: tuple[int, int], exif: Exif | None) -> str:
+    """What to do about an image of another size (width, height) than annotated."""
+    if exif and size == annotated[::-1]:
+        return f"data.exif: {exif} makes it so; null lets the annotated sizes decide about its EXIF orientation"
+    return "bring images and annotations of one release"
 
 
 def cut_out(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArray[np.uint8]:

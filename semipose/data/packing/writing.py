@@ -17,12 +17,14 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from semipose.data import pixels
 from semipose.data.loading import pack
 from semipose.data.loading.pack import PACK, digest_of, pack_matrices
 from semipose.data.packing import cutting
 from semipose.data.packing.cutting import Cut, cut_image
 from semipose.data.packing.unfinished import Unfinished
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.pose import geometry
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -37,13 +39,14 @@ class Recipe:
     """How people are cut out: a crop is a square of `size` px about the box's centre that shows `extent` times the longer side of the box
     grown by `padding` to `aspect` (width / height of the network's input), mean colour outside the image. It is shrunk to that, never
     magnified: of a smaller person it keeps the image's own pixels and shows more around. It is stored as a JPEG of `quality` (1-100), or
-    raw where that is None."""
+    raw where that is None. ``exif``: whether an image's EXIF orientation counts; None: the annotated sizes say."""
 
     size: int
     padding: float
     extent: float
     aspect: float = 3 / 4
     quality: int | None = None
+    exif: Exif | None = None
 
 
 def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
@@ -53,8 +56,8 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
     when all is done; until then it stays as it was. Returns the content of pack.json and `people`, `images` (counts), `dropped` (people
     left out, by reason), `bytes` (of the crops).
 
-    Raises InputError: an image is missing, unreadable or of another size than annotated, a box does not lie on its image, too many
-    images are broken, the disk is full.
+    Raises InputError: an image is missing, unreadable, of another size than annotated or with an EXIF orientation that nothing decides
+    about, a box does not lie on its image, too many images are broken, the disk is full.
     """
     summary = cut_pack(people, root, folder, recipe, max_broken, processes)
     place_pack(folder)
@@ -101,7 +104,7 @@ def _beside(folder: Path, kind: str) -> Path:
 
 def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
     """A digest of all that decides about the pack, the code that cuts included."""
-    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack)]
+    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack, pixels)]
     decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), PIL.__version__, code]
     digest = hashlib.sha256(json.dumps(decides).encode())
     for name, array in people.arrays().items():
@@ -145,6 +148,7 @@ def _check_boxes(people: People) -> None:
 def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> None:
     """All files of the pack, flushed to disk; pack.json is the last."""
     folder, how = unfinished.folder, asdict(recipe)
+    del how["exif"]  # whoever opens a pack need not know it
     matrices = pack_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
     broken = _cut(people, root, unfinished, matrices, recipe, max_broken, processes)
     kept = np.flatnonzero(unfinished.cut)
@@ -183,7 +187,7 @@ def _cut(
             of = np.array(list(group))
             yield Cut(root / name, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of])
 
-    cut = partial(cut_image, target=unfinished.crops, size=recipe.size, quality=recipe.quality)
+    cut = partial(cut_image, target=unfinished.crops, size=recipe.size, quality=recipe.quality, exif=recipe.exif)
     left = len({people.images[row] for row in rows})
     broken: dict[str, str] = {}
     with Progress(len(number), "images", done=len(number) - left) as progress:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.coco import read_coco, read_custom
 from semipose.data.sources.flic import Films, read_flic
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
 SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "flic", "custom")
 
 
-def read_people(source: str, root: Path, part: str, validation: int = 0, custom: "Custom | None" = None, films: Films = "films") -> People:
+def read_people(
+    source: str,
+    root: Path,
+    part: str,
+    validation: int = 0,
+    custom: "Custom | None" = None,
+    films: Films = "films",
+    exif: Exif | None = None,
+) -> People:
     """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
 
     validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
     "val"; else not used. custom: for "custom", where and what the set of the user's own is. films: for "flic", which films
-    are "val".
+    are "val". exif: `data.exif`, for the sets whose annotations name no sizes of images.
     Raises InputError where source or part is unknown, or where the files are missing or wrong.
     """
     if source not in SOURCES:
@@ -30,13 +39,13 @@ def read_people(source: str, root: Path, part: str, validation: int = 0, custom:
     if part not in ("train", "val"):
         raise InputError(f"part: {part!r} is unknown; choose train or val")
     if source == "lsp":
-        return read_lsp(root, part, validation)
+        return read_lsp(root, part, validation, exif)
     if source == "mpii":
-        return read_mpii(root, part, validation)
+        return read_mpii(root, part, validation, exif)
     if source == "flic":
-        return read_flic(root, part, films)
+        return read_flic(root, part, films, exif)
     if source == "aic":
-        return read_aic(root, part)
+        return read_aic(root, part, exif)
     if custom is not None:
         where = custom.train if part == "train" else custom.val
         return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso)

@@ -15,6 +15,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.schema import Box, Listed, Number
 from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
 from semipose.pose.skeleton import AIC14
@@ -37,7 +38,7 @@ class Image(TypedDict):
 IMAGES = TypeAdapter(Listed[Image])
 
 
-def read_aic(root: Path, part: str, labelled: bool = True) -> People:
+def read_aic(root: Path, part: str, exif: Exif | None = None, labelled: bool = True) -> People:
     """All people of one part ("train" or "val") in file order, inside an image as the file has them.
 
     labelled: leave out people without a keypoint; False: keep them, since a box is all that unlabelled data needs. Boxes are the human
@@ -63,7 +64,7 @@ def read_aic(root: Path, part: str, labelled: bool = True) -> People:
             keypoint_list.append(found[name])
     corners, keypoints = np.array(corner_list).reshape(-1, 4), np.array(keypoint_list).reshape(-1, JOINTS, 3)
     visibility = VISIBILITY[keypoints[..., 2].astype(np.int64)]
-    sizes = image_sizes(root, images, path.name)
+    sizes = image_sizes(root, images, path.name, exif)
     extents = corners[:, 2:] - corners[:, :2]
     off = ((corners[:, 2:] <= 0) | (corners[:, :2] >= sizes)).any(axis=1) & (sizes > 0).all(axis=1)
     degenerate = (extents <= 0).any(axis=1) | off

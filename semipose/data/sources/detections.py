@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.schema import DETECTIONS, IMAGES, PERSON
 from semipose.data.sources.reading import BRING, image_sizes, kept
 from semipose.pose.skeleton import Skeleton
@@ -18,7 +19,15 @@ def read_images(path: Path) -> list[dict[str, Any]]:
     return read_valid(IMAGES, path, str(path), BRING)["images"]  # type: ignore[return-value]
 
 
-def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder: str, skeleton: Skeleton, score: float = 0.0) -> People:
+def read_detections(
+    path: Path,
+    root: Path,
+    images: list[dict[str, Any]],
+    folder: str,
+    skeleton: Skeleton,
+    score: float = 0.0,
+    exif: Exif | None = None,
+) -> People:
     """Every box of a person with at least this score, in file order; images without one have nobody.
 
     `images` is the list of the annotation file that the detector was run on (id, file_name), `folder` their place under `root`. Boxes
@@ -38,7 +47,7 @@ def read_detections(path: Path, root: Path, images: list[dict[str, Any]], folder
     scores = np.array([entry["score"] for entry in people])
     boxes = np.array([entry["bbox"] for entry in people]).reshape(-1, 4)
     names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for entry in people]
-    sizes = image_sizes(root, names, path.name)
+    sizes = image_sizes(root, names, path.name, exif)
     off = ((boxes[:, :2] >= sizes) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(axis=1) & (sizes > 0).all(axis=1)
     keep, dropped = kept(path, {"low score": scores < score, "degenerate box": (boxes[:, 2:] <= 0).any(axis=1) | off})
     joints = len(skeleton.joints)

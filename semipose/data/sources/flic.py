@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.sources.matlab import read_matlab
 from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
 from semipose.pose.skeleton import FLIC11
@@ -28,7 +29,7 @@ AREA = 0.6
 """Part of its box that a person covers, for OKS: FLIC has no areas."""
 
 
-def read_flic(root: Path, part: str, films: Films) -> People:
+def read_flic(root: Path, part: str, films: Films, exif: Exif | None = None) -> People:
     """People of `part`, "train" or "val".
 
     Args:
@@ -36,6 +37,7 @@ def read_flic(root: Path, part: str, films: Films) -> People:
         part: "train" or "val".
         films: "films": train on 22 films, validate on the four of VALIDATION; "choose": the same training people, validate on the four of
             CHOICE; "official": the authors' training and test people.
+        exif: as `pixels.read_image` takes it.
 
     Returns:
         People whose ids are their places in the file, from 1. All labelled joints have visibility 2; coordinates are as the file has
@@ -60,7 +62,7 @@ def read_flic(root: Path, part: str, films: Films) -> People:
         ids=chosen + 1,
         image_ids=image_numbers(names),
         images=names,
-        sizes=image_sizes(root, names, "examples.mat"),
+        sizes=image_sizes(root, names, "examples.mat", exif),
         boxes=boxes[keep].astype(np.float32),
         areas=(AREA * np.prod(boxes[keep, 2:], axis=1)).astype(np.float32),
         points=np.where(visible[..., None], points, 0)[keep].astype(np.float32),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.sources.matlab import read_matlab
 from semipose.data.sources.reading import BRING, image_sizes, kept
 from semipose.pose.skeleton import LSP14
@@ -21,7 +22,7 @@ FEWEST_JOINTS = 2
 """Below that there is no extent, hence no box."""
 
 
-def read_lsp(root: Path, part: str, validation: int) -> People:
+def read_lsp(root: Path, part: str, validation: int, exif: Exif | None = None) -> People:
     """People of `part`: "val" are the last `validation` people of joints.mat, "train" all the ones before.
 
     ids and image_ids are the numbers of the images (from 1). Joints with visibility 1 become 2 (visible), those with 0
@@ -44,7 +45,7 @@ def read_lsp(root: Path, part: str, validation: int) -> People:
         ids=numbers,
         image_ids=numbers,
         images=images,
-        sizes=image_sizes(root, images, "joints.mat"),
+        sizes=image_sizes(root, images, "joints.mat", exif),
         boxes=boxes[keep],
         areas=np.prod(boxes[keep, 2:], axis=1),
         points=points[keep],

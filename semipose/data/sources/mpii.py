@@ -26,6 +26,7 @@ from typing_extensions import TypedDict
 
 from semipose.data.annotations import HEAD_SHARE
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.schema import Listed, Number
 from semipose.data.sources.matlab import read_matlab
 from semipose.data.sources.reading import BRING, image_numbers, image_sizes, kept
@@ -90,7 +91,7 @@ class _Rows:
     heads: NDArray[np.float64]
 
 
-def read_mpii(root: Path, part: str, validation: int = 0) -> People:
+def read_mpii(root: Path, part: str, validation: int = 0, exif: Exif | None = None) -> People:
     """People of one part ("train" or "val") in file order.
 
     validation: for the authors' release, which names no validation set: videos from the end of its training images with at least so many
@@ -115,10 +116,10 @@ def read_mpii(root: Path, part: str, validation: int = 0) -> People:
     else:
         names = " or ".join(name for name, _ in CONVERSIONS[part])
         raise InputError(f"{root}: neither {names} is there{'' if converted else f', nor {RELEASES[0]}'}; {BRING}")
-    return _people(root, rows, chosen, path)
+    return _people(root, rows, chosen, path, exif)
 
 
-def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path) -> People:
+def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path, exif: Exif | None) -> People:
     nowhere = rows.centres[chosen, 0] == -1  # the files' word for "none"
     left, dropped = kept(path, {"no centre": nowhere, "no keypoint": ~rows.visibility[chosen].any(axis=1)})
     keep = chosen[left]
@@ -131,7 +132,7 @@ def _people(root: Path, rows: _Rows, chosen: NDArray[np.int64], path: Path) -> P
         ids=keep + 1,
         image_ids=image_numbers(images),
         images=images,
-        sizes=image_sizes(root, images, path.name),
+        sizes=image_sizes(root, images, path.name, exif),
         boxes=np.hstack([centres - (side - 1) / 2, side, side]),  # a box covers the pixels x ... x + width - 1
         areas=side[:, 0] ** 2,
         points=np.where(visible[..., None], rows.joints[keep] - 1, 0),

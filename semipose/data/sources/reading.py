@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from semipose.data.pixels import BrokenImage, Exif, image_size
 from semipose.utils.errors import InputError
 
 HEADER_THREADS = 8
@@ -28,17 +28,17 @@ def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[s
     return np.flatnonzero(left), dropped
 
 
-def image_sizes(root: Path, images: Sequence[str], wanted_by: str) -> NDArray[np.int64]:
+def image_sizes(root: Path, images: Sequence[str], wanted_by: str, exif: Exif | None) -> NDArray[np.int64]:
     """[N, 2] width and height (px) of images relative to `root`, from their headers; (0, 0) where an image is there but damaged: the
-    crop pack counts those. Raises InputError for one that is not there; `wanted_by` is the file whose people need it."""
+    crop pack counts those. exif: as `pixels.read_image` takes it. Raises InputError for one that is not there, or that its EXIF orientation
+    turns with `exif` None; `wanted_by` is the file whose people need it."""
 
     def size(image: str) -> tuple[int, int]:
         try:
-            with Image.open(root / image) as header:
-                return header.size
+            return image_size(root / image, exif)
         except FileNotFoundError as error:
             raise InputError(f"{root / image}: not there, but {wanted_by} has its person; {BRING}") from error
-        except (OSError, Image.DecompressionBombError):
+        except BrokenImage:
             return 0, 0
 
     different = list(dict.fromkeys(images))
