@@ -13,6 +13,7 @@ from semipose.utils.console import make_folder, reported, warn, write_json
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
+    from semipose.data.pixels import Exif
     from semipose.inference.boxes import Asked
     from semipose.inference.poser import Poser
     from semipose.inference.shots import Detect, Shot
@@ -56,6 +57,10 @@ def predict(
     decode: Annotated[
         Literal["quarter", "dark"] | None, typer.Option(help="How a heatmap becomes a point. Default: as the weights were evaluated.")
     ] = None,
+    exif: Annotated[
+        Literal["apply", "ignore"] | None,
+        typer.Option(help="Turn images as their EXIF orientation says. Default: apply; with --annotations, as its image sizes say."),
+    ] = None,
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also each person's crop under its heatmaps.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of the network.")] = 32,
     frames: Annotated[int | None, typer.Option(min=1, help="Process at most this many frames (video or webcam).")] = None,
@@ -80,7 +85,7 @@ def predict(
             _video(video, poser, find, out, frames, heatmaps, strict)
             return
         asked = _asked(paths, annotations, boxes, poser.clamped, detect is not None)
-        if _photos(asked, poser, find, out, heatmaps, strict):
+        if _photos(asked, exif or (None if annotations else "apply"), poser, find, out, heatmaps, strict):
             raise typer.Exit(SOME_LEFT_OUT)
 
 
@@ -110,7 +115,7 @@ def _detector(name: Literal["small", "large"], weights: Path | None, score: floa
     return Detector(name, weights, score, poser.device)
 
 
-def _photos(asked: "Asked", poser: "Poser", find: "Detect | None", out: Path, heatmaps: bool, strict: bool) -> int:
+def _photos(asked: "Asked", exif: "Exif | None", poser: "Poser", find: "Detect | None", out: Path, heatmaps: bool, strict: bool) -> int:
     """Poses in images; returns how many images could not be read."""
     from semipose.inference.photos import overlay_names
     from semipose.inference.shots import of_photos
@@ -118,7 +123,8 @@ def _photos(asked: "Asked", poser: "Poser", find: "Detect | None", out: Path, he
     broken: dict[Path, str] = {}
     names = overlay_names(asked.photos, out)
     begun, total = time.monotonic(), len(asked.photos)
-    found = _poses(of_photos(asked, names, find, out, None if strict else broken), total, "images", poser, asked.category, out, heatmaps)
+    shots = of_photos(asked, exif, names, find, out, None if strict else broken)
+    found = _poses(shots, total, "images", poser, asked.category, out, heatmaps)
     for path, reason in broken.items():
         warn(f"{path} cannot be read as an image and was left out: {reason}")
     if not found.seen:

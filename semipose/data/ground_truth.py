@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semipose.data.annotations import annotations_of
+from semipose.data.annotations import annotations_of, measured_by
 from semipose.data.people import People
 from semipose.data.schema import TRAINED, find_category, of_category, read_content
+from semipose.pose.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
@@ -15,7 +16,7 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
     those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
     if custom is not None:
-        return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, custom.category)
+        return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, people.skeleton, custom.category)
     if source not in ("coco", "demo"):
         return annotations_of(people)
     path = root / "annotations" / f"person_keypoints_{part}2017.json"
@@ -29,9 +30,9 @@ def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
     return f"{part}2017" if source in ("coco", "demo") else ""
 
 
-def custom_ground_truth(path: Path, category: str | None = None) -> dict[str, Any]:
-    """The same of a file that `sources.coco.read_custom` has read: its one category, numbered 1 as in results."""
+def custom_ground_truth(path: Path, skeleton: Skeleton, category: str | None = None) -> dict[str, Any]:
+    """The same of a file that `sources.coco.read_custom` has read: its one category, and what the skeleton's joints are measured by."""
     content = read_content(TRAINED, path, str(path))
     chosen = find_category(content["categories"], category, str(path))
     found = of_category(content, chosen["id"], len(chosen["keypoints"] or []), str(path))
-    return content | {"annotations": [one | {"category_id": 1} for _, one in found], "categories": [chosen | {"id": 1}]}
+    return content | {"annotations": [one for _, one in found], "categories": [chosen | measured_by(skeleton)]}

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NotRequired
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from semipose.data.schema import PERSON, Box, Id, Number
+from semipose.data.schema import PERSON, Box, Id, Number, SizedImage
 from semipose.data.sources.coco import read_annotated
 from semipose.inference.photos import Photo, named_by_numbers, numbered
 from semipose.utils.errors import InputError
@@ -64,7 +64,7 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
             if given.setdefault(name, entry["image_id"]) != entry["image_id"]:
                 raise InputError(f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before")
     known = set(given.values()) if given else None
-    photos = [Photo(photo.path, given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
+    photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
     return read_boxes(boxes, photos, set(map(_id, photos)) if known is None and named_by_numbers(paths) else known or set())
 
 
@@ -82,7 +82,7 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
     people, images, category = read_annotated(annotations, clamped)
     photos = _in_set(paths, images)
     if not photos:
-        some = ", ".join(name for name, _ in images[:3])
+        some = ", ".join(image["file_name"] for image in images[:3])
         raise InputError(f"{annotations}: none of the {len(paths)} images given is in this set, whose images are {some} ...")
     left_out = len(paths) - len(photos)
     if boxes is not None:
@@ -137,19 +137,20 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: set[int]) -> Asked:
     return Asked(list(photos), boxes, categories.pop())
 
 
-def _in_set(paths: Sequence[Path], images: Sequence[tuple[str, int]]) -> list[Photo]:
-    """The photos that are the set's (file name, id), in its order. A name that occurs twice is told apart by the folders before it."""
+def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
+    """The photos that are the set's, in its order. A name that occurs twice is told apart by the folders before it."""
     here: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         here[path.name].append(path)
-    often = Counter(_base(name) for name, _ in images)
+    often = Counter(_base(image["file_name"]) for image in images)
     photos = []
-    for name, image_id in images:
+    for image in images:
+        name = image["file_name"]
         found = here[_base(name)]
         if often[_base(name)] > 1 or len(found) > 1:
             whole = "/" + name.replace("\\", "/").lstrip("./")
             found = [path for path in found if path.resolve().as_posix().endswith(whole)]
-        photos += [Photo(path, image_id) for path in found[:1]]
+        photos += [Photo(path, image["id"], (int(image["width"]), int(image["height"]))) for path in found[:1]]
     return photos
 
 

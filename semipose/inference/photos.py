@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image
 
-from semipose.data.packing.cutting import BrokenImage
+from semipose.data.pixels import Exif, UndecidedExif, read_image
 from semipose.utils.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -21,20 +22,28 @@ class Photo:
 
     path: Path
     image_id: int
+    annotated: tuple[int, int] = (0, 0)  # width and height (px) as annotated; 0 if nothing says
 
-    def read(self) -> Image.Image:
-        """RGB, upright as its EXIF orientation says: points and boxes are in px of the image as viewers show it.
+    def read(self, exif: Exif | None) -> Image.Image:
+        """RGB; boxes and points are in its px. exif: None: the annotated size says whether the EXIF orientation counts.
 
         Raises:
             BrokenImage: The file cannot be read as an image; the message is the reason.
+            InputError: It is of another size than annotated, or the annotated size does not say whether its EXIF orientation counts.
         """
         try:
-            with Image.open(self.path) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except MemoryError:
-            raise
-        except Exception as error:  # the decoders raise a dozen kinds for damaged content
-            raise BrokenImage(str(error) or type(error).__name__) from None
+            image = read_image(self.path, self.annotated, exif)
+        except UndecidedExif:
+            raise InputError(
+                f"{self.path}: its EXIF orientation turns or mirrors it, and the size in the annotations does not say whether they were "
+                "made before or after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
+            ) from None
+        if all(self.annotated) and image.size != self.annotated:
+            raise InputError(
+                f"{self.path}: the image is {image.width} x {image.height} px, but was annotated as "
+                f"{self.annotated[0]} x {self.annotated[1]}: give the images that were annotated{', or no --exif' if exif else ''}"
+            )
+        return Image.fromarray(np.asarray(image))  # without the EXIF orientation, which would count again
 
 
 def find_photos(paths: Iterable[Path]) -> list[Path]:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from semipose.data.loading.normalise import denormalise, normalise
 from semipose.data.loading.pack import Crops, pack_matrices, view_matrices
 from semipose.data.packing.cutting import cut_out, through_jpeg
+from semipose.data.pixels import BrokenImage, as_shown
 from semipose.inference.predict import SURE, Predictions, predict_crops
 from semipose.models.network import evaluating, load_network, skeleton_of
 from semipose.pose.drawing import draw_heatmap, draw_pose
@@ -158,7 +159,10 @@ def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str =
 def _picture(image: Picture) -> Image.Image:
     """RGB, upright: points are in px of the image as viewers show it."""
     if isinstance(image, Image.Image):
-        return ImageOps.exif_transpose(image).convert("RGB")
+        try:
+            return as_shown(image)
+        except BrokenImage as error:
+            raise InputError(f"image: {error}") from None
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise InputError(f"image: shape {image.shape} of {image.dtype}, must be (height, width, 3) of uint8, RGB")
     return Image.fromarray(image)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semipose.data.packing.cutting import BrokenImage
+from semipose.data.pixels import BrokenImage, Exif
 from semipose.inference.boxes import Asked, Boxes
 from semipose.inference.poser import check_boxes
 from semipose.inference.videos import Video, opened, written
@@ -37,15 +37,18 @@ class Shot(NamedTuple):
         return None if self.boxes is None else self.boxes.xywh
 
 
-def of_photos(asked: Asked, names: Sequence[str], find: Detect | None, out: Path, broken: dict[Path, str] | None) -> Iterator[Shot]:
-    """Every photo that can be read; `broken` learns of each other one why not. names: of their overlays in the folder `out`.
+def of_photos(
+    asked: Asked, exif: Exif | None, names: Sequence[str], find: Detect | None, out: Path, broken: dict[Path, str] | None
+) -> Iterator[Shot]:
+    """Every photo that can be read; `broken` learns of each other one why not. exif: as `Photo.read` takes it. names: of their overlays in
+    the folder `out`.
 
     Raises:
-        InputError: A box does not lie on its image; a photo cannot be read, and `broken` is None.
+        InputError: A box does not lie on its image; `Photo.read` does; a photo cannot be read, and `broken` is None.
     """
     for photo, name in zip(asked.photos, names, strict=True):
         try:
-            image = photo.read()
+            image = photo.read(exif)
         except BrokenImage as error:
             if broken is None:
                 raise InputError(f"{photo.path} cannot be read as an image: {error}") from None

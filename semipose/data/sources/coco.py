@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.people import People
-from semipose.data.schema import TRAINED, find_category, of_category, read_content
+from semipose.data.schema import TRAINED, SizedImage, find_category, of_category, read_content
 from semipose.data.sources.reading import BRING, kept
 from semipose.pose.skeleton import COCO17, Skeleton, custom
 from semipose.utils.errors import InputError
@@ -77,9 +77,9 @@ def read_custom(
     return _people(path, data, known["id"], skeleton, images)
 
 
-def read_annotated(path: Path, clamped: bool) -> tuple[People, list[tuple[str, int]], int]:
-    """The people of an annotation file that training would take, whose images lie anywhere; file name and id of each of its images, in
-    their order; and the id of its one category with `keypoints`. clamped: whether boxes are clamped into the image, by `clamp`.
+def read_annotated(path: Path, clamped: bool) -> tuple[People, list[SizedImage], int]:
+    """The people of an annotation file that training would take, whose images lie anywhere; its images; and the id of its one category with
+    `keypoints`. clamped: whether boxes are clamped into the image, by `clamp`.
 
     Raises:
         InputError: Names file, entry, field and remedy.
@@ -88,7 +88,7 @@ def read_annotated(path: Path, clamped: bool) -> tuple[People, list[tuple[str, i
     known = find_category(data["categories"], None, str(path))
     skeleton = Skeleton(known.get("name", "custom"), tuple(known["keypoints"] or []), (), (), ("", ""), ())
     people = _people(path, data, known["id"], skeleton, "", clamped)
-    return people, [(image["file_name"], image["id"]) for image in data["images"]], known["id"]
+    return people, data["images"], known["id"]
 
 
 def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
