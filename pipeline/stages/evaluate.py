@@ -70,9 +70,11 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
         registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
+        undefined = [name for name, score in record["metrics"].items() if score["value"] is None]
+        if undefined:
+            tracker.note(f"Undefined, because nobody in the validation set has what it is measured by: {', '.join(undefined)}.")
         value = record["metrics"][metric]["value"]
-        undefined = "undefined: nobody in the validation set has what it is measured by"
-        print(f"{full}: {metric} {undefined if value is None else f'{value:.2f}'}")
+        print(f"{full}: {metric} {'undefined' if value is None else f'{value:.2f}'}")
 
 
 def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:

@@ -50,6 +50,18 @@ def test_three_lines(weights: Path, images: list[Image.Image], tmp_path: Path) -
     assert Image.open(tmp_path / "poses.jpg").size == images[0].size
 
 
+def test_a_phone_photo_is_predicted_and_drawn_as_viewers_show_it(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+    images[0].transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    poser = Poser.load(weights, device="cpu")
+    phone = Image.open(tmp_path / "phone.png")
+    found, expected = poser.predict(phone), poser.predict(images[0])
+    np.testing.assert_array_equal(found.points, expected.points)
+    drawn = poser.draw(phone, found)
+    np.testing.assert_array_equal(np.asarray(drawn), np.asarray(poser.draw(images[0], expected)))
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
 def test_many_images_are_as_one_by_one(weights: Path, images: list[Image.Image], batch_size: int) -> None:
     """Also where an image has nobody, or more people than a batch."""

@@ -2,6 +2,7 @@
 
 Prints a line for each joint: name, x and y in px of the image as viewers show it (a pixel's centre is an integer), confidence. The box is
 the person's, in px; without one the image is one person. Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside it.
+Heatmaps are decoded by quarter cells; `semipose predict` may do it as the card says of the evaluation, which differs by parts of a px.
 """
 
 import json
