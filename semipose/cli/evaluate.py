@@ -9,8 +9,7 @@ from semipose.utils.console import reported, write_json
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from semipose.data.annotations import Annotations
     from semipose.evaluation.metrics.pck import Hits
     from semipose.pose.skeleton import Skeleton
 
@@ -48,30 +47,31 @@ def evaluate(
     Example: semipose evaluate --annotations person_keypoints_val2017.json --predictions predictions.json --json metrics.json
     """
     with reported():
-        skeleton = _skeleton(weights, params, annotations)
+        from semipose.data.annotations import read_annotations
+
+        known = read_annotations(annotations)
+        skeleton = _skeleton(weights, params, known)
         if metric == "oks":
+            from semipose.evaluation.joints import sigmas_of
             from semipose.evaluation.metrics.oks import evaluate_oks
 
-            values = evaluate_oks(annotations, predictions, _sigmas(sigmas, skeleton, annotations), backend)
+            values = evaluate_oks(known, predictions, _numbers(sigmas) if sigmas else sigmas_of(known, skeleton), backend)
             note = f"COCO keypoint evaluation ({backend})"
         elif metric == "pck":
-            from semipose.evaluation.metrics.pck import evaluate_pck
-
-            ends = _torso(torso, skeleton, annotations) if pck_reference == "torso" else None
-            hits = evaluate_pck(annotations, predictions, ends, pck_reference)
+            hits = _pck(known, predictions, torso, skeleton, pck_reference)
             reason = "an end of the torso is not annotated" if pck_reference == "torso" else "the box has no extent"
             values, note = hits.values(), _pck_note(hits, reason)
         else:
             from semipose.evaluation.metrics.pckh import evaluate_pckh
 
-            hits = evaluate_pckh(annotations, predictions)
+            hits = evaluate_pckh(known, predictions)
             values, note = hits.values(), _pck_note(hits, "the head size is not known")
         if out:
             write_json(out, values)
         _print_table(values, note)
 
 
-def _skeleton(weights: Path | None, params: Path | None, annotations: Path) -> "Skeleton | None":
+def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -> "Skeleton | None":
     """That of a weight file, or of the user's own set in a params.yaml."""
     if weights and params:
         raise InputError("--weights and --params both say what joints are measured by: give one of them")
@@ -82,43 +82,35 @@ def _skeleton(weights: Path | None, params: Path | None, annotations: Path) -> "
     if params is None:
         return None
     from semipose.config.load import load
-    from semipose.data.annotations import read_annotations
     from semipose.pose.skeleton import custom
 
     own = load(params).data.custom
     if own is None:
         return None  # a set that semipose knows has joints that it knows
-    return custom(read_annotations(annotations).joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
+    return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
 
 
-def _sigmas(text: str | None, skeleton: "Skeleton | None", annotations: Path) -> "Sequence[float] | None":
-    """None: as the set or the names of its joints say."""
-    if text:
-        try:
-            return [float(one) for one in text.split(",")]
-        except ValueError:
-            raise InputError(f"--sigmas {text}: must be numbers, separated by commas") from None
-    if skeleton is None:
-        return None
-    from semipose.data.annotations import read_annotations
-    from semipose.evaluation.joints import sigmas_of
-
-    return sigmas_of(read_annotations(annotations), skeleton)
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(one) for one in text.split(",")]
+    except ValueError:
+        raise InputError(f"--sigmas {text}: must be numbers, separated by commas") from None
 
 
-def _torso(text: str | None, skeleton: "Skeleton | None", annotations: Path) -> tuple[str, str] | None:
-    """None: as the set or the names of its joints say."""
-    if text:
-        first, _, second = text.partition(",")
-        if not second or "," in second:
-            raise InputError(f"--torso {text}: must be two joints, separated by a comma")
-        return first, second
-    if skeleton is None:
-        return None
-    from semipose.data.annotations import read_annotations
+def _pck(
+    known: "Annotations", predictions: Path, torso: str | None, skeleton: "Skeleton | None", reference: Literal["torso", "box"]
+) -> "Hits":
     from semipose.evaluation.joints import torso_of
+    from semipose.evaluation.metrics.pck import evaluate_pck
 
-    return torso_of(read_annotations(annotations), skeleton)
+    if reference == "box":
+        return evaluate_pck(known, predictions, reference=reference)
+    if torso is None:
+        return evaluate_pck(known, predictions, torso_of(known, skeleton))
+    first, _, second = torso.partition(",")
+    if not second or "," in second:
+        raise InputError(f"--torso {torso}: must be two joints, separated by a comma")
+    return evaluate_pck(known, predictions, (first, second))
 
 
 def _pck_note(hits: "Hits", reason: str) -> str:

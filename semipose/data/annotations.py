@@ -30,8 +30,8 @@ class Annotations:
         return sorted(image["id"] for image in self.dataset["images"])
 
 
-def read_annotations(source: Path | dict[str, Any]) -> Annotations:
-    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed.
+def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations:
+    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed; or what was read before.
 
     The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
     Annotations of other categories are left out. `iscrowd` defaults to 0, and `num_keypoints` is counted if it is missing.
@@ -40,6 +40,8 @@ def read_annotations(source: Path | dict[str, Any]) -> Annotations:
     Raises:
         InputError: Names the file, the annotation and the field.
     """
+    if isinstance(source, Annotations):
+        return source
     label = str(source) if isinstance(source, Path) else "annotations"
     content = read_content(EVALUATED, source, label)
     categories = content["categories"]

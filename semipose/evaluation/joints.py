@@ -24,6 +24,7 @@ def sigmas_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[flo
     own = _category(known).get("sigmas")
     if own:
         return _as_many(known, tuple(float(sigma) for sigma in own))
+    _check_named(known)
     same = next((one for one in SKELETONS.values() if one.joints == known.joints and one.sigmas), COCO17)
     sigmas = dict(zip(same.joints, same.sigmas, strict=True))
     for joint in known.joints:
@@ -50,6 +51,7 @@ def torso_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[str,
         _check_joints(known, skeleton)
         if skeleton.torso[0]:
             return skeleton.torso
+    _check_named(known)
     first, second = _category(known).get("torso") or COCO17.torso
     if {first, second} <= set(known.joints):
         return first, second
@@ -64,6 +66,14 @@ def _check_joints(known: Annotations, skeleton: Skeleton) -> None:
         other = next(joint for joint in (*known.joints, *skeleton.joints) if (joint in known.joints) != (joint in skeleton.joints))
         whose = known.label if other in known.joints else f"the skeleton {skeleton.name}"
         raise InputError(f"{known.label}: its joints are not those of the skeleton {skeleton.name}: only {whose} has {other!r}")
+
+
+def _check_named(known: Annotations) -> None:
+    if not _category(known).get("keypoints"):
+        raise InputError(
+            f"{known.label}: its category does not name its joints (`keypoints`), so nothing says what they are measured by: add the names, "
+            "or give --sigmas, or --torso"
+        )
 
 
 def _as_many(known: Annotations, sigmas: tuple[float, ...]) -> tuple[float, ...]:

@@ -38,16 +38,22 @@ class Add(Protocol):
 
 @dataclass
 class Video:
-    """An opened video or webcam. promised: frames that the file says it has, 0 if it does not. `frames` counts what it reads, and if the
-    file cannot be decoded any further, keeps the reason as `fault`."""
+    """An opened video or webcam. counted: frames that the file says it has, seconds: how long it says it is; 0 if it says nothing. `frames`
+    keeps account of what it reads, and if the file cannot be decoded any further, of the reason (`fault`)."""
 
     source: str
     rate: Fraction
-    promised: int
-    exact: bool  # whether the file counts its frames; else their number follows from its duration
+    counted: int
+    seconds: Fraction
     container: Any = field(repr=False)
     read: int = 0
+    until: Fraction = Fraction(0)  # s: the end of the last frame that was read
     fault: str = ""
+
+    @property
+    def promised(self) -> int:
+        """How many frames there should be; about, if the file says only how long it is, or if its rate varies; 0 if it says nothing."""
+        return self.counted or round(self.seconds * self.rate)
 
     @property
     def frames(self) -> Iterator[Frame]:
@@ -67,6 +73,7 @@ class Video:
                 time = now if frame.pts is None else now - start
                 image = Image.fromarray(frame.to_ndarray(format="rgb24"))
                 self.read += 1
+                self.until = time + max(1 / self.rate, (frame.duration or 0) * frame.time_base)
                 yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time))
         except av.FFmpegError as error:
             self.fault = str(error.strerror or error)
@@ -75,11 +82,11 @@ class Video:
 
     @property
     def shortfall(self) -> str:
-        """After all frames were read: what is missing, as a sentence; "" if nothing is. A duration promises a frame more or less."""
-        missing = self.promised - self.read
-        if not self.fault and missing <= (0 if self.exact else 1 + self.promised // 100):
+        """After all frames were read: what is missing, as a sentence; "" if nothing is. Durations are off by a frame or two."""
+        missing = self.counted > self.read if self.counted else self.seconds - self.until > max(2 / self.rate, self.seconds / 100)
+        if not self.fault and not missing:
             return ""
-        of = f" of {'' if self.exact else 'about '}{self.promised}" if missing > 0 else ""
+        of = f" of {'' if self.counted else 'about '}{self.promised}" if self.promised > self.read else ""
         reason = f" ({self.fault})" if self.fault else ""
         return f"{self.source}: {self.read}{of} frames could be read: the recording is cut off or damaged{reason}"
 
@@ -104,9 +111,8 @@ def opened(source: str) -> Iterator[Video]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         rate = stream.average_rate or WEBCAM_RATE
-        exact = stream.frames > 0
-        promised = 0 if webcam else stream.frames or round(_seconds(container, stream) * rate)
-        yield Video(source, rate, promised, exact, container)
+        counted, seconds = (0, Fraction(0)) if webcam else (stream.frames, _seconds(container, stream))
+        yield Video(source, rate, counted, seconds, container)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def reported() -> Iterator[None]:
                 else:
                     usual(message, category, *where)
 
-            warnings.showwarning = show
+            warnings.showwarning = show  # type: ignore[assignment]
             yield
     except InputError as error:
         message = str(error)

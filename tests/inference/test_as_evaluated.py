@@ -28,7 +28,7 @@ def done(*arguments: object) -> str:
 
 
 def test_predict_and_evaluate_give_the_stages_figures(stages: Callable[[dict[str, str]], Path], tmp_path: Path) -> None:
-    """Of a run whose packs are JPEGs, with flip test and DARK; the weight file is somewhere else, the pipeline's folder is not looked at."""
+    """Of a run with packs of JPEGs, flip test and DARK; the weight file lies elsewhere, and nothing of the pipeline is looked at."""
     folder = stages({"    format: raw": "    format: jpeg", "  flip_test: false": "  flip_test: true"})
     cell = "demo-akm-L20-s0"
     weights = (folder / "runs" / cell / "weights.safetensors").rename(tmp_path / "weights.safetensors")
@@ -37,7 +37,8 @@ def test_predict_and_evaluate_give_the_stages_figures(stages: Callable[[dict[str
     found = json.loads((tmp_path / "poses/predictions.json").read_text())
     expected = json.loads((folder / "runs" / cell / "predictions.json").read_text())
     assert [{key: value for key, value in one.items() if key != "file_name"} for one in found] == expected
-    done("evaluate", "--annotations", truth, "--predictions", tmp_path / "poses/predictions.json", "--json", tmp_path / "m.json")
+    poses = tmp_path / "poses/predictions.json"
+    done("evaluate", "--annotations", truth, "--predictions", poses, "--json", tmp_path / "m.json")
     metrics = json.loads((folder / "reports/runs" / f"{cell}.json").read_text())["metrics"]
     for name, value in json.loads((tmp_path / "m.json").read_text()).items():
         assert (-1 if metrics[name]["value"] is None else metrics[name]["value"] / 100) == pytest.approx(value, abs=1e-12), name

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from semipose.data.annotations import read_annotations
+from semipose.data.annotations import Annotations, read_annotations
 from semipose.evaluation.joints import given_sigmas, sigmas_of
 from semipose.evaluation.metrics.pck import Hits
 from semipose.evaluation.results import read_predictions
@@ -32,7 +32,7 @@ CHUNK = 500_000  # numbers held at once in each array of resampled results: 4 MB
 
 
 def evaluate_oks(
-    annotations: Path | dict[str, Any],
+    annotations: Path | dict[str, Any] | Annotations,
     predictions: Path | list[dict[str, Any]],
     sigmas: Sequence[float] | None = None,
     backend: Backend = "pycocotools",
@@ -55,7 +55,9 @@ def evaluate_oks(
     return {key: float(value) for key, value in zip(KEYS, evaluation.stats, strict=True)}
 
 
-def match(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None) -> "Matches":
+def match(
+    annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None
+) -> "Matches":
     """COCOeval's matching of results to people, kept by image, so that images can be resampled. Arguments as
     `evaluate_oks`."""
     evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
@@ -155,7 +157,10 @@ def joint_hits(
 
 
 def _evaluate(
-    annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None, backend: Backend
+    annotations: Path | dict[str, Any] | Annotations,
+    predictions: Path | list[dict[str, Any]],
+    sigmas: Sequence[float] | None,
+    backend: Backend,
 ) -> Any:
     """A COCOeval that has matched results and people."""
     truth = read_annotations(annotations)

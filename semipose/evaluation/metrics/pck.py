@@ -129,7 +129,7 @@ def pck_tables(
 
 
 def evaluate_pck(
-    annotations: Path | dict[str, Any],
+    annotations: Path | dict[str, Any] | Annotations,
     predictions: Path | list[dict[str, Any]],
     torso: tuple[str, str] | None = None,
     reference: Literal["torso", "box"] = "torso",
