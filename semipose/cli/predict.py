@@ -59,7 +59,7 @@ def predict(
     ] = None,
     exif: Annotated[
         Literal["apply", "ignore"] | None,
-        typer.Option(help="Turn images as their EXIF orientation says. Default: apply; with --annotations, as its image sizes say."),
+        typer.Option(help="Turn images as their EXIF orientation says. Default: apply; with --annotations, as its sizes say."),
     ] = None,
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also each person's crop under its heatmaps.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of the network.")] = 32,
@@ -79,13 +79,12 @@ def predict(
         _check_together(images, video, annotations, boxes, detect)
         paths = [] if video else find_photos(map(Path, images))
         poser = Poser.load(weights, flip_test=flip_test, batch_size=batch_size, decode=decode)
-        make_folder(out)
         find = _detector(detect, detector_weights, detector_score, poser) if detect else None
         if video:
             _video(video, poser, find, out, frames, heatmaps, strict)
             return
         asked = _asked(paths, annotations, boxes, poser.clamped, detect is not None)
-        if _photos(asked, exif or (None if annotations else "apply"), poser, find, out, heatmaps, strict):
+        if _photos(asked, exif or (None if annotations or boxes else "apply"), poser, find, out, heatmaps, strict):
             raise typer.Exit(SOME_LEFT_OUT)
 
 
@@ -122,6 +121,7 @@ def _photos(asked: "Asked", exif: "Exif | None", poser: "Poser", find: "Detect |
 
     broken: dict[Path, str] = {}
     names = overlay_names(asked.photos, out)
+    make_folder(out)
     begun, total = time.monotonic(), len(asked.photos)
     shots = of_photos(asked, exif, names, find, out, None if strict else broken)
     found = _poses(shots, total, "images", poser, asked.category, out, heatmaps)
@@ -139,6 +139,7 @@ def _video(video: str, poser: "Poser", find: "Detect | None", out: Path, limit: 
     from semipose.data.schema import PERSON
     from semipose.inference.shots import of_video
 
+    make_folder(out)
     begun = time.monotonic()
     with of_video(video, find, out, limit) as (shots, source):
         total = min(filter(None, (source.promised, limit)), default=None)

@@ -71,8 +71,8 @@ def _check_joints(known: Annotations, skeleton: Skeleton) -> None:
 def _check_named(known: Annotations) -> None:
     if not _category(known).get("keypoints"):
         raise InputError(
-            f"{known.label}: its category does not name its joints (`keypoints`), so nothing says what they are measured by: add the names, "
-            "or give --sigmas, or --torso"
+            f"{known.label}: its category does not name its joints (`keypoints`), so nothing says what they are measured by: add their "
+            "names, or give --sigmas or --torso"
         )
 
 

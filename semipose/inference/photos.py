@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semipose.data.pixels import Exif, UndecidedExif, read_image
+from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
 from semipose.utils.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -25,19 +25,21 @@ class Photo:
     annotated: tuple[int, int] = (0, 0)  # width and height (px) as annotated; 0 if nothing says
 
     def read(self, exif: Exif | None) -> Image.Image:
-        """RGB; boxes and points are in its px. exif: None: the annotated size says whether the EXIF orientation counts.
+        """RGB; boxes and points are in its px. exif: None: the annotated size must say whether the EXIF orientation counts.
 
         Raises:
             BrokenImage: The file cannot be read as an image; the message is the reason.
-            InputError: It is of another size than annotated, or the annotated size does not say whether its EXIF orientation counts.
+            InputError: It is of another size than annotated, or `exif` is None and nothing says whether its EXIF orientation counts.
         """
         try:
             image = read_image(self.path, self.annotated, exif)
         except UndecidedExif:
             raise InputError(
-                f"{self.path}: its EXIF orientation turns or mirrors it, and the size in the annotations does not say whether they were "
-                "made before or after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
+                f"{self.path}: its EXIF orientation turns or mirrors it, and nothing says whether boxes and annotations were made before or "
+                "after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
             ) from None
+        except InputError:
+            raise BrokenImage("it cannot be opened") from None
         if all(self.annotated) and image.size != self.annotated:
             raise InputError(
                 f"{self.path}: the image is {image.width} x {image.height} px, but was annotated as "
@@ -59,7 +61,7 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
         inside = [path]
         if path.is_dir():
             images = (one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(COMPANION))
-            inside = sorted(images, key=_natural)
+            inside = sorted((one for one in images if not one.is_dir()), key=_natural)
         if not inside:
             raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
         found += inside

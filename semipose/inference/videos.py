@@ -73,7 +73,7 @@ class Video:
                 time = now if frame.pts is None else now - start
                 image = Image.fromarray(frame.to_ndarray(format="rgb24"))
                 self.read += 1
-                self.until = time + max(1 / self.rate, (frame.duration or 0) * frame.time_base)
+                self.until = time + max(1 / self.rate, frame.duration * frame.time_base if frame.duration else 0)
                 yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time))
         except av.FFmpegError as error:
             self.fault = str(error.strerror or error)

@@ -313,13 +313,15 @@ def test_one_bad_file_is_left_out_and_named(photos, weights, tmp_path):
     cut.write_bytes((photos / "a.jpg").read_bytes()[:2000])
     (photos / "no.png").write_text("no image")
     (photos / "._a.jpg").write_bytes(b"\0\5\26\7 mac")
+    (photos / "gone.jpg").symlink_to(photos / "elsewhere.jpg")
+    (photos / "folder.jpg").mkdir()
     result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
     assert result.exit_code == 3, said(result)
     assert [one["file_name"] for one in json.loads((tmp_path / "out/predictions.json").read_text())] == ["a.jpg", "b.png"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.png", "predictions.json"]
     assert "2 poses in 2 images" in result.stdout
-    assert "2 of 4 images could not be read" in result.stdout
-    for name in ("cut.jpg", "no.png"):
+    assert "3 of 5 images could not be read" in result.stdout
+    for name in ("cut.jpg", "no.png", "gone.jpg"):
         assert f"{photos / name} cannot be read as an image and was left out: " in result.stderr
     assert "._a.jpg" not in result.stderr
     strict = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/strict", "--strict"])
@@ -351,6 +353,9 @@ def test_a_set_annotated_in_stored_pixels_is_predicted_in_them(photos, weights, 
 
     expected = predict(tmp_path / "a.png", "plain")
     assert len(expected) == 1
+    (tmp_path / "boxes.json").write_text(json.dumps([{"file_name": "a.png", "bbox": [20, 10, 60, 70]}]))
+    boxes = ["--boxes", f"{tmp_path}/boxes.json", "--weights", str(weights), "--out", f"{tmp_path}/boxes"]
+    assert failed(run(app, ["predict", str(folder), *boxes]), "nothing says whether boxes and annotations", "--exif apply")
     if orientation in (2, 3):
         assert failed(predict(folder, "x"), "its EXIF orientation turns or mirrors it", "--exif apply")
         assert predict(folder, "ignored", "--exif", "ignore") == expected
