@@ -63,9 +63,9 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
             name = _base(entry["file_name"])
             if given.setdefault(name, entry["image_id"]) != entry["image_id"]:
                 raise InputError(f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before")
-    known = set(given.values()) if given else None
     photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
-    return read_boxes(boxes, photos, set(map(_id, photos)) if known is None and named_by_numbers(paths) else known or set())
+    by_numbers = named_by_numbers(paths)
+    return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or photo.path.name in given])
 
 
 def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path | None = None, detected: bool = False) -> Asked:
@@ -86,7 +86,7 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
         raise InputError(f"{annotations}: none of the {len(paths)} images given is in this set, whose images are {some} ...")
     left_out = len(paths) - len(photos)
     if boxes is not None:
-        asked = read_boxes(boxes, photos, set(map(_id, photos)))
+        asked = read_boxes(boxes, photos, photos)
         return Asked(photos, asked.boxes, category, left_out)
     if detected:
         return Asked(photos, None, category, left_out)
@@ -97,18 +97,18 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
     return Asked(photos, {path: Boxes(xywh, np.ones(len(xywh))) for path, xywh in found.items()}, category, left_out)
 
 
-def read_boxes(path: Path, photos: Sequence[Photo], known: set[int]) -> Asked:
+def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> Asked:
     """The boxes of each photo, from a JSON list of {image_id or file_name, bbox [x, y, width, height] px, score (default 1)}.
 
     Args:
-        known: Ids of photos that are more than a place in the list, so that boxes may name photos by them.
+        known: Those whose ids are more than a place in the list, so that boxes may name them by that.
 
     Raises:
         InputError: Names the file, the entry and the field; also for a box that belongs to none of the photos, or if the boxes are of
             several categories.
     """
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
-    by_name, by_id = ({photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in photos})
+    by_name, by_id = {photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in known}
     entries = _read(path)
     for index, entry in enumerate(entries):
         place = f"{path}: [{index}]"
@@ -161,7 +161,3 @@ def _read(path: Path) -> list[GivenBox]:
 def _base(name: str) -> str:
     """A file's name without the folders before it, those of Windows too."""
     return PurePosixPath(name.replace("\\", "/")).name
-
-
-def _id(photo: Photo) -> int:
-    return photo.image_id

@@ -29,7 +29,7 @@ class Photo:
 
         Raises:
             BrokenImage: The file cannot be read as an image; the message is the reason.
-            InputError: It is of another size than annotated, or `exif` is None and nothing says whether its EXIF orientation counts.
+            InputError: It is of another size than annotated, or nothing says whether its EXIF orientation counts.
         """
         try:
             image = read_image(self.path, self.annotated, exif)
