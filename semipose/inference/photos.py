@@ -35,8 +35,8 @@ class Photo:
             image = read_image(self.path, self.annotated, exif)
         except UndecidedExif:
             raise InputError(
-                f"{self.path}: its EXIF orientation turns or mirrors it, and nothing says whether boxes and annotations were made before or "
-                "after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
+                f"{self.path}: its EXIF orientation turns or mirrors it, and nothing says whether boxes and annotations were made before "
+                "or after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
             ) from None
         except InputError:
             raise BrokenImage("it cannot be opened") from None
