@@ -9,7 +9,7 @@ from semipose.config.data import Data
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
 from semipose.data.people import People
-from semipose.data.sources import read_people
+from semipose.data.sources import check_parts, read_people
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.detections import read_detections, read_images
 from semipose.pose.skeleton import Skeleton
@@ -27,6 +27,7 @@ def prepare() -> None:
             read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
             for part in ("train", "val")
         )
+        check_parts(train, val)
         truth = ground_truth(source, root, "val", val, p.data.custom)
         packs = {"train": (train, root), "val": (val, root)}
         if p.data.unlabelled:
@@ -47,6 +48,11 @@ def prepare() -> None:
             rate = len(people) / (time.monotonic() - started)
             dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
+            for what, count in people.understood.items():
+                print(f"{part}: {count} {what}")
+            if part == "val" and summary["broken"]:  # whom nobody can find is not to be found
+                left = val.subset([k for k, image in enumerate(val.images) if image not in summary["broken"]])
+                truth = ground_truth(source, root, "val", left, p.data.custom)
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
             tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again

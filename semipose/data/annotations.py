@@ -1,15 +1,14 @@
 """Annotations in COCO's layout, read for evaluation, and written from a people table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semipose.data.coco_file import read_set
 from semipose.data.people import People
-from semipose.data.schema import EVALUATED, find_category, of_category, read_content
 from semipose.pose.skeleton import COCO17, Skeleton
-from semipose.utils.errors import InputError
 
 HEAD_SHARE = 0.6
 """`head_size` of an annotation is this share of the diagonal of the head's box (MPII's definition)."""
@@ -23,6 +22,7 @@ class Annotations:
     joints: tuple[str, ...]
     label: str  # what messages call it: the path, or "annotations"
     category_ids: tuple[int, ...]  # of all categories of the file
+    understood: dict[str, int] = field(default_factory=dict)  # what is not written as COCO writes it, and how often
 
     @property
     def image_ids(self) -> list[int]:
@@ -34,7 +34,7 @@ def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations
     """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed; or what was read before.
 
     The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
-    Annotations of other categories are left out. `iscrowd` defaults to 0, and `num_keypoints` is counted if it is missing.
+    Annotations of other categories are left out. They are read as training reads them (`coco_file.read_set`).
     Ids are numbered again from 1, because COCOeval takes a match with id 0 for no match.
 
     Raises:
@@ -43,18 +43,10 @@ def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations
     if isinstance(source, Annotations):
         return source
     label = str(source) if isinstance(source, Path) else "annotations"
-    content = read_content(EVALUATED, source, label)
-    categories = content["categories"]
-    category = categories[0] if len(categories) == 1 else find_category(categories, None, label)
-    joints = tuple(category.get("keypoints") or COCO17.joints)
-    annotations: list[dict[str, Any]] = []
-    for index, one in of_category(content, category["id"], len(joints), label):
-        if one["area"] < 0:
-            raise InputError(f"{label}: annotations[{index}]: area: {one['area']:g}, must not be negative")
-        counted = {"num_keypoints": sum(v > 0 for v in one["keypoints"][2::3])}
-        annotations.append(counted | one | {"id": len(annotations) + 1})
-    ids = tuple(one["id"] for one in categories)
-    return Annotations(content | {"categories": [category], "annotations": annotations}, joints, label, ids)
+    reading = read_set(source, label, joints=COCO17.joints, sized=False).checked()
+    dataset = reading.truth()
+    dataset["annotations"] = [one | {"id": number} for number, one in enumerate(dataset["annotations"], start=1)]
+    return Annotations(dataset, reading.joints, label, reading.category_ids, dict(reading.understood))
 
 
 def annotations_of(people: People) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semipose.data.annotations import annotations_of, measured_by
+from semipose.data.coco_file import read_set
 from semipose.data.people import People
-from semipose.data.schema import TRAINED, find_category, of_category, read_content
-from semipose.pose.skeleton import Skeleton
+from semipose.pose.skeleton import COCO17
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 
 def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
     """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
-    those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table."""
-    if custom is not None:
-        return custom_ground_truth(root / (custom.train if part == "train" else custom.val).annotations, people.skeleton, custom.category)
-    if source not in ("coco", "demo"):
+    those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table.
+
+    The category says what its joints are measured by.
+    Somebody who is not among `people`, such as on a broken image, is a crowd there: ignored."""
+    if custom is None and source not in ("coco", "demo"):
         return annotations_of(people)
-    path = root / "annotations" / f"person_keypoints_{part}2017.json"
-    return read_content(TRAINED, path, str(path))
+    if custom is not None:
+        path, category = root / (custom.train if part == "train" else custom.val).annotations, custom.category
+    else:
+        path, category = root / "annotations" / f"person_keypoints_{part}2017.json", "person"
+    truth = read_set(path, str(path), category, () if custom else COCO17.joints).checked().truth()
+    truth["categories"][0] |= measured_by(people.skeleton)
+    there = set(people.ids.tolist())
+    for one in truth["annotations"]:
+        one["iscrowd"] = one["iscrowd"] or (one["num_keypoints"] > 0 and one["id"] not in there)
+    return truth
 
 
 def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
@@ -28,11 +37,3 @@ def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
     if custom is not None:
         return (custom.train if part == "train" else custom.val).images
     return f"{part}2017" if source in ("coco", "demo") else ""
-
-
-def custom_ground_truth(path: Path, skeleton: Skeleton, category: str | None = None) -> dict[str, Any]:
-    """The same of a file that `sources.coco.read_custom` has read: its one category, and what the skeleton's joints are measured by."""
-    content = read_content(TRAINED, path, str(path))
-    chosen = find_category(content["categories"], category, str(path))
-    found = of_category(content, chosen["id"], len(chosen["keypoints"] or []), str(path))
-    return content | {"annotations": [one for _, one in found], "categories": [chosen | measured_by(skeleton)]}

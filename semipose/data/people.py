@@ -36,6 +36,7 @@ class People:
     visibility [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible. dropped: people left out, by reason.
     head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head. scores [N]: a detector's
     confidence in the box; None where boxes were drawn by hand.
+    understood: what of the data set's file was not written as usual, and how often; not saved.
     Arrays are converted to the kinds of number in ARRAYS and OPTIONAL. Raises ValueError where they do not belong together.
     """
 
@@ -51,6 +52,7 @@ class People:
     dropped: dict[str, int] = field(default_factory=dict)
     head_sizes: NDArray[Any] | None = None
     scores: NDArray[Any] | None = None
+    understood: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, joints = len(self.images), len(self.skeleton.joints)

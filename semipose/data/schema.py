@@ -4,14 +4,12 @@ The models are dictionaries with types: objects would take several times as long
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.utils.errors import InputError
-from semipose.utils.validation import read_valid
 
 LARGEST = 1e9
 """A coordinate or an area beyond this is no number of pixels."""
@@ -63,16 +61,16 @@ class Category(TypedDict):
 
 
 class Annotation(TypedDict):
-    """keypoints: x, y, visibility of each joint; null or []: none. `of_category` checks what an annotation of a person must have."""
+    """keypoints: x, y, visibility of each joint; null or []: none. `coco_file` checks what an annotation of a person must have."""
 
     id: Id
     image_id: Id
     category_id: Id
     keypoints: NotRequired[list[Number] | None]
-    bbox: NotRequired[Box]
-    area: NotRequired[Number]
+    bbox: NotRequired[list[Number] | None]
+    area: NotRequired[Number | None]
     iscrowd: NotRequired[bool | None]
-    num_keypoints: NotRequired[Id]
+    num_keypoints: NotRequired[Any]
     head_size: NotRequired[Annotated[Number, Field(gt=0)] | None]
 
 
@@ -100,7 +98,7 @@ class Detection(TypedDict):
 
 
 class Result(TypedDict):
-    """A pose that was predicted: x, y, score of each joint."""
+    """A pose that was predicted: x, y, score of each joint. file_name: of its image, as `semipose predict` writes it."""
 
     image_id: Id
     category_id: Id
@@ -110,36 +108,20 @@ class Result(TypedDict):
     bbox: NotRequired[Box | None]
 
 
-EVALUATED = TypeAdapter(Content[Image])
-TRAINED = TypeAdapter(Content[SizedImage])
 IMAGES = TypeAdapter(Images)
 DETECTIONS = TypeAdapter(Listed[Detection])
 RESULTS = TypeAdapter(Listed[Result])
 
 
-def read_content(schema: TypeAdapter[Any], source: Path | Any, label: str, remedy: str = "") -> dict[str, list[Any]]:
-    """Read a COCO annotation file by `EVALUATED` or `TRAINED`; ids are unique in each of its lists.
-
-    Raises:
-        InputError: Names the file, the entry and the field.
-    """
-    content: dict[str, list[Any]] = read_valid(schema, source, label, remedy)
-    for name, entries in content.items():
-        seen: set[int] = set()
-        for index, entry in enumerate(entries):
-            if entry["id"] in seen:
-                raise InputError(f"{label}: {name}[{index}]: id: {entry['id']} occurs twice; ids must be unique")
-            seen.add(entry["id"])
-    return content
-
-
-def find_category(categories: Sequence[Category], name: str | None, label: str) -> Category:
+def find_category(categories: Sequence[Category], name: str | None, label: str, joints: Sequence[str] = ()) -> Category:
     """Find the category of this name (None: the only one there is) among those that name their joints.
+
+    With `joints`, names for a category that has none, the category of this name and the only one of a file need not name theirs.
 
     Raises:
         InputError: There is none, or more than one.
     """
-    with_joints = [category for category in categories if category.get("keypoints")]
+    with_joints = [one for one in categories if one.get("keypoints") or (joints and (len(categories) == 1 or name == one.get("name", "")))]
     found = [category for category in with_joints if name in (None, category.get("name"))]
     if len(found) != 1:
         names = ", ".join(str(category.get("name")) for category in with_joints) or "none"
@@ -148,27 +130,3 @@ def find_category(categories: Sequence[Category], name: str | None, label: str) 
             f"where one is wanted; those with `keypoints`: {names}; name one of them as the category"
         )
     return found[0]
-
-
-def of_category(content: dict[str, list[Any]], category: int, joints: int, label: str) -> list[tuple[int, Any]]:
-    """The annotations of a category, each with its place in the file; keypoints that are null or [] are all zero.
-
-    Raises:
-        InputError: One lacks a field, has another number of joints, or belongs to no image.
-    """
-    images = {image["id"] for image in content["images"]}
-    nothing, found = [0.0] * (3 * joints), []
-    for index, annotation in enumerate(content["annotations"]):
-        if annotation["category_id"] != category:
-            continue
-        fault = next((f"{field}: is missing" for field in ("keypoints", "bbox", "area") if field not in annotation), None)
-        keypoints = annotation.get("keypoints") or nothing
-        if len(keypoints) != 3 * joints:
-            fault = f"keypoints: has {len(keypoints)} numbers, must have {3 * joints} (3 for each of {joints} joints)"
-        if annotation["image_id"] not in images:
-            fault = f"image_id: {annotation['image_id']} is not the id of one of `images`"
-        if fault:
-            raise InputError(f"{label}: annotations[{index}]: {fault}; repair that entry")
-        annotation["keypoints"], annotation["iscrowd"] = keypoints, int(annotation.get("iscrowd") or 0)
-        found.append((index, annotation))
-    return found

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from semipose.data.coco_file import read_set
 from semipose.data.schema import PERSON, Box, Id, Number, SizedImage
-from semipose.data.sources.coco import read_annotated
+from semipose.data.sources.coco import annotated_people
 from semipose.inference.photos import Photo, named_by_numbers, numbered
 from semipose.utils.errors import InputError
 from semipose.utils.validation import read_valid
@@ -79,7 +80,8 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
     Raises:
         InputError: Of a file that is wrong, or if none of the images is the set's.
     """
-    people, images, category = read_annotated(annotations, clamped)
+    known = read_set(annotations, str(annotations)).checked()
+    images, category = list(known.images.values()), known.category["id"]
     photos = _in_set(paths, images)
     if not photos:
         some = ", ".join(image["file_name"] for image in images[:3])
@@ -91,6 +93,7 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
     if detected:
         return Asked(photos, None, category, left_out)
     of_image: dict[int, list[int]] = defaultdict(list)
+    people = annotated_people(known, clamped)
     for row, image_id in enumerate(people.image_ids.tolist()):
         of_image[image_id].append(row)
     found = {photo.path: people.boxes[of_image[photo.image_id]].reshape(-1, 4) for photo in photos}

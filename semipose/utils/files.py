@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from pydantic_core import from_json
 
 from semipose.utils.errors import InputError
 
@@ -62,14 +63,31 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror}{what_now}") from None
 
 
+def json_bytes(path: Path, remedy: str = "") -> bytes:
+    """The content of a JSON file in UTF-8 without a byte order mark, whatever it was saved in. Raises InputError as `read_bytes` does."""
+    content = read_bytes(path, remedy)
+    encoding = json.detect_encoding(content)
+    if encoding == "utf-8":
+        return content
+    try:
+        return content.decode(encoding).encode()
+    except UnicodeError:
+        return content  # no text in that encoding: the parser says it
+
+
+def parse_json(content: bytes, label: str, remedy: str = "") -> Any:
+    """Raises InputError if it is no JSON, or is cut off; `remedy` says what to do about it."""
+    try:
+        return from_json(content)
+    except ValueError as error:
+        reason = f"it is cut off ({error})" if "EOF" in str(error) else str(error)
+        raise InputError(f"{label} is not JSON: {reason}{f'; {remedy}' if remedy else ''}") from None
+
+
 def read_json(path: Path, remedy: str = "") -> Any:
     """The content of a JSON file. Raises InputError if it cannot be read; `remedy` says what to do about it."""
-    content = read_bytes(path, remedy)
-    try:
-        with without_collection():
-            return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}{f'; {remedy}' if remedy else ''}") from None
+    with without_collection():
+        return parse_json(json_bytes(path, remedy), str(path), remedy)
 
 
 DIGEST = 16  # bytes

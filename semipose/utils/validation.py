@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_bytes, without_collection
+from semipose.utils.files import json_bytes, parse_json, without_collection
 
 T = TypeVar("T")
 SHOWN = 80  # characters of a wrong value
@@ -15,6 +15,8 @@ SHOWN = 80  # characters of a wrong value
 def read_valid(schema: TypeAdapter[T], source: Path | Any, label: str, remedy: str = "") -> T:
     """Read a JSON file, or take content that was read before; fields that the schema does not know are left out.
 
+    A number may be written as text or, if whole, as 17.0; true and false are no numbers.
+
     Args:
         label: What a message calls the source.
         remedy: What to do about a fault.
@@ -22,18 +24,35 @@ def read_valid(schema: TypeAdapter[T], source: Path | Any, label: str, remedy: s
     Raises:
         InputError: The file cannot be read, is not JSON, or does not fit the schema.
     """
-    what_now = f"; {remedy}" if remedy else ""
-    try:
-        with without_collection():
-            return schema.validate_json(read_bytes(source, remedy)) if isinstance(source, Path) else schema.validate_python(source)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False)[0]
-    if fault["type"] == "json_invalid":
-        raise InputError(f"{label} is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')}{what_now}")
-    shown = repr(fault["input"])
-    wrong = "" if fault["type"] == "missing" else f", not {shown if len(shown) < SHOWN else shown[:SHOWN] + '...'}"
-    said = fault["msg"].removeprefix("Input ").replace("Field required", "is missing")
-    raise InputError(f"{label}: {place(fault['loc'])}{said}{wrong}{what_now}")
+    content = json_bytes(source, remedy) if isinstance(source, Path) else None
+    with without_collection():
+        try:
+            return schema.validate_python(source) if content is None else schema.validate_json(content)
+        except ValidationError:
+            tree = source if content is None else parse_json(content, label, remedy)
+        try:
+            return schema.validate_python(without_booleans(tree), strict=False)
+        except ValidationError as error:
+            raise InputError(f"{label}: {fault(error)}{f'; {remedy}' if remedy else ''}") from None
+
+
+def without_booleans(tree: Any) -> Any:
+    """With "true" and "false" for true and false, which else would pass for 1 and 0 where a number may be text."""
+    if isinstance(tree, bool):
+        return str(tree).lower()
+    if isinstance(tree, dict):
+        return {key: without_booleans(value) for key, value in tree.items()}
+    return [without_booleans(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def fault(error: ValidationError, *above: int | str) -> str:
+    """The first fault: where it is, below the place `above`, and what is wrong."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    shown = repr(first["input"])
+    wrong = "" if first["type"] == "missing" else f", not {shown if len(shown) < SHOWN else shown[:SHOWN] + '...'}"
+    said = first["msg"].removeprefix("Input ").replace("Field required", "is missing")
+    said = said.replace("a valid list", "a valid array").replace("a valid dictionary", "an object")  # as of JSON
+    return f"{place((*above, *first['loc']))}{said}{wrong}"
 
 
 def place(location: tuple[int | str, ...]) -> str:

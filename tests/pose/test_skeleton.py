@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from pycocotools.cocoeval import Params
 
-from semipose.data.ground_truth import custom_ground_truth
+from semipose.config.data import Custom
+from semipose.data.ground_truth import ground_truth
 from semipose.data.people import People
 from semipose.data.sources.coco import read_custom
 from semipose.evaluation.metrics.oks import evaluate_oks
@@ -204,7 +205,9 @@ def test_five_joints_of_another_animal(tmp_path):
     foxes.save(tmp_path / "people.npz")
     assert People.load(tmp_path / "people.npz").skeleton == foxes.skeleton
 
-    truth = custom_ground_truth(tmp_path / "foxes.json", foxes.skeleton, "fox")
+    part = {"annotations": "foxes.json", "images": "photos"}
+    told = {"category": "fox", "pairs": None, "sigmas": None, "torso": None}
+    truth = ground_truth("custom", tmp_path, "val", foxes, Custom.model_validate({"train": part, "val": part} | told))
     assert len(truth["annotations"]) == 5
     right = Predictions(foxes.points, np.ones((3, 5), np.float32))
     mirrored = Predictions(foxes.points[:, foxes.skeleton.flip], right.confidence)

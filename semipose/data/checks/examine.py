@@ -14,9 +14,10 @@ from semipose.data.checks.layout import Layout, recognise
 from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
 from semipose.data.checks.sheet import contact_sheet
-from semipose.data.packing.cutting import other_size
 from semipose.data.people import People
 from semipose.data.pixels import Exif, UndecidedExif
+from semipose.data.sources import check_parts
+from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
 TURNED = (
@@ -60,8 +61,14 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
             continue
         found.people[part] = people
         found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
+        found.findings += [Finding("note", part, f"{count:,} {what}") for what, count in people.understood.items()]
         told, odd[part] = labels.check(people, part)
         found.findings += told
+    if len(found.people) == 2:
+        try:
+            check_parts(*found.people.values())
+        except InputError as error:
+            found.findings.append(Finding("stops", "train and val", str(error)))
     found.findings += _images(root, found.people, layout.exif, threads)
     for part, people in found.people.items():
         found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif)
@@ -88,9 +95,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
         else:
             seen[name] = picture
             if all(sizes[name]) and picture.size != sizes[name]:
-                about = "{} x {} px, annotated for {} x {}: {}".format(
-                    *picture.size, *sizes[name], other_size(picture.size, sizes[name], exif)
-                )
+                about = "{} x {} px, annotated for {} x {}".format(*picture.size, *sizes[name])
                 faults[part, "images are of another size than annotated"].append(f"{name} ({about})")
     count = Counter(parts.values())
     found = [one for (part, what), where in faults.items() for one in several("stops", part, what, where, count[part])]

@@ -8,7 +8,7 @@ from semipose.config.data import Custom
 from semipose.data.download.datasets import LAYOUTS, is_there
 from semipose.data.pixels import Exif
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
+from semipose.utils.files import json_bytes, read_json
 
 DEPTH = 3  # folders below the root, in which annotations and images of a set of the user's own are looked for
 KNOWN = ("lsp", "flic", "coco", "mpii", "aic")
@@ -24,12 +24,6 @@ class Layout:
     parts: tuple[str, ...] = ("train", "val")
     exif: Exif | None = None
 
-    def annotations(self, part: str) -> str | None:
-        """The COCO-format file of a part, relative to the root; None for other formats."""
-        if self.custom is not None:
-            return (self.custom.train if part == "train" else self.custom.val).annotations
-        return f"annotations/person_keypoints_{part}2017.json" if self.source == "coco" else None
-
 
 def recognise(root: Path) -> Layout:
     """Raises InputError where the folder holds nothing that is known."""
@@ -44,7 +38,7 @@ def recognise(root: Path) -> Layout:
 
 def _own(root: Path) -> Layout:
     """A COCO-format set of the user's own: the files with joints, "train" and "val" by their names, each with its folder of images."""
-    found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path))}
+    found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path)) is not None}
     if not found:
         raise InputError(
             f"{root}: neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json (COCO), "
@@ -67,11 +61,12 @@ def _own(root: Path) -> Layout:
 
 
 def _keypoints(path: Path) -> dict[str, Any] | None:
-    """The content of a COCO-format file whose categories name joints, else None."""
+    """The content of a COCO-format file whose categories name joints, {} of one that cannot be read but has a word of such files, else
+    None."""
     try:
         content = read_json(path)
     except InputError:
-        return None
+        return {} if path.is_file() and any(f'"{name}"'.encode() in json_bytes(path) for name in LISTS) else None
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
         return None
     return content if any(isinstance(one, dict) and one.get("keypoints") for one in content["categories"]) else None
@@ -79,7 +74,9 @@ def _keypoints(path: Path) -> dict[str, Any] | None:
 
 def _images(root: Path, content: dict[str, Any]) -> str:
     """The folder that most of the first images of a file are in, relative to the root; `.` where none is found."""
-    names = [str(one["file_name"]) for one in content["images"][:20] if isinstance(one, dict) and "file_name" in one]
+    names = [
+        str(one["file_name"]).replace("\\", "/") for one in content.get("images", [])[:20] if isinstance(one, dict) and "file_name" in one
+    ]
     folders = [root, *(path for path in _below(root, "*") if path.is_dir())]
     best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
     return best.relative_to(root).as_posix()

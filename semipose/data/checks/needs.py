@@ -16,7 +16,7 @@ SHARES = (100, 20, 5)  # one labelled person in so many
 def needs(root: Path, layout: Layout, train: People) -> str:
     """The lines of the sections `data`, `split` and `evaluate` that differ from the demo's; budgets are a hundredth, a twentieth and a
     fifth of the people."""
-    budgets = {f"L{count}": count for count in (max(2, len(train) // share) for share in SHARES)}
+    budgets = {f"L{count}": count for count in (min(len(train), max(2, len(train) // share)) for share in SHARES)}
     custom = layout.custom.model_dump() if layout.custom else None
     exif = {"exif": layout.exif} if layout.exif else {}
     metric = {"metric": METRIC[layout.source]} | ({"pck_reference": "torso"} if METRIC[layout.source] == "pck" else {})

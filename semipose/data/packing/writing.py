@@ -72,7 +72,7 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
     images = _check_images(people, root)
-    _check_boxes(people)
+    check_boxes(people)
     waiting = _beside(folder, "partial")
     try:
         key = _key(people, root, recipe, images)
@@ -131,7 +131,8 @@ def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def _check_boxes(people: People) -> None:
+def check_boxes(people: People) -> None:
+    """Raises InputError for a box that cannot be cut out: it lies off its image, or is more than ten times as large."""
     near, extent = people.boxes[:, :2], people.boxes[:, 2:]
     on_image = ((near < people.sizes) & (near + extent > 0)).all(1)
     sensible = (extent > 0).all(1) & (extent.max(1) <= 10 * people.sizes.max(1))  # more would fill the memory

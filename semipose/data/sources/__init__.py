@@ -26,12 +26,14 @@ def read_people(
     custom: "Custom | None" = None,
     films: Films = "films",
     exif: Exif | None = None,
+    faults: list[str] | None = None,
 ) -> People:
     """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
 
     validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
     "val"; else not used. custom: for "custom", where and what the set of the user's own is. films: for "flic", which films
-    are "val". exif: `data.exif`, for the sets whose annotations name no sizes of images.
+    are "val". exif: `data.exif`, for the sets whose annotations name no sizes of images. faults: of a COCO-format file, entries
+    that are refused are left out and told there; None: they raise.
     Raises InputError where source or part is unknown, or where the files are missing or wrong.
     """
     if source not in SOURCES:
@@ -48,5 +50,14 @@ def read_people(
         return read_aic(root, part, exif)
     if custom is not None:
         where = custom.train if part == "train" else custom.val
-        return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso)
-    return read_coco(root, part)  # the demo's people are drawn into COCO's layout
+        return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso, faults)
+    return read_coco(root, part, faults)  # the demo's people are drawn into COCO's layout
+
+
+def check_parts(train: People, val: People) -> None:
+    """Raises InputError if training and validation people do not have the same joints in the same order."""
+    if train.skeleton.joints != val.skeleton.joints:
+        raise InputError(
+            f"the joints of the training people ({', '.join(train.skeleton.joints)}) are not those of the validation people "
+            f"({', '.join(val.skeleton.joints)}); give both files the same `keypoints`, in the same order"
+        )

@@ -1,0 +1,146 @@
+"""What an annotation of a person says, where it is not written as COCO writes it: understood without doubt, or refused."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COUNTED = "people have a num_keypoints that is not the number of their labelled joints, which is counted"
+NOBODY = "crowds and unlabelled people have another number of keypoints, taken for none"
+BOXLESS = "crowds and unlabelled people have no box, and are left out"
+SHARES = "people have a box in shares of the image's size"
+AREAS = "people have no area, or one of 1 or less: that of their box is taken"
+VISIBILITIES = {0, 1, 2}
+FEW = 3  # people or joints: fewer say nothing about how a file is written
+
+
+def written(entry: Any) -> Any:
+    """An annotation whose keypoints are made x, y, visibility of joint after joint: lists of three are joined, true is visible, and a joint
+    whose place is null or NaN, or whose visibility is false at 0, 0, is not labelled."""
+    keypoints = entry.get("keypoints") if isinstance(entry, dict) else None
+    if not isinstance(keypoints, list):
+        return entry
+    if keypoints and all(isinstance(one, list) and len(one) == 3 for one in keypoints):
+        keypoints = [value for joint in keypoints for value in joint]
+    if len(keypoints) % 3:
+        return entry | {"keypoints": keypoints}
+    made = []
+    for x, y, visible in zip(*(iter(keypoints),) * 3, strict=True):
+        nowhere = any(value is None or value != value for value in (x, y))
+        if (nowhere and (visible is None or visible in (0, "0"))) or (visible is False and not (x or y)):
+            made += [0.0, 0.0, 0.0]
+        else:
+            made += [x, y, 2.0 if visible is True else visible]
+    return entry | {"keypoints": made}
+
+
+def understand(one: dict[str, Any], joints: int, size: tuple[float, float], understood: Counter[str]) -> str | None:
+    """Complete an annotation of a person, in place, in an image of `size` (width, height; inf where unknown). Returns what is wrong."""
+    one["iscrowd"] = bool(one.get("iscrowd"))
+    return _keypoints(one, joints, size, understood) or _box(one, size, understood) or _area(one, understood)
+
+
+def _keypoints(one: dict[str, Any], joints: int, size: tuple[float, float], understood: Counter[str]) -> str | None:
+    given = one.get("keypoints") or []
+    sound = len(given) == 3 * joints and VISIBILITIES.issuperset(given[2::3])
+    if given and not sound:
+        if not (one["iscrowd"] or not any(given)):
+            if len(given) != 3 * joints:
+                return f"keypoints: has {len(given)} numbers, must have {3 * joints} (3 for each of {joints} joints)"
+            return "keypoints: has a visibility that is not 0, 1 or 2"
+        understood[NOBODY] += 1
+    said = one.get("num_keypoints")
+    if not given and not one["iscrowd"] and isinstance(said, int | float) and said > 0:
+        return f"keypoints: has none, but num_keypoints is {said:g}"
+    one["keypoints"] = given if sound else [0.0] * (3 * joints)
+    counted = sum(value > 0 for value in one["keypoints"][2::3])
+    if one.get("num_keypoints", counted) != counted:
+        understood[COUNTED] += 1
+    one["num_keypoints"] = counted
+    if counted >= FEW and not one["iscrowd"] and 2 < min(size) < math.inf:
+        x, y = _labelled(one)
+        if min(*x, *y) >= 0 and max(*x, *y) <= 1:
+            return "keypoints: all lie within the first pixel, as shares of the image's size would; write them in px"
+    return None
+
+
+def _box(one: dict[str, Any], size: tuple[float, float], understood: Counter[str]) -> str | None:
+    box = one.get("bbox") or []
+    person = one["num_keypoints"] and not one["iscrowd"]
+    if len(box) != 4:
+        if person:
+            return f"bbox: has {len(box)} numbers, must have 4 (x, y, width, height)" if box else "bbox: is missing"
+        understood[BOXLESS] += 1
+        one["bbox"] = None
+        return None
+    if person and are_shares(box) and 2 < min(size) < math.inf:
+        one["bbox"] = box = in_px(box, size)
+        if not _surrounds(box, *_labelled(one)):
+            return "bbox: lies within the first pixel, and as shares of the image's size it is not around the joints; write it in px"
+        understood[SHARES] += 1
+    x, y, width, height = box
+    if person and (x >= size[0] or y >= size[1] or x + max(width, 0) < 0 or y + max(height, 0) < 0):
+        about = f"(bbox {box}, image {one['image_id']} of {size[0]:g} x {size[1]:g} px)"
+        return f"bbox: lies wholly outside the image {about}"
+    return None
+
+
+def _area(one: dict[str, Any], understood: Counter[str]) -> str | None:
+    area, box = one.get("area"), one["bbox"]
+    if area is not None and area < 0:
+        return f"area: {area:g}, must not be negative"
+    of_box = max(box[2], 0.0) * max(box[3], 0.0) if box else 0.0
+    if area is None or area <= 1 < of_box:
+        understood[AREAS] += 1
+        one["area"] = of_box
+    return None
+
+
+def are_shares(box: Sequence[float]) -> bool:
+    """Whether a box xywh lies within 0 to 1: a person would be smaller than a pixel."""
+    return min(box) >= 0 and max(box) <= 1 and min(box[2:]) > 0
+
+
+def in_px(box: Sequence[float], size: tuple[float, float]) -> list[float]:
+    return [share * length for share, length in zip(box, size * 2, strict=True)]
+
+
+def _labelled(one: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """x and y of the labelled joints."""
+    keypoints = one["keypoints"]
+    seen = [k for k in range(0, len(keypoints), 3) if keypoints[k + 2] > 0]
+    return [keypoints[k] for k in seen], [keypoints[k + 1] for k in seen]
+
+
+def _surrounds(box: Sequence[float], x: list[float], y: list[float]) -> bool:
+    """Whether joints lie in a box, or a tenth of its size beside it, and, if they are some, do not sit in a corner of it."""
+    for values, low, length in ((x, box[0], box[2]), (y, box[1], box[3])):
+        if min(values) < low - 0.1 * length - 1 or max(values) > low + 1.1 * length + 1:
+            return False
+    spread = max((max(x) - min(x)) / box[2], (max(y) - min(y)) / box[3])
+    return len(x) < FEW or spread > 0.3
+
+
+def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """xywh boxes [N, 4] inside their images of sizes [N, 2] (px), by the peers' rule: the corner moves into the image
+    first, the far side is corner + extent - 1, at most the last pixel. Width or height <= 0 means: nothing is left."""
+    near = np.maximum(boxes[:, :2], 0)
+    far = np.minimum(sizes - 1, near + np.maximum(boxes[:, 2:] - 1, 0))
+    return np.hstack([near, far - near])
+
+
+def look_like_corners(people: list[dict[str, Any]]) -> bool:
+    """Whether boxes are x1, y1, x2, y2: the joints of all people lie in these, which as x, y, width, height are far too large for them."""
+    known = [one for one in people if one["num_keypoints"] > 1]
+    if len({tuple(one["bbox"]) for one in known}) < FEW:
+        return False
+    boxes = np.array([one["bbox"] for one in known])
+    ends = np.array([[(min(values), max(values)) for values in _labelled(one)] for one in known])  # [N, x or y, low or high]
+    near, far = boxes[:, :2], boxes[:, 2:]
+    slack = 0.02 * far + 1
+    inside = (far > near) & (ends[..., 0] >= near - slack) & (ends[..., 1] <= far + slack)
+    too_large = (near / np.maximum(far, 1)).max(axis=1)  # what of width or height would be empty
+    return bool(inside.all(axis=1).mean() > 0.98 and np.median(too_large) > 0.25)
