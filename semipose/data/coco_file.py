@@ -19,8 +19,8 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, parse_json, without_collection
 from semipose.utils.validation import fault, without_booleans
 
-CONTENT = {True: TypeAdapter(Content[SizedImage]), False: TypeAdapter(Content[Image])}
-IMAGE = {True: TypeAdapter(SizedImage), False: TypeAdapter(Image)}
+CONTENT: dict[bool, TypeAdapter[Any]] = {True: TypeAdapter(Content[SizedImage]), False: TypeAdapter(Content[Image])}
+IMAGE: dict[bool, TypeAdapter[Any]] = {True: TypeAdapter(SizedImage), False: TypeAdapter(Image)}
 ANNOTATION, CATEGORY = TypeAdapter(Annotation), TypeAdapter(Category)
 LISTS = ("images", "annotations", "categories")
 REPAIR = "repair that entry"

@@ -31,9 +31,9 @@ class Frame(NamedTuple):
 
 
 class Add(Protocol):
-    """Appends a frame that is shown from `time` (s) on; None: after the last one, at the video's rate."""
+    """Appends a frame that is shown from `time` (s) on."""
 
-    def __call__(self, image: Image.Image, time: float | None = None) -> None: ...
+    def __call__(self, image: Image.Image, time: float) -> None: ...
 
 
 @dataclass
@@ -124,17 +124,16 @@ def written(path: Path, rate: Fraction) -> Iterator[Add]:
             stream: Any = None
             last = -1
 
-            def add(image: Image.Image, time: float | None = None) -> None:
+            def add(image: Image.Image, time: float) -> None:
                 nonlocal stream, last
                 width, height = (side - side % 2 for side in image.size)
                 if stream is None:
                     stream = container.add_stream("libx264", rate=rate)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     stream.codec_context.time_base = Fraction(1, TICKS)
+                    stream.codec_context.max_b_frames = 0  # with them the file's duration falls short where times vary
                 frame = av.VideoFrame.from_ndarray(np.asarray(image)[:height, :width], format="rgb24")
-                step = round(TICKS / rate)
-                due = max(last, -step) + step if time is None else round(time * TICKS)
-                last = max(due, last + 1)  # a container wants each frame later than the one before
+                last = max(round(time * TICKS), last + 1)  # a container wants each frame later than the one before
                 frame.pts, frame.time_base = last, Fraction(1, TICKS)
                 container.mux(stream.encode(frame))
 

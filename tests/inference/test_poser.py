@@ -119,8 +119,8 @@ def test_a_video_is_predicted_frame_by_frame(weights: Path, images: list[Image.I
     from semipose.inference.videos import opened, written
 
     with written(tmp_path / "clip.mp4", Fraction(10)) as add:
-        for image in images:
-            add(image)
+        for number, image in enumerate(images):
+            add(image, time=number / 10)
     with opened(str(tmp_path / "clip.mp4")) as video:
         back = [frame.image for frame in video.frames]
     assert (len(back), video.promised, video.rate, video.shortfall) == (6, 6, 10, "")
