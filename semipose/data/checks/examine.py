@@ -20,6 +20,8 @@ from semipose.data.sources import check_parts
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
+MISSING = "images are missing; if they lie elsewhere in the folder, --convert finds them by their names"
+HELD_OUT = "--convert makes a set of which a fifth of the images validates"
 TURNED = (
     "images are turned or mirrored by their EXIF orientation, and their sizes do not say whether the annotations fit them before or after "
     "that: set data.exif to apply (as viewers show them) or ignore (as stored)"
@@ -53,7 +55,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
     odd: dict[str, NDArray[np.bool_]] = {}
     for part in ("train", "val"):
         if part not in layout.parts:
-            found.findings.append(Finding("stops", part, "there are no annotations of this part"))
+            found.findings.append(Finding("stops", part, f"there are no annotations of this part; {HELD_OUT}"))
             continue
         people, faults = read(root, layout, part, validation)
         found.findings += faults
@@ -87,7 +89,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
     for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
         part = parts[name]
         if picture is None:
-            faults[part, "images are missing"].append(name)
+            faults[part, MISSING].append(name)
         elif isinstance(picture, UndecidedExif):
             faults[part, TURNED].append(name)
         elif not isinstance(picture, pictures.Picture):
