@@ -39,5 +39,6 @@ def read(root: Path) -> Parts:
     if not found:
         raise InputError(f"{root}: no export of CVAT, Label Studio, Ultralytics or DeepLabCut, nor a JSON in COCO's format with joints")
     val = found.get("val") or found.get("test")
-    train = found.get("train") or val
-    return {"train": train} | ({"val": val} if val and val is not train else {})
+    if "train" not in found:
+        return {"train": found.popitem()[1]}
+    return {"train": found["train"]} | ({"val": val} if val else {})
