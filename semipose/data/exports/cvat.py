@@ -12,7 +12,7 @@ PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "v
 
 def find(root: Path) -> Path | None:
     """The XML of the export."""
-    return next((path for path in sorted(root.glob("*.xml")) if b"<annotations>" in path.read_bytes()[:1000]), None)
+    return next((path for path in sorted(root.glob("*.xml")) if path.is_file() and b"<annotations>" in path.read_bytes()[:1000]), None)
 
 
 def read(path: Path) -> Parts:

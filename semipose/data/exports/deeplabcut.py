@@ -22,7 +22,7 @@ def read(paths: list[Path], root: Path) -> Parts:
     joints: list[str] = []
     photos: list[Photo] = []
     for path in paths:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig", errors="replace").splitlines()))
         heads = {row[0]: row for row in rows[:4] if row and row[0] in HEADS}
         if "bodyparts" not in heads or "coords" not in heads:
             raise InputError(f"{path}: has no header rows bodyparts and coords; save the labels again in DeepLabCut")

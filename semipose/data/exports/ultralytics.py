@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -16,7 +17,7 @@ from semipose.utils.errors import InputError
 def find(root: Path) -> Path | None:
     """The YAML of the set."""
     for path in sorted([*root.glob("*.y*ml"), *root.glob("*/*.y*ml")]):
-        if "kpt_shape" in path.read_text(encoding="utf-8", errors="replace"):
+        if path.is_file() and "kpt_shape" in path.read_text(encoding="utf-8", errors="replace"):
             return path
     return None
 
@@ -64,11 +65,13 @@ def _people(image: Path, count: int, values: int) -> Iterator[Person]:
         width, height = image_size(image, "apply")
     except BrokenImage as error:
         raise InputError(f"{image}: {error}; bring it again, or take it out") from None
-    for line, text in enumerate(label.read_text(encoding="utf-8").splitlines(), start=1):
+    for line, text in enumerate(label.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if not text.strip():
             continue
         try:
             _, x, y, w, h, *rest = (float(one) for one in text.split())
+            if not np.isfinite([x, y, w, h, *rest]).all():
+                raise ValueError
         except ValueError:
             raise InputError(f"{label}: line {line}: must be numbers: class, box, joints; repair it") from None
         if len(rest) != count * values:
