@@ -53,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("size", "quality", "clamped", "decode", "flip_test"),
-    [(96, None, True, "dark", False), (40, 80, False, "quarter", True), (120, None, False, "dark", True)],
+    [(96, None, True, "dark", False), (40, 80, False, "quarter", True), (400, None, False, "dark", True)],
     ids=["raw", "shrunk JPEGs", "the image's own pixels"],
 )
 def test_a_person_of_an_image_is_that_of_a_pack(
