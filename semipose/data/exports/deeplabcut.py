@@ -24,7 +24,7 @@ def read(paths: list[Path], root: Path) -> Parts:
     for path in paths:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig", errors="replace").splitlines()))
         heads = {row[0]: row for row in rows[:4] if row and row[0] in HEADS}
-        if "bodyparts" not in heads or "coords" not in heads:
+        if "bodyparts" not in heads or "x" not in heads.get("coords", ()):
             raise InputError(f"{path}: has no header rows bodyparts and coords; save the labels again in DeepLabCut")
         body, coords = heads["bodyparts"], heads["coords"]
         first = next(k for k, word in enumerate(coords) if word == "x")  # columns before that name the image
