@@ -43,9 +43,10 @@ def training_record(p: Params, name: str, labels: str, steps: int, method: Metho
 
 
 def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, metadata: dict[str, Any]) -> None:
+    """Each network under its name, and their names, the method's own network first. `evaluate` makes the weight file for use of it."""
     for name, net in method.networks.items():
-        path = folder / ("weights.safetensors" if net is method.net else f"networks/{name}.safetensors")
-        save_network(net, path, network_metadata(net.model, skeleton, padding, **metadata, network=name))
+        metadata_of_it = network_metadata(net.model, skeleton, padding, **metadata, network=name)
+        save_network(net, folder / "networks" / f"{name}.safetensors", metadata_of_it)
     write_text(folder / "networks" / "names.json", json.dumps(list(method.networks)) + "\n")
 
 

@@ -12,11 +12,12 @@ import torch
 from pipeline.runtime import stage
 from pipeline.runtime.material import open_pack
 from semipose.augment.task import task_of
-from semipose.config.tree import Evaluate
+from semipose.config.tree import Evaluate, Params
 from semipose.data.loading.pack import CropPack
+from semipose.data.people import CLAMPED
 from semipose.evaluation.evaluate import Evaluation, evaluate, headline, mean
 from semipose.evaluation.overlays import found_poses, ranked, sample, true_poses
-from semipose.models.network import Ensemble, PoseNet, load_network
+from semipose.models.network import Ensemble, PoseNet, load_network, save_network
 from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
@@ -46,6 +47,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         this.forget(metadata["fingerprint"])
         if not fabric.is_global_zero:
             return
+        save_network(next(iter(nets.values())), folder / "weights.safetensors", metadata | _as_evaluated(p, val))
         found, metric = each[metadata["training"]["reported"]], headline(p.evaluate)
 
         write_text(folder / "predictions.json", json.dumps(found.results))
@@ -69,21 +71,30 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
         registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
-        print(f"{full}: {metric} {record['metrics'][metric]['value']:.2f}")
+        undefined = [name for name, score in record["metrics"].items() if score["value"] is None]
+        if undefined:
+            tracker.note(f"Undefined, because nobody in the validation set has what it is measured by: {', '.join(undefined)}.")
+        value = record["metrics"][metric]["value"]
+        print(f"{full}: {metric} {'undefined' if value is None else f'{value:.2f}'}")
 
 
 def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
     """The networks of a trained cell by name, in their order, and the metadata of the first. Raises InputError for another skeleton's."""
-    net, metadata = load_network(folder / "weights.safetensors")
+    names = json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))
+    loaded = {name: load_network(folder / "networks" / f"{name}.safetensors") for name in names}
+    metadata = loaded[names[0]][1]
     if metadata["skeleton"]["joints"] != list(skeleton.joints):
         raise InputError(
-            f"{folder / 'weights.safetensors'} was trained for the joints of {metadata['skeleton']['name']}, the validation people have "
-            f"those of {skeleton.name}: run `dvc repro`, which trains anew"
+            f"{folder / 'networks'} was trained for the joints of {metadata['skeleton']['name']}, the validation people have "
+            f"those of {skeleton.name}: run `dvc repro`, which trains again"
         )
-    nets = {metadata["network"]: net.to(device)}
-    for other in json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))[1:]:
-        nets[other] = load_network(folder / "networks" / f"{other}.safetensors")[0].to(device)
-    return nets, metadata
+    return {name: net.to(device) for name, (net, _) in loaded.items()}, metadata
+
+
+def _as_evaluated(p: Params, val: CropPack) -> dict[str, Any]:
+    """What a weight file says of its evaluation, so that `semipose predict` cuts out people and decodes heatmaps as that did."""
+    crop = {"size": val.size, "extent": val.extent, "quality": val.quality, "clamped": p.data.source in CLAMPED}
+    return {"crop": crop, "decode": p.evaluate.decode, "flip_test": p.evaluate.flip_test}
 
 
 def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:

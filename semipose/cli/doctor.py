@@ -19,6 +19,14 @@ def doctor(
     params: Annotated[Path | None, typer.Option(help="Take the set that `data` of this file describes.", metavar="FILE")] = None,
     validation_people: Annotated[int, typer.Option(min=1, help="LSP: so many people at the end of the file are validation.")] = 500,
     threads: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    convert: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make a set of your own there, in COCO's format, of an export of CVAT, Label Studio, Ultralytics or DeepLabCut, or of "
+            "COCO-format files whose images lie elsewhere; then look at that set.",
+            metavar="DIR",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people there.", metavar="DIR")] = None,
 ) -> None:
     """Read a data set as training would, and say what would stop it, what is dropped, what looks wrong, and what params.yaml needs.
@@ -31,6 +39,14 @@ def doctor(
     with reported():
         from semipose.data.checks.examine import examine
 
+        if convert:
+            from semipose.data.exports.convert import convert as made_of
+
+            if root is None:
+                raise InputError("say which export: semipose doctor PATH --convert DIR")
+            made_of(root, convert)
+            typer.echo(f"made of {root}: {convert}")
+            root = convert
         where, layout = _set(root, params)
         if out:
             make_folder(out)

@@ -9,6 +9,7 @@ from semipose.utils.console import reported, write_json
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
+    from semipose.data.annotations import Annotations
     from semipose.evaluation.metrics.pck import Hits
     from semipose.pose.skeleton import Skeleton
 
@@ -24,8 +25,17 @@ def evaluate(
         ),
     ] = "oks",
     weights: Annotated[Path | None, typer.Option(help="Take sigmas and torso from this weights.safetensors.", metavar="W")] = None,
-    sigmas: Annotated[str | None, typer.Option(help="OKS sigma of each joint, separated by commas. Default: COCO's, by name.")] = None,
-    torso: Annotated[str | None, typer.Option(help="Two joints, separated by a comma. Default: left_shoulder,right_hip.")] = None,
+    params: Annotated[Path | None, typer.Option(help="Take sigmas and torso from data.custom of this params.yaml.", metavar="P")] = None,
+    sigmas: Annotated[
+        str | None,
+        typer.Option(help="OKS sigma of each joint, separated by commas. Default: the set's own, or those of joints of that name."),
+    ] = None,
+    torso: Annotated[
+        str | None, typer.Option(help="Two joints, separated by a comma. Default: the set's own, or left_shoulder,right_hip.")
+    ] = None,
+    pck_reference: Annotated[
+        Literal["torso", "box"], typer.Option(help="What pck is measured by: torso, or the longer side of the annotated box.")
+    ] = "torso",
     backend: Annotated[
         Literal["pycocotools", "faster-coco-eval"],
         typer.Option(help="Who counts AP and AR: the reference, or a faster package (to be installed) that agrees to 15 digits."),
@@ -37,38 +47,47 @@ def evaluate(
     Example: semipose evaluate --annotations person_keypoints_val2017.json --predictions predictions.json --json metrics.json
     """
     with reported():
-        own = _skeleton(weights)
+        from semipose.data.annotations import read_annotations
+
+        known = read_annotations(annotations)
+        skeleton = _skeleton(weights, params, known)
         if metric == "oks":
+            from semipose.evaluation.joints import sigmas_of
             from semipose.evaluation.metrics.oks import evaluate_oks
 
-            given = _numbers(sigmas) if sigmas else own.sigmas if own else None
-            values, note = evaluate_oks(annotations, predictions, given, backend), f"COCO keypoint evaluation ({backend})"
+            values = evaluate_oks(known, predictions, _numbers(sigmas) if sigmas else sigmas_of(known, skeleton), backend)
+            note = f"COCO keypoint evaluation ({backend})"
         elif metric == "pck":
-            from semipose.evaluation.metrics.pck import evaluate_pck
-            from semipose.pose.skeleton import COCO17
-
-            ends = tuple(torso.split(",")) if torso else own.torso if own else COCO17.torso
-            if len(ends) != 2:
-                raise InputError(f"--torso {torso}: must be two joints, separated by a comma")
-            hits = evaluate_pck(annotations, predictions, ends)
-            values, note = hits.values(), _pck_note(hits, "an end of the torso is not annotated")
+            hits = _pck(known, predictions, torso, skeleton, pck_reference)
+            reason = "an end of the torso is not annotated" if pck_reference == "torso" else "the box has no extent"
+            values, note = hits.values(), _pck_note(hits, reason)
         else:
             from semipose.evaluation.metrics.pckh import evaluate_pckh
 
-            hits = evaluate_pckh(annotations, predictions)
+            hits = evaluate_pckh(known, predictions)
             values, note = hits.values(), _pck_note(hits, "the head size is not known")
         if out:
             write_json(out, values)
         _print_table(values, note)
 
 
-def _skeleton(weights: Path | None) -> "Skeleton | None":
-    """That of a weight file."""
-    if weights is None:
-        return None
-    from semipose.models.network import load_network, skeleton_of
+def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -> "Skeleton | None":
+    """That of a weight file, or of the user's own set in a params.yaml."""
+    if weights and params:
+        raise InputError("--weights and --params both say what joints are measured by: give one of them")
+    if weights:
+        from semipose.models.network import load_weights, skeleton_of
 
-    return skeleton_of(load_network(weights)[1])
+        return skeleton_of(load_weights(weights)[1])
+    if params is None:
+        return None
+    from semipose.config.load import load
+    from semipose.pose.skeleton import custom
+
+    own = load(params).data.custom
+    if own is None:
+        return None  # a set that semipose knows has joints that it knows
+    return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
 
 
 def _numbers(text: str) -> list[float]:
@@ -76,6 +95,22 @@ def _numbers(text: str) -> list[float]:
         return [float(one) for one in text.split(",")]
     except ValueError:
         raise InputError(f"--sigmas {text}: must be numbers, separated by commas") from None
+
+
+def _pck(
+    known: "Annotations", predictions: Path, torso: str | None, skeleton: "Skeleton | None", reference: Literal["torso", "box"]
+) -> "Hits":
+    from semipose.evaluation.joints import torso_of
+    from semipose.evaluation.metrics.pck import evaluate_pck
+
+    if reference == "box":
+        return evaluate_pck(known, predictions, reference=reference)
+    if torso is None:
+        return evaluate_pck(known, predictions, torso_of(known, skeleton))
+    first, _, second = torso.partition(",")
+    if not second or "," in second:
+        raise InputError(f"--torso {torso}: must be two joints, separated by a comma")
+    return evaluate_pck(known, predictions, (first, second))
 
 
 def _pck_note(hits: "Hits", reason: str) -> str:

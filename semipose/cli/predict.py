@@ -1,151 +1,203 @@
 """`semipose predict`: poses in images, in a video, in what a webcam sees."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
-from itertools import islice, tee
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from semipose.utils.console import make_folder, reported, write_json
+from semipose.utils.console import make_folder, reported, warn, write_json
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
-from semipose.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from PIL import Image
+    from semipose.data.pixels import Exif
+    from semipose.inference.boxes import Asked
+    from semipose.inference.poser import Poser
+    from semipose.inference.shots import Detect, Shot
 
-    from semipose.inference.photos import Boxes, Photo
+SOME_LEFT_OUT = 3
+"""Exit code: done, but for images that cannot be read."""
 
-Detect = Callable[["Image.Image"], "Boxes"]
 
+class Found(NamedTuple):
+    """Results, the number of pictures that they are of, and whether Ctrl-C ended the work."""
 
-class Shot(NamedTuple):
-    """An image with its people; `boxes` None: it is one person. `stem` begins the names of its heatmaps, `more` goes into its results,
-    `keep` writes its overlay."""
-
-    image: "Image.Image"
-    boxes: "Boxes | None"
-    image_id: int
-    stem: str
-    more: dict[str, Any]
-    keep: Callable[["Image.Image"], None]
-
-    @property
-    def xywh(self) -> "NDArray[Any] | None":
-        return None if self.boxes is None else self.boxes.xywh
+    results: list[dict[str, Any]]
+    seen: int
+    stopped: bool
 
 
 def predict(
     images: Annotated[list[str], typer.Argument(help="Images, folders of them; or one video, or a webcam's number.", metavar="IMAGES...")],
-    weights: Annotated[Path, typer.Option(help="A weights.safetensors that training wrote.", metavar="W")],
+    weights: Annotated[Path, typer.Option(help="A weights.safetensors that the pipeline wrote.", metavar="W")],
     out: Annotated[Path, typer.Option(help="Folder for the overlays and predictions.json.", metavar="DIR")],
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO-format set of the images: its ids, and its people if neither --boxes nor --detect names any.", metavar="SET"
+        ),
+    ] = None,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="JSON list of {image_id or file_name, bbox (xywh px), score}: the people in the images.", metavar="FILE"),
+        typer.Option(help="JSON list of {file_name or image_id, bbox (xywh px), score}: the people in the images.", metavar="FILE"),
     ] = None,
     detect: Annotated[
         Literal["small", "large"] | None,
-        typer.Option(help="Find the people by a detector of torchvision. Without it and --boxes, an image is one person."),
+        typer.Option(help="Find the people by a detector of torchvision. Without it, --boxes and --annotations, an image is one person."),
     ] = None,
     detector_weights: Annotated[Path | None, typer.Option(help="Its file; default: downloaded once.", metavar="FILE")] = None,
     detector_score: Annotated[float, typer.Option(min=0, max=1, help="People below that are left out.")] = 0.5,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Mean over an image and its mirrored self: better, half as fast.")] = False,
+    flip_test: Annotated[
+        bool | None,
+        typer.Option("--flip-test/--no-flip-test", help="Mean over an image and its mirror image. Default: as the weights were evaluated."),
+    ] = None,
+    decode: Annotated[
+        Literal["quarter", "dark"] | None, typer.Option(help="How a heatmap becomes a point. Default: as the weights were evaluated.")
+    ] = None,
+    exif: Annotated[
+        Literal["apply", "ignore"] | None,
+        typer.Option(help="Turn images as their EXIF orientation says. Default: apply; with --annotations, as its sizes say."),
+    ] = None,
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also each person's crop under its heatmaps.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of the network.")] = 32,
-    frames: Annotated[int | None, typer.Option(min=1, help="Of a video or webcam: the first so many.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Process at most this many frames (video or webcam).")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read, or a video that is cut off.")] = False,
 ) -> None:
     """Find poses: an overlay of each image (or of the video), and predictions.json: COCO results with file_name added.
 
-    Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict clip.mp4 --weights W --out poses
+    Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict clip.mp4 --weights W --out poses;
+    semipose predict val2017/ --annotations person_keypoints_val2017.json --weights W --out poses
     """
     with reported():
-        from semipose.inference.photos import find_photos, overlay_names, read_boxes
+        from semipose.inference.photos import find_photos
         from semipose.inference.poser import Poser
-        from semipose.inference.predict import to_results
 
-        if boxes and detect:
-            raise InputError("--boxes and --detect both say who is in an image: give one of them")
         video = next((one for one in images if _is_moving(one)), None)
-        if video and len(images) > 1:
-            raise InputError(f"{video} is a video: predict it alone")
-        if video and boxes:
-            raise InputError("--boxes belong to images; the people of a video are found with --detect")
-        # All is checked before a network is loaded.
-        photos = [] if video else find_photos([Path(one) for one in images])
-        names = overlay_names(photos, out)
-        people = read_boxes(boxes, photos) if boxes else {}
-        make_folder(out)
-        poser = Poser.load(weights, flip_test=flip_test, batch_size=batch_size)
-        find: Detect | None = None
-        if detect:
-            from semipose.inference.detector import Detector
-
-            find = Detector(detect, detector_weights, detector_score, poser.device)
-        source = _video(video, find, out, frames) if video else nullcontext((_images(photos, names, people, find, out), len(photos)))
-        results: list[dict[str, Any]] = []
-        seen, unit, begun = 0, "frames" if video else "images", time.monotonic()
-        with source as (shots, total), Progress(total, unit) as progress:
-            kept, handed = tee(shots)
-            try:
-                for shot, poses in zip(kept, poser.predict_all((shot.image, shot.xywh) for shot in handed), strict=True):
-                    scores = None if shot.boxes is None else shot.boxes.scores
-                    results += [result | shot.more for result in to_results(poses, [shot.image_id] * len(poses), scores)]
-                    shot.keep(poser.draw(shot.image, poses))
-                    for person, picture in enumerate(poser.heatmaps(shot.image, shot.xywh) if heatmaps else (), start=1):
-                        _save(out / f"{shot.stem}_heatmaps_{person}.png", picture)
-                    seen += 1
-                    progress.advance()
-            except KeyboardInterrupt:
-                if not video:
-                    raise
-                typer.echo("stopped")
-        rate = len(results) / max(time.monotonic() - begun, 1e-9)
-        write_json(out / "predictions.json", results)
-        whole = f"{len(results)} poses in {seen} {unit}, {rate:.1f} people/s"
-        typer.echo(f"{whole}: {out / 'predictions.json'}, and {'the video' if video else 'an overlay of each image'}")
+        _check_together(images, video, annotations, boxes, detect)
+        paths = [] if video else find_photos(map(Path, images))
+        poser = Poser.load(weights, flip_test=flip_test, batch_size=batch_size, decode=decode)
+        find = _detector(detect, detector_weights, detector_score, poser) if detect else None
+        if video:
+            _video(video, poser, find, out, frames, heatmaps, strict)
+            return
+        asked = _asked(paths, annotations, boxes, poser.clamped, detect is not None)
+        if _photos(asked, exif or (None if annotations or boxes else "apply"), poser, find, out, heatmaps, strict):
+            raise typer.Exit(SOME_LEFT_OUT)
 
 
-def _images(photos: "list[Photo]", names: list[str], people: "dict[Path, Boxes]", find: Detect | None, out: Path) -> Iterator[Shot]:
-    from semipose.inference.poser import check_boxes
-
-    for photo, name in zip(photos, names, strict=True):
-        image = photo.read()
-        boxes = find(image) if find else people.get(photo.path)
-        if boxes is not None:
-            check_boxes(boxes.xywh, image.size, f"{photo.path}: ")
-        yield Shot(image, boxes, photo.image_id, Path(name).stem, {"file_name": photo.path.name}, partial(_save, out / name))
+def _check_together(images: list[str], video: str | None, annotations: Path | None, boxes: Path | None, detect: str | None) -> None:
+    if boxes and detect:
+        raise InputError("--boxes and --detect both say who is in an image: give one of them")
+    if video and len(images) > 1:
+        raise InputError(f"{video} is a video: predict it alone")
+    if video and (boxes or annotations):
+        raise InputError(f"--{'boxes' if boxes else 'annotations'} belong to images; the people of a video are found with --detect")
 
 
-@contextmanager
-def _video(source: str, find: Detect | None, out: Path, limit: int | None) -> Iterator[tuple[Iterator[Shot], int | None]]:
-    """The frames of a video or webcam, and how many there will be. They are numbered from 1; image_id and `frame` say which. Ctrl-C ends
-    a webcam, and what there is is written."""
-    from semipose.inference.videos import opened, written
+def _asked(paths: "Sequence[Path]", annotations: Path | None, boxes: Path | None, clamped: bool, detected: bool) -> "Asked":
+    from semipose.inference.boxes import of_images, of_set
 
-    name = f"webcam{source}" if source.isdigit() else Path(source).name
-    stem = Path(name).stem
-    target = out / f"{stem}.mp4"
-    if target.resolve() == Path(source).resolve():
-        raise InputError(f"--out {out} holds {name}, which the overlay would replace; name another folder")
-    with opened(source) as (pictures, rate, known), written(target, rate) as add:
-        shots = (
-            Shot(image, find(image) if find else None, number, f"{stem}_{number:06d}", {"file_name": name, "frame": number}, add)
-            for number, image in enumerate(islice(pictures, limit), start=1)
-        )
-        yield shots, min(filter(None, (known, limit)), default=None)
+    if annotations is None:
+        return of_images(paths, boxes)
+    asked = of_set(paths, annotations, clamped, boxes, detected)
+    if asked.left_out:
+        warn(f"{asked.left_out} of {len(paths)} images are not in {annotations} and were left out")
+    return asked
 
 
-def _save(path: Path, picture: "Image.Image") -> None:
-    with replacing(path) as temporary:
-        picture.save(temporary, "PNG" if path.suffix == ".png" else "JPEG", quality=92)
+def _detector(name: Literal["small", "large"], weights: Path | None, score: float, poser: "Poser") -> "Detect":
+    from semipose.inference.detector import Detector
+
+    return Detector(name, weights, score, poser.device)
+
+
+def _photos(asked: "Asked", exif: "Exif | None", poser: "Poser", find: "Detect | None", out: Path, heatmaps: bool, strict: bool) -> int:
+    """Poses in images; returns how many images could not be read."""
+    from semipose.inference.photos import overlay_names
+    from semipose.inference.shots import of_photos
+
+    broken: dict[Path, str] = {}
+    names = overlay_names(asked.photos, out)
+    make_folder(out)
+    begun, total = time.monotonic(), len(asked.photos)
+    shots = of_photos(asked, exif, names, find, out, None if strict else broken)
+    found = _poses(shots, total, "images", poser, asked.category, out, heatmaps)
+    for path, reason in broken.items():
+        warn(f"{path} cannot be read as an image and was left out: {reason}")
+    if not found.seen:
+        raise InputError(f"none of the {total} images can be read; nothing was written")
+    left_out = f"; {len(broken)} of {total} images could not be read" if broken else ""
+    _finish(found.results, f"{found.seen} images", "an overlay of each image", out, begun, left_out)
+    return len(broken)
+
+
+def _video(video: str, poser: "Poser", find: "Detect | None", out: Path, limit: int | None, heatmaps: bool, strict: bool) -> None:
+    """Poses in a video or webcam. Ctrl-C ends it, and what there is is written."""
+    from semipose.data.schema import PERSON
+    from semipose.inference.shots import of_video
+
+    make_folder(out)
+    begun = time.monotonic()
+    with of_video(video, find, out, limit) as (shots, source):
+        total = min(filter(None, (source.promised, limit)), default=None)
+        found = _poses(shots, total, "frames", poser, PERSON, out, heatmaps)
+        shortfall = "" if found.stopped or found.seen == limit else source.shortfall
+        if shortfall and strict:
+            raise InputError(f"{shortfall}; nothing was written (--strict)")
+    if shortfall:
+        warn(shortfall)
+    _finish(found.results, f"{found.seen} frames", "the video", out, begun)
+
+
+def _poses(
+    shots: "Iterable[Shot]", total: int | None, unit: Literal["images", "frames"], poser: "Poser", category: int, out: Path, heatmaps: bool
+) -> Found:
+    """The poses of all shots; each shot's overlay is written as soon as its poses are known. Ctrl-C ends frames, and they count."""
+    from semipose.inference.predict import to_results
+    from semipose.inference.shots import save
+    from semipose.utils.progress import Progress
+
+    results: list[dict[str, Any]] = []
+    seen = 0
+    kept, handed = tee(shots)
+    try:
+        with Progress(total, unit) as progress:
+            for shot, poses in zip(kept, poser.predict_all((shot.image, shot.xywh) for shot in handed), strict=True):
+                scores = None if shot.boxes is None else shot.boxes.scores
+                results += [result | shot.more for result in to_results(poses, [shot.image_id] * len(poses), scores, category)]
+                shot.keep(poser.draw(shot.image, poses))
+                for person, picture in enumerate(poser.heatmaps(shot.image, shot.xywh) if heatmaps else (), start=1):
+                    save(out / f"{shot.stem}_heatmaps_{person}.png", picture)
+                seen += 1
+                progress.advance()
+    except KeyboardInterrupt:
+        if unit == "images":
+            raise
+        typer.echo("stopped")
+        return Found(results, seen, stopped=True)
+    return Found(results, seen, stopped=False)
+
+
+def _finish(results: list[dict[str, Any]], seen: str, drawn: str, out: Path, begun: float, more: str = "") -> None:
+    rate = len(results) / max(time.monotonic() - begun, 1e-9)
+    write_json(out / "predictions.json", results)
+    typer.echo(f"{len(results)} poses in {seen}, {rate:.1f} people/s: {out / 'predictions.json'}, and {drawn}{more}")
 
 
 def _is_moving(one: str) -> bool:
-    """Whether it is a video, or the number of a webcam."""
+    """Whether it is a video, or the number of a webcam: by its suffix, or, of an unknown one, because Pillow knows no such image."""
+    from semipose.inference import photos, videos
+
     path = Path(one)
-    return (one.isdigit() and not path.exists()) or path.suffix.lower() in (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
+    if path.suffix.lower() in photos.SUFFIXES or path.is_dir():
+        return False
+    if (one.isdigit() and not path.exists()) or path.suffix.lower() in videos.SUFFIXES:
+        return True
+    from PIL import Image
+
+    with suppress(Exception), Image.open(path):  # the decoders raise a dozen kinds
+        return False
+    return path.exists()

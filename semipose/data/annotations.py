@@ -1,4 +1,4 @@
-"""Annotations and results in COCO's layout, read for evaluation, and written from a people table."""
+"""Annotations in COCO's layout, read for evaluation, and written from a people table."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +8,7 @@ import numpy as np
 
 from semipose.data.coco_file import read_set
 from semipose.data.people import People
-from semipose.data.schema import RESULTS
-from semipose.pose.skeleton import COCO17
-from semipose.utils.errors import InputError
-from semipose.utils.validation import read_valid
+from semipose.pose.skeleton import COCO17, Skeleton
 
 HEAD_SHARE = 0.6
 """`head_size` of an annotation is this share of the diagonal of the head's box (MPII's definition)."""
@@ -24,6 +21,7 @@ class Annotations:
     dataset: dict[str, Any]
     joints: tuple[str, ...]
     label: str  # what messages call it: the path, or "annotations"
+    category_ids: tuple[int, ...]  # of all categories of the file
     understood: dict[str, int] = field(default_factory=dict)  # what is not written as COCO writes it, and how often
 
     @property
@@ -32,8 +30,8 @@ class Annotations:
         return sorted(image["id"] for image in self.dataset["images"])
 
 
-def read_annotations(source: Path | dict[str, Any]) -> Annotations:
-    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed.
+def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations:
+    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed; or what was read before.
 
     The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
     Annotations of other categories are left out. They are read as training reads them (`coco_file.read_set`).
@@ -42,41 +40,13 @@ def read_annotations(source: Path | dict[str, Any]) -> Annotations:
     Raises:
         InputError: Names the file, the annotation and the field.
     """
+    if isinstance(source, Annotations):
+        return source
     label = str(source) if isinstance(source, Path) else "annotations"
     reading = read_set(source, label, joints=COCO17.joints, sized=False).checked()
     dataset = reading.truth()
     dataset["annotations"] = [one | {"id": number} for number, one in enumerate(dataset["annotations"], start=1)]
-    return Annotations(dataset, reading.joints, label, dict(reading.understood))
-
-
-def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotations) -> list[dict[str, Any]]:
-    """Read keypoint results in COCO's layout (a file, or the list) for images of the annotations; there may be none.
-
-    `bbox` is kept if every result has one, other fields are left out. The source is not changed.
-
-    Raises:
-        InputError: Names the file, the result and the field.
-    """
-    label = str(source) if isinstance(source, Path) else "predictions"
-    results: list[dict[str, Any]] = read_valid(RESULTS, source, label)  # type: ignore[arg-type]
-    images, category = set(annotations.image_ids), annotations.dataset["categories"][0]["id"]
-    values = 3 * len(annotations.joints)
-    with_box = next((index for index, result in enumerate(results) if result.get("bbox")), None)
-    for index, result in enumerate(results):
-        fault = None
-        if result["image_id"] not in images:
-            fault = f"image_id: {result['image_id']} is not an image of {annotations.label}"
-        elif result["category_id"] != category:
-            fault = f"category_id: {result['category_id']}, must be {category} (person)"
-        elif len(result["keypoints"]) != values:
-            fault = f"keypoints: has {len(result['keypoints'])} numbers, must have {values} (3 for each of {values // 3} joints)"
-        elif with_box is not None and not result.get("bbox"):
-            fault = f"bbox: is missing, but [{with_box}] has one; give it to all or to none"
-        if fault:
-            raise InputError(f"{label}: [{index}]: {fault}")
-        if with_box is None:
-            result.pop("bbox", None)
-    return results
+    return Annotations(dataset, reading.joints, label, reading.category_ids, dict(reading.understood))
 
 
 def annotations_of(people: People) -> dict[str, Any]:
@@ -110,6 +80,13 @@ def annotations_of(people: People) -> dict[str, Any]:
                 "name": "person",
                 "keypoints": list(people.skeleton.joints),
                 "skeleton": [[a + 1, b + 1] for a, b in people.skeleton.limbs],
+                **measured_by(people.skeleton),
             }
         ],
     }
+
+
+def measured_by(skeleton: Skeleton) -> dict[str, Any]:
+    """Fields of a category that say how its joints are measured, beside COCO's own: `sigmas` and `torso`, if the skeleton has them."""
+    torso = {"torso": list(skeleton.torso)} if skeleton.torso[0] else {}
+    return ({"sigmas": list(skeleton.sigmas)} if skeleton.sigmas else {}) | torso

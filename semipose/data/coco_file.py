@@ -19,8 +19,8 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, parse_json, without_collection
 from semipose.utils.validation import fault, without_booleans
 
-CONTENT = {True: TypeAdapter(Content[SizedImage]), False: TypeAdapter(Content[Image])}
-IMAGE = {True: TypeAdapter(SizedImage), False: TypeAdapter(Image)}
+CONTENT: dict[bool, TypeAdapter[Any]] = {True: TypeAdapter(Content[SizedImage]), False: TypeAdapter(Content[Image])}
+IMAGE: dict[bool, TypeAdapter[Any]] = {True: TypeAdapter(SizedImage), False: TypeAdapter(Image)}
 ANNOTATION, CATEGORY = TypeAdapter(Annotation), TypeAdapter(Category)
 LISTS = ("images", "annotations", "categories")
 REPAIR = "repair that entry"
@@ -36,6 +36,7 @@ Entries = list[tuple[int, Any]]  # each with its place in the file
 class Reading:
     """A COCO annotation file as it was understood.
 
+    category_ids: of all categories of the file.
     images: by id, in file order. annotations: those of `category`, each with its place in the file; bbox is None for a crowd or an
     unlabelled person without one, num_keypoints is counted. left_out: why an annotation, by its place, is neither trained nor scored.
     other: number of annotations of other categories. understood: what is not as COCO has it, and how often.
@@ -45,6 +46,7 @@ class Reading:
     label: str
     category: Category
     joints: tuple[str, ...]
+    category_ids: tuple[int, ...] = ()
     images: dict[int, Any] = field(default_factory=dict)
     annotations: Entries = field(default_factory=list)
     left_out: dict[int, str] = field(default_factory=dict)
@@ -63,18 +65,17 @@ class Reading:
             raise InputError(self.messages[0] + (f" ({len(self.faults) - 1:,} more are refused)" if len(self.faults) > 1 else ""))
         return self
 
-    def truth(self, category: int | None = None) -> dict[str, Any]:
-        """What results are held against, in COCO's layout: the one category, under this id (None: the file's). Whoever has a degenerate box
-        is a crowd there, so that pycocotools ignores what is found of it."""
-        number = self.category["id"] if category is None else category
+    def truth(self) -> dict[str, Any]:
+        """What results are held against, in COCO's layout: the one category. Whoever has a degenerate box is a crowd there, so that
+        pycocotools ignores what is found of it."""
         return {
             "images": list(self.images.values()),
             "annotations": [
-                one | {"category_id": number} | ({"iscrowd": True} if self.left_out.get(place) == DEGENERATE else {})
+                one | ({"iscrowd": True} if self.left_out.get(place) == DEGENERATE else {})
                 for place, one in self.annotations
                 if one["bbox"] is not None
             ],
-            "categories": [self.category | {"id": number}],
+            "categories": [self.category],
         }
 
 
@@ -116,7 +117,7 @@ def read_set(
 
 def _reading(categories: list[Category], label: str, name: str | None, joints: Sequence[str]) -> Reading:
     category = find_category(categories, name, label, joints)
-    return Reading(label, category, tuple(category.get("keypoints") or joints))
+    return Reading(label, category, tuple(category.get("keypoints") or joints), tuple(one["id"] for one in categories))
 
 
 def _lists(tree: Any, label: str, remedy: str) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semipose.data.annotations import annotations_of
+from semipose.data.annotations import annotations_of, measured_by
 from semipose.data.coco_file import read_set
 from semipose.data.people import People
 from semipose.pose.skeleton import COCO17
@@ -16,14 +16,16 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
     those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table.
 
-    The category has number 1, as in results. Somebody who is not among `people`, such as on a broken image, is a crowd there: ignored."""
+    The category says what its joints are measured by.
+    Somebody who is not among `people`, such as on a broken image, is a crowd there: ignored."""
     if custom is None and source not in ("coco", "demo"):
         return annotations_of(people)
     if custom is not None:
         path, category = root / (custom.train if part == "train" else custom.val).annotations, custom.category
     else:
         path, category = root / "annotations" / f"person_keypoints_{part}2017.json", "person"
-    truth = read_set(path, str(path), category, () if custom else COCO17.joints).checked().truth(category=1)
+    truth = read_set(path, str(path), category, () if custom else COCO17.joints).checked().truth()
+    truth["categories"][0] |= measured_by(people.skeleton)
     there = set(people.ids.tolist())
     for one in truth["annotations"]:
         one["iscrowd"] = one["iscrowd"] or (one["num_keypoints"] > 0 and one["id"] not in there)

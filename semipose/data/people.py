@@ -21,6 +21,8 @@ ARRAYS = {
     "points": np.float32,
     "visibility": np.uint8,
 }
+CLAMPED = ("coco", "demo", "custom")
+"""Sources whose readers clamp boxes into the image (`sources.coco.clamp`); the others take them as they are."""
 OPTIONAL = {"head_sizes": np.float32, "scores": np.float32}  # [N], or None where the data set has no such thing
 
 

@@ -50,12 +50,14 @@ class SizedImage(NamedImage):
 
 
 class Category(TypedDict):
-    """keypoints: the joints' names. skeleton: limbs, pairs of joint numbers from 1."""
+    """keypoints: the joints' names. skeleton: limbs, pairs of joint numbers from 1. sigmas, torso: ours, what joints are measured by."""
 
     id: Id
     name: NotRequired[str]
     keypoints: NotRequired[list[str] | None]
     skeleton: NotRequired[list[Limb] | None]
+    sigmas: NotRequired[list[Annotated[Number, Field(gt=0)]] | None]
+    torso: NotRequired[Annotated[list[str], Field(min_length=2, max_length=2)] | None]
 
 
 class Annotation(TypedDict):
@@ -100,6 +102,7 @@ class Result(TypedDict):
 
     image_id: Id
     category_id: Id
+    file_name: NotRequired[str | None]
     keypoints: list[Number]
     score: Number
     bbox: NotRequired[Box | None]

@@ -53,14 +53,16 @@ def headline(p: "Evaluate") -> str:
 
 def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
     """A figure (0-100) for the curve of a network in training, on some of the validation people: {"val/AP": 31.2}, or PCK@0.2 of the
-    torso where the skeleton has no OKS sigmas. Always the peers' protocol, so that `evaluate` can change without training again."""
+    torso where the skeleton has no OKS sigmas; nothing if it is undefined. Always the peers' protocol, so that `evaluate` can change
+    without training again."""
     people = pack.people.subset(positions)
     device = next(net.parameters()).device
     found = predict_pack(net, pack, positions, task.size, False, "quarter", batch_size, device)
     if people.skeleton.sigmas:
-        return {"val/AP": 100 * evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)["AP"]}
-    values = _hits(people, found, "pck", 0.2, "torso").values()
-    return {"val/PCK@0.2 torso": 100 * values["PCK@0.2 torso"]}
+        name, values = "AP", evaluate_oks(annotations_of(people), to_results(found, people.image_ids), people.skeleton.sigmas)
+    else:
+        name, values = "PCK@0.2 torso", _hits(people, found, "pck", 0.2, "torso").values()
+    return {} if values[name] < 0 else {f"val/{name}": 100 * values[name]}
 
 
 def evaluate(
@@ -78,7 +80,11 @@ def evaluate(
     `fabric`: its processes share the people out, and each has all figures."""
     people = pack.people
     found = _predict(net, task, pack, p, fabric)
-    results = to_results(found, people.image_ids) if detected is None else detected_results(net, task, detected, p, fabric)
+    category = annotations["categories"][0]["id"]
+    if detected is None:
+        results = to_results(found, people.image_ids, category=category)
+    else:
+        results = [one | {"category_id": category} for one in detected_results(net, task, detected, p, fabric)]
     generator = np.random.default_rng(0)
     drawn: dict[str, NDArray[np.float64]] = {}
     measures: dict[str, Measure] = {}

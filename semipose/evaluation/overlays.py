@@ -28,9 +28,9 @@ def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], coun
 
 
 def sample(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Positions of `count` people with a score, evenly over the validation set. Who has one is a matter of the truth alone, so they are
-    the same people for every network."""
-    known = np.flatnonzero(np.isfinite(scores))
+    """Positions of `count` people with a score, evenly over the validation set; of any people if nobody has one. Who has one is a matter of
+    the truth alone, so they are the same people for every network."""
+    known = np.flatnonzero(np.isfinite(scores) | ~np.isfinite(scores).any())
     return known[np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).astype(np.int64))]
 
 

@@ -9,7 +9,7 @@ from torchvision.models import detection
 from torchvision.ops import box_convert
 from torchvision.transforms.functional import pil_to_tensor
 
-from semipose.inference.photos import Boxes
+from semipose.inference.boxes import Boxes
 from semipose.utils.errors import InputError
 
 PERSON = 1  # the detectors' label

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from semipose.data.loading.normalise import normalise
-from semipose.data.loading.pack import Crops, base_matrix, crop_matrices
-from semipose.data.packing.cutting import resample
+from semipose.data.loading.normalise import denormalise, normalise
+from semipose.data.loading.pack import Crops, pack_matrices, view_matrices
+from semipose.data.packing.cutting import cut_out, through_jpeg
+from semipose.data.pixels import BrokenImage, as_shown
 from semipose.inference.predict import SURE, Predictions, predict_crops
 from semipose.models.network import evaluating, load_network, skeleton_of
 from semipose.pose.drawing import draw_heatmap, draw_pose
@@ -26,45 +27,66 @@ from semipose.pose.geometry import invert, transform, warp
 from semipose.utils.errors import InputError
 
 Picture = Image.Image | NDArray[np.uint8]
+Person = tuple[NDArray[np.uint8], Tensor, Tensor]
+"""A person cut out: crop, uint8 [S, S, 3]; matrices [2, 3] from image px to crop px, and from crop px to px of the network's input."""
 
 
 class Poser:
-    """A trained network, and what its metadata says about it: skeleton, input, padding, decoding."""
+    """A trained network that predicts as it was evaluated: its metadata says how people are cut out and heatmaps decoded."""
 
-    def __init__(self, net: nn.Module, metadata: Mapping[str, Any], flip_test: bool = False, batch_size: int = 32) -> None:
-        """`net` and `metadata` as `load_network` returns them. flip_test: average the heatmaps of an image and its mirror image.
-        batch_size: people in one forward pass. Raises InputError if the metadata lacks a field."""
+    def __init__(
+        self, net: nn.Module, metadata: Mapping[str, Any], flip_test: bool | None = None, batch_size: int = 32, decode: str | None = None
+    ) -> None:
+        """`net` and `metadata` as `load_network` returns them.
+
+        Args:
+            flip_test: Average the heatmaps of an image and its mirror image; None: if the evaluation did.
+            batch_size: People in one forward pass.
+            decode: "quarter" or "dark"; None: as the evaluation did.
+
+        Raises:
+            InputError: The metadata lacks a field.
+        """
         try:
             self.size, self.sigma = (int(metadata["model"]["height"]), int(metadata["model"]["width"])), float(metadata["model"]["sigma"])
-            self.padding, self.decode = float(metadata["padding"]), str(metadata["decode"])
+            self.padding, self.decode = float(metadata["padding"]), decode or str(metadata["decode"])
             self.skeleton = skeleton_of(metadata)
+            # A network that was not evaluated says nothing of crops: they have the pixels of its input, in a square.
+            crop = metadata.get("crop") or {"size": max(self.size), "extent": 1.0, "quality": None, "clamped": False}
+            self.side, self.extent, self.quality = int(crop["size"]), float(crop["extent"]), crop["quality"]
+            self.clamped = bool(crop["clamped"])
         except KeyError as error:
-            raise InputError(f"the metadata of the weight file has no {error}; use a weights.safetensors that `train` wrote") from None
+            raise InputError(f"the metadata of the weight file has no {error}; use a weights.safetensors of the pipeline") from None
         self.net, self.batch_size = net, batch_size
-        self.flip = self.skeleton.flip if flip_test else None
+        self.flip = self.skeleton.flip if (metadata.get("flip_test", False) if flip_test is None else flip_test) else None
         self.device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
-        # A crop has the pixels of the network's input, in a square, so that nothing is resampled twice.
-        self.side = max(self.size)
-        self.base = base_matrix(self.side, 1.0, self.size, self.device)
 
     @classmethod
-    def load(cls, weights: Path | str, device: str | None = None, flip_test: bool = False, batch_size: int = 32) -> "Poser":
+    def load(
+        cls,
+        weights: Path | str,
+        device: str | None = None,
+        flip_test: bool | None = None,
+        batch_size: int = 32,
+        decode: str | None = None,
+    ) -> "Poser":
         """From a weights.safetensors, on `device` (default: the GPU where there is one). Raises InputError."""
         net, metadata = load_network(Path(weights))
-        return cls(net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), metadata, flip_test, batch_size)
+        return cls(net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), metadata, flip_test, batch_size, decode)
 
     def predict(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> Predictions:
         """Poses, in px of the image, of the people in these boxes [N, 4] (xywh px); without boxes the image is one person.
 
-        The image is Pillow's, or RGB uint8 [H, W, 3]. Each box goes the way of a training crop: grown by the metadata's padding to the
-        network's aspect, mean colour outside the image. Raises InputError for an image or a box of another kind, the box by its number.
+        The image is Pillow's, or RGB uint8 [H, W, 3]. Each box goes the way of a training crop, through the same functions: grown by the
+        metadata's padding to the network's aspect, mean colour outside the image, stored as the pack's crops are. Raises InputError for an
+        image or a box of another kind, the box by its number.
         """
         return next(self.predict_all([(image, boxes)]))
 
     def predict_all(self, images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Iterator[Predictions]:
         """The same for image after image, people of several images in one pass: what `predict` gives, in order, a batch later."""
         counts: deque[int] = deque()  # people of each image that has not been given back
-        crops: list[tuple[NDArray[np.uint8], Tensor]] = []  # not looked at yet
+        crops: list[Person] = []  # not looked at yet
         found: deque[tuple[NDArray[np.float32], NDArray[np.float32]]] = deque()  # looked at, not given back yet
 
         def answers(least: int) -> Iterator[Predictions]:
@@ -84,37 +106,42 @@ class Poser:
             yield from answers(self.batch_size)
         yield from answers(1)
 
-    def _look(self, people: list[tuple[NDArray[np.uint8], Tensor]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def _look(self, people: list[Person]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Points [K, 2] in image px and confidence [K] of people cut out by `_cut`, in one pass."""
-        views = torch.from_numpy(np.stack([crop for crop, _ in people])).permute(0, 3, 1, 2).to(self.device)
-        points, confidence = predict_crops(self.net, Crops(views, self.base), self.size, self.flip, self.decode, self.sigma)
-        in_image = transform(invert(torch.stack([matrix for _, matrix in people])), points.cpu())
+        pixels, to_crop, to_view = zip(*people, strict=True)
+        crops = Crops(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.stack(to_view)).to(self.device)
+        points, confidence = predict_crops(self.net, crops, self.size, self.flip, self.decode, self.sigma)
+        in_image = transform(invert(torch.stack(to_crop)), points.cpu())
         return zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True)
 
     def heatmaps(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> list[Image.Image]:
-        """What the network says of each person: the crop that it sees, under its heatmaps."""
+        """What the network says of each person: the view that it has of them, under its heatmaps."""
         found = []
-        for crop, _ in self._cut(image, boxes):
-            view = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(self.device)
+        for crop, _, to_view in self._cut(image, boxes):
+            pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(self.device)
             with evaluating(self.net), torch.inference_mode():
-                (heatmaps,) = self.net(warp(normalise(view), self.base, self.size)).float().cpu().numpy()
-            (h, w), (y, x) = self.size, ((self.side - extent) // 2 for extent in self.size)
-            found.append(draw_heatmap(crop[y : y + h, x : x + w], heatmaps))
+                view = warp(pixels, to_view[None].to(self.device), self.size, normalise)
+                (heatmaps,) = self.net(view).float().cpu().numpy()
+            found.append(draw_heatmap(denormalise(view)[0].permute(1, 2, 0).cpu().numpy(), heatmaps))
         return found
 
     def draw(self, image: Picture, poses: Predictions) -> Image.Image:
         """The image with the poses on it; joints below a confidence of 0.2 are left out."""
-        return draw_pose(image, poses.points, poses.confidence, self.skeleton, SURE)
+        return draw_pose(_picture(image), poses.points, poses.confidence, self.skeleton, SURE)
 
-    def _cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[tuple[NDArray[np.uint8], Tensor]]:
-        """Each person's crop, uint8 [S, S, 3], and the matrix [2, 3] from image px to crop px."""
-        picture = image.convert("RGB") if isinstance(image, Image.Image) else _picture(image)
+    def _cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[Person]:
+        """Each person, by the functions that crop packs are made and read by."""
+        picture = _picture(image)
         whole = np.array([[0, 0, *picture.size]], np.float32)
         chosen = whole if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)
         check_boxes(chosen, picture.size)
-        if len(chosen):
-            for matrix in crop_matrices(chosen, self.side, self.padding, 1.0, self.size[1] / self.size[0]):
-                yield np.asarray(resample(picture, matrix.numpy(), self.side)), matrix
+        if not len(chosen):
+            return
+        matrices = pack_matrices(chosen, self.side, self.padding, self.extent, self.size[1] / self.size[0])
+        views = view_matrices(matrices.numpy(), chosen, self.side, self.padding, self.extent, self.size)
+        for to_crop, to_view in zip(matrices, views, strict=True):
+            crop = cut_out(picture, to_crop.numpy(), self.side)
+            yield through_jpeg(crop, self.quality) if self.quality else crop, to_crop, to_view
 
 
 def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
@@ -129,7 +156,13 @@ def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str =
             raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
-def _picture(image: NDArray[np.uint8]) -> Image.Image:
+def _picture(image: Picture) -> Image.Image:
+    """RGB, upright: points are in px of the image as viewers show it."""
+    if isinstance(image, Image.Image):
+        try:
+            return as_shown(image)
+        except BrokenImage as error:
+            raise InputError(f"image: {error}") from None
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise InputError(f"image: shape {image.shape} of {image.dtype}, must be (height, width, 3) of uint8, RGB")
     return Image.fromarray(image)

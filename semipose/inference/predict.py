@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from semipose.data.loading.normalise import normalise
 from semipose.data.loading.pack import CropPack, Crops
 from semipose.data.loading.prefetch import ToGPU
+from semipose.data.schema import PERSON
 from semipose.models.network import evaluating
 from semipose.pose.geometry import invert, transform, warp
 from semipose.pose.heatmap import decode as decode_heatmaps
@@ -110,15 +111,18 @@ def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None =
 
 
 def to_results(
-    predictions: Predictions, image_ids: Sequence[int] | NDArray[np.int64], box_scores: ArrayLike | None = None
+    predictions: Predictions,
+    image_ids: Sequence[int] | NDArray[np.int64],
+    box_scores: ArrayLike | None = None,
+    category: int = PERSON,
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results: image_id, category_id (1, person), keypoints (x, y, confidence of each joint), score. Without bbox
+    """COCO keypoint results: image_id, category_id (that of the set), keypoints (x, y, confidence of each joint), score. Without bbox
     (reference bug T18)."""
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
     rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
     scores = pose_scores(predictions.confidence, box_scores)
     return [
-        {"image_id": int(image_id), "category_id": 1, "keypoints": pose, "score": score}
+        {"image_id": int(image_id), "category_id": category, "keypoints": pose, "score": score}
         for image_id, pose, score in zip(image_ids, rows.tolist(), scores.tolist(), strict=True)
     ]
 

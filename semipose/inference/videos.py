@@ -1,10 +1,11 @@
 """Frames of a video file or of a webcam, and overlays written as a video. Needs PyAV."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -13,17 +14,95 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
 
 WEBCAM_RATE = Fraction(30)
+TICKS = 90_000
+"""Times of an overlay's frames are in parts of a second that hold a frame of every common rate exactly."""
+SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv",
+    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
+"""Of files that are taken for videos unseen; others are, if they are no image."""
+
+
+class Frame(NamedTuple):
+    """RGB, upright as the file's display matrix says; seconds from the beginning."""
+
+    image: Image.Image
+    time: float
+
+
+class Add(Protocol):
+    """Appends a frame that is shown from `time` (s) on."""
+
+    def __call__(self, image: Image.Image, time: float) -> None: ...
+
+
+@dataclass
+class Video:
+    """An opened video or webcam. counted: frames that the file says it has, seconds: how long it says it is; 0 if it says nothing. `frames`
+    keeps account of what it reads, and if the file cannot be decoded any further, of the reason (`fault`)."""
+
+    source: str
+    rate: Fraction
+    counted: int
+    seconds: Fraction
+    container: Any = field(repr=False)
+    read: int = 0
+    until: Fraction = Fraction(0)  # s: the end of the last frame that was read
+    fault: str = ""
+
+    @property
+    def promised(self) -> int:
+        """How many frames there should be; about, if the file says only how long it is, or if its rate varies; 0 if it says nothing."""
+        return self.counted or round(self.seconds * self.rate)
+
+    @property
+    def frames(self) -> Iterator[Frame]:
+        """The frames from the beginning on, once.
+
+        Raises:
+            InputError: Not even the first one can be decoded.
+        """
+        av = _library()
+        stream = self.container.streams.video[0]
+        start = None if stream.start_time is None else stream.start_time * stream.time_base
+        time = -1 / self.rate
+        try:
+            for frame in self.container.decode(stream):
+                now = time + 1 / self.rate if frame.pts is None else frame.pts * frame.time_base
+                start = now if start is None else start
+                time = now if frame.pts is None else now - start
+                image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                self.read += 1
+                self.until = time + max(1 / self.rate, frame.duration * frame.time_base if frame.duration else 0)
+                yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time))
+        except av.FFmpegError as error:
+            self.fault = str(error.strerror or error)
+        if not self.read:
+            raise InputError(f"{self.source}: no frame can be decoded{f' ({self.fault})' if self.fault else ''}: it is cut off or damaged")
+
+    @property
+    def shortfall(self) -> str:
+        """After all frames were read: what is missing, as a sentence; "" if nothing is. Durations are off by a frame or two."""
+        missing = self.counted > self.read if self.counted else self.seconds - self.until > max(2 / self.rate, self.seconds / 100)
+        if not self.fault and not missing:
+            return ""
+        of = f" of {'' if self.counted else 'about '}{self.promised}" if self.promised > self.read else ""
+        reason = f" ({self.fault})" if self.fault else ""
+        return f"{self.source}: {self.read}{of} frames could be read: the recording is cut off or damaged{reason}"
 
 
 @contextmanager
-def opened(source: str) -> Iterator[tuple[Iterator[Image.Image], Fraction, int]]:
-    """Frames (RGB, upright as the file's display matrix says), frames per second, and how many there are (0: not known) of a video file,
-    or of the webcam with this number. Raises InputError; also in the middle, where a file ends early."""
+def opened(source: str) -> Iterator[Video]:
+    """A video file, or the webcam with this number.
+
+    Raises:
+        InputError: It cannot be opened, or has no pictures.
+    """
     av = _library()
     webcam = source.isdigit()
     try:
         container = av.open(f"/dev/video{source}", format="v4l2") if webcam else av.open(source)
-    except (av.FFmpegError, OSError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         what = "webcam" if webcam else "video file"
         raise InputError(f"{source} cannot be opened as a {what}: {error}") from None
     with container:
@@ -31,33 +110,31 @@ def opened(source: str) -> Iterator[tuple[Iterator[Image.Image], Fraction, int]]
             raise InputError(f"{source}: there is no picture in this file")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-
-        def frames() -> Iterator[Image.Image]:
-            try:
-                for frame in container.decode(stream):
-                    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                    yield image.rotate(frame.rotation, expand=True) if frame.rotation else image
-            except av.FFmpegError as error:
-                raise InputError(f"{source}: cannot be read further: {error}") from None
-
-        yield frames(), stream.average_rate or WEBCAM_RATE, 0 if webcam else stream.frames
+        rate = stream.average_rate or WEBCAM_RATE
+        counted, seconds = (0, Fraction(0)) if webcam else (stream.frames, _seconds(container, stream))
+        yield Video(source, rate, counted, seconds, container)
 
 
 @contextmanager
-def written(path: Path, rate: Fraction) -> Iterator[Callable[[Image.Image], None]]:
+def written(path: Path, rate: Fraction) -> Iterator[Add]:
     """A function that adds a frame to an MP4 (H.264). All frames have the size of the first; odd sides lose their last pixel."""
     av = _library()
     try:
         with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
             stream: Any = None
+            last = -1
 
-            def add(image: Image.Image) -> None:
-                nonlocal stream
+            def add(image: Image.Image, time: float) -> None:
+                nonlocal stream, last
                 width, height = (side - side % 2 for side in image.size)
                 if stream is None:
                     stream = container.add_stream("libx264", rate=rate)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    stream.codec_context.time_base = Fraction(1, TICKS)
+                    stream.codec_context.max_b_frames = 0  # with them the file's duration falls short where times vary
                 frame = av.VideoFrame.from_ndarray(np.asarray(image)[:height, :width], format="rgb24")
+                last = max(round(time * TICKS), last + 1)  # a container wants each frame later than the one before
+                frame.pts, frame.time_base = last, Fraction(1, TICKS)
                 container.mux(stream.encode(frame))
 
             yield add
@@ -65,6 +142,19 @@ def written(path: Path, rate: Fraction) -> Iterator[Callable[[Image.Image], None
                 container.mux(stream.encode())
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from None
+
+
+def _seconds(container: Any, stream: Any) -> Fraction:
+    """How long the pictures are shown, as far as the file says so of them; 0 if it does not. A sound may be longer than they are."""
+    if stream.duration:
+        return Fraction(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska's
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+    except ValueError:
+        alone = len(container.streams) == 1 and container.duration
+        return Fraction(container.duration, 1_000_000) if alone else Fraction(0)
 
 
 def _library() -> Any:

@@ -32,7 +32,7 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | Non
         x, y, below, above = np.array(sorted(points)).reshape(-1, 4).T
         axes.errorbar(x * dodge, y, yerr=[below, above], **look[method]._asdict(), capsize=3, elinewidth=1.2, label=method)
         ends = (f"{value:.1f} at {count:,.0f}" for count, value in zip(x, y, strict=True))
-        words.append(f"{method} {', '.join(ends)}")
+        words.append(f"{method} {', '.join(ends) or 'undefined'}")
     axes.set_xscale("log")
     axes.set_xlim(ticks[0] / math.exp(0.12 * reach), ticks[-1] * math.exp(0.12 * reach))
     axes.xaxis.set_major_locator(FixedLocator(ticks))

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +11,26 @@ from typing import Any
 
 import typer
 
-from semipose.utils.errors import InputError
+from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import write_text
 from semipose.utils.progress import shown
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Progress is shown; bad input, and a disk that cannot be written, end the command with one message and exit code 1."""
+    """Progress and warnings are shown; bad input, and a disk that cannot be written, end the command with one message and exit code 1."""
     try:
-        with shown("semipose"):
+        with shown("semipose"), warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            usual = warnings.showwarning
+
+            def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+                if issubclass(category, InputWarning):
+                    warn(str(message))
+                else:
+                    usual(message, category, *where)
+
+            warnings.showwarning = show  # type: ignore[assignment]
             yield
     except InputError as error:
         message = str(error)
@@ -31,6 +42,11 @@ def reported() -> Iterator[None]:
         return
     print(f"semipose: {message}", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def warn(text: str) -> None:
+    """A line on standard error about something that does not end the command."""
+    print(f"semipose: warning: {text}", file=sys.stderr)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -50,7 +50,7 @@ def fault(error: ValidationError, *above: int | str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     shown = repr(first["input"])
     wrong = "" if first["type"] == "missing" else f", not {shown if len(shown) < SHOWN else shown[:SHOWN] + '...'}"
-    said = first["msg"].removeprefix("Input ").replace("Field required", "is missing")
+    said = first["msg"].split(", unable to parse")[0].removeprefix("Input ").replace("Field required", "is missing")
     said = said.replace("a valid list", "a valid array").replace("a valid dictionary", "an object")  # as of JSON
     return f"{place((*above, *first['loc']))}{said}{wrong}"
 

@@ -157,10 +157,106 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
     assert pck["PCK@0.05 torso"] == pytest.approx(1 / 3)
     assert pck["PCK@0.1 torso"] == 1
     assert pck["PCK area torso"] == pytest.approx((1 + 2 * (1 - 3 / (0.2 * torso))) / 3)
-    assert failed(run(app, [*base, "--metric", "pck"]), "joint 'left_shoulder', an end of the torso, is not among the joints wing_tip")
+    assert failed(
+        run(app, [*base, "--metric", "pck"]), "which of the joints wing_tip, beak, tail are the ends of the torso: give them (--torso"
+    )
+    content["categories"][0] |= {"sigmas": [0.05, 0.02, 0.1], "torso": ["beak", "tail"]}
+    (tmp_path / "GT.json").write_text(json.dumps(content))
+    assert measured() == measured("--sigmas", "0.05,0.02,0.1"), "the set itself says it"
+    assert measured("--metric", "pck") == pck
+    assert measured("--sigmas", "0.05,0.2,0.1") != measured(), "an option goes before it"
     assert failed(run(app, [*base, "--sigmas", "1,2"]), "3 joints, but 2 sigmas")
     assert failed(run(app, [*base, "--sigmas", "a"]), "--sigmas a: must be numbers")
     assert failed(run(app, [*base, "--metric", "pck", "--torso", "beak"]), "--torso beak: must be two joints")
+
+
+def test_evaluate_holds_names_against_ids_and_counts_the_unpredicted(truth):
+    content, results = (json.loads((truth / name).read_text()) for name in ("GT.json", "DT.json"))
+    for image in content["images"]:
+        image["file_name"] = f"val/img{image['id']}.jpg"
+    (truth / "GT.json").write_text(json.dumps(content))
+    arguments = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions", f"{truth}/DT.json", "--json", f"{truth}/out.json"]
+
+    def evaluated(changed):
+        (truth / "DT.json").write_text(json.dumps(changed))
+        return run(app, arguments)
+
+    named = [result | {"file_name": f"img{result['image_id']}.jpg"} for result in results]
+    right = evaluated(named)
+    assert (right.exit_code, right.stderr) == (0, "")
+    assert json.loads((truth / "out.json").read_text())["AP"] == pytest.approx(1)
+    swapped = evaluated([named[0] | {"file_name": "img2.jpg"}, *named[1:]])
+    assert failed(swapped, "DT.json: [0]: image_id: 1 is img1.jpg in", "file_name is img2.jpg: ids and names disagree", "--annotations")
+    few = evaluated(named[:3])
+    assert few.exit_code == 0
+    assert "warning: " in few.stderr
+    assert "5 of 8 images with people have no prediction" in few.stderr
+    assert "no prediction" not in evaluated(named[:4]).stderr
+
+
+def test_evaluate_takes_categories_as_the_set_has_them(truth):
+    content, results = (json.loads((truth / name).read_text()) for name in ("GT.json", "DT.json"))
+    content["categories"][0]["id"] = 7
+    content["annotations"] = [one | {"category_id": 7} for one in content["annotations"]]
+    (truth / "GT.json").write_text(json.dumps(content))
+    arguments = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions", f"{truth}/DT.json", "--json", f"{truth}/out.json"]
+
+    def measured(category):
+        (truth / "DT.json").write_text(json.dumps([result | {"category_id": category} for result in results]))
+        result = run(app, arguments)
+        return result if result.exit_code else (json.loads((truth / "out.json").read_text())["AP"], said(result))
+
+    assert measured(7)[0] == pytest.approx(1)
+    ap, words = measured(1)
+    assert ap == pytest.approx(1)
+    assert "category_id 1 is taken for 7" in words
+    assert failed(measured(3), "[0]: category_id: 3, must be 7 (person)")
+    content["categories"].append({"id": 1, "name": "horse"})
+    (truth / "GT.json").write_text(json.dumps(content))
+    assert failed(measured(1), "[0]: category_id: 1, must be 7 (person)")
+
+
+def test_evaluate_takes_a_skeleton_from_params(truth, tmp_path):
+    """data.custom of a params.yaml: 0.067 for each joint where it says nothing else, as in the pipeline."""
+    content = json.loads((truth / "GT.json").read_text())
+    content["categories"][0]["keypoints"] = [f"animal_{k}" for k in range(17)]
+    (truth / "GT.json").write_text(json.dumps(content))
+    results = json.loads((truth / "DT.json").read_text())
+    noise = np.random.default_rng(0).normal(0, 4, (len(results), 17, 2))
+    for result, shift in zip(results, noise, strict=True):
+        points = np.array(result["keypoints"]).reshape(17, 3)
+        points[:, :2] += shift
+        result["keypoints"] = points.ravel().tolist()
+    (truth / "DT.json").write_text(json.dumps(results))
+    part = {"annotations": "a.json", "images": "a"}
+    custom = {"train": part, "val": part, "category": None, "pairs": None, "sigmas": None, "torso": ["animal_0", "animal_3"]}
+    text = (Path(__file__).parent.parent.parent / "params.yaml").read_text()
+    text = text.replace("  source: demo", "  source: custom", 1).replace("  root: null", "  root: /birds", 1)
+    text = text.replace("  custom: null", f"  custom: {json.dumps(custom)}", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    base = ["evaluate", "--annotations", f"{truth}/GT.json", "--predictions", f"{truth}/DT.json", "--json", f"{tmp_path}/out.json"]
+
+    def measured(*more):
+        result = run(app, [*base, *more])
+        assert result.exit_code == 0, said(result)
+        return json.loads((tmp_path / "out.json").read_text())
+
+    assert failed(run(app, base), "joint 'animal_0' has no OKS sigma", "--params")
+    by_params = measured("--params", f"{tmp_path}/params.yaml")
+    assert by_params == measured("--sigmas", ",".join(["0.067"] * 17))
+    assert 0 < by_params["AP"] < 1
+    assert measured("--params", f"{tmp_path}/params.yaml", "--metric", "pck") == measured("--torso", "animal_0,animal_3", "--metric", "pck")
+    assert set(measured("--metric", "pck", "--pck-reference", "box")) > {"PCK@0.2 box", "PCK area box"}
+    save_network(*_network_of(COCO17, tmp_path / "W"))
+    assert failed(run(app, [*base, "--weights", f"{tmp_path}/W"]), "its joints are not those of the skeleton coco17", "'animal_0'")
+
+
+def _network_of(skeleton, path):
+    model = Model(
+        backbone="resnet18", options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}, pretrained=False, frozen=[], height=32, width=32,
+        head_channels=[8, 8, 8], sigma=2.0, networks=["net"],
+    )  # fmt: skip
+    return build(model, len(skeleton.joints), 0), path, network_metadata(model, skeleton, 1.25)
 
 
 def test_evaluate_says_what_is_wrong(truth):
@@ -211,6 +307,64 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
     assert "2 poses in 2 images" in said(result)
 
 
+def test_one_bad_file_is_left_out_and_named(photos, weights, tmp_path):
+    """Cut off, no image at all, all white: the others have their poses, and the exit code is one of its own."""
+    cut = photos / "cut.jpg"
+    cut.write_bytes((photos / "a.jpg").read_bytes()[:2000])
+    (photos / "no.png").write_text("no image")
+    (photos / "._a.jpg").write_bytes(b"\0\5\26\7 mac")
+    (photos / "gone.jpg").symlink_to(photos / "elsewhere.jpg")
+    (photos / "folder.jpg").mkdir()
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert result.exit_code == 3, said(result)
+    assert [one["file_name"] for one in json.loads((tmp_path / "out/predictions.json").read_text())] == ["a.jpg", "b.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.png", "predictions.json"]
+    assert "2 poses in 2 images" in result.stdout
+    assert "3 of 5 images could not be read" in result.stdout
+    for name in ("cut.jpg", "no.png", "gone.jpg"):
+        assert f"{photos / name} cannot be read as an image and was left out: " in result.stderr
+    assert "._a.jpg" not in result.stderr
+    strict = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/strict", "--strict"])
+    assert failed(strict, "cut.jpg cannot be read as an image")
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_a_set_annotated_in_stored_pixels_is_predicted_in_them(photos, weights, tmp_path, orientation):
+    """Sizes decide about a quarter turn; about mirrored and half-turned images the user must. The poses are those of the untagged image."""
+    plain = Image.open(photos / "a.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    folder = tmp_path / "tagged"
+    folder.mkdir()
+    plain.save(tmp_path / "a.png")
+    plain.save(folder / "a.png", exif=exif)
+    one = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 10, 60, 70], "area": 4000, "iscrowd": 0, "num_keypoints": 1}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 120, "height": 90}],
+        "annotations": [one | {"keypoints": [30, 30, 2] + [0] * 48}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    (tmp_path / "set.json").write_text(json.dumps(content))
+
+    def predict(image, out, *more):
+        arguments = ["--annotations", f"{tmp_path}/set.json", "--weights", str(weights), "--out", f"{tmp_path}/{out}"]
+        result = run(app, ["predict", str(image), *arguments, *more])
+        return result if result.exit_code else json.loads((tmp_path / out / "predictions.json").read_text())
+
+    expected = predict(tmp_path / "a.png", "plain")
+    assert len(expected) == 1
+    (tmp_path / "boxes.json").write_text(json.dumps([{"file_name": "a.png", "bbox": [20, 10, 60, 70]}]))
+    boxes = ["--boxes", f"{tmp_path}/boxes.json", "--weights", str(weights), "--out", f"{tmp_path}/boxes"]
+    assert failed(run(app, ["predict", str(folder), *boxes]), "nothing says whether boxes and annotations", "--exif apply")
+    if orientation in (2, 3):
+        assert failed(predict(folder, "x"), "its EXIF orientation turns or mirrors it", "--exif apply")
+        assert predict(folder, "ignored", "--exif", "ignore") == expected
+        assert predict(folder, "applied", "--exif", "apply")[0]["keypoints"] != expected[0]["keypoints"]
+    else:
+        assert predict(folder, "decided") == expected
+        assert failed(predict(folder, "x", "--exif", "apply"), "the image is 90 x 120 px, but was annotated as 120 x 90")
+
+
 def test_a_photo_is_turned_upright(weights, tmp_path):
     photo = Image.new("RGB", (80, 40), "red")
     exif = Image.Exif()
@@ -225,14 +379,13 @@ def test_a_photo_is_turned_upright(weights, tmp_path):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"image_id": 99, "bbox": [1, 1, 9, 9]}, ["[0]: image_id 99 is none of the 2 images", "a.jpg (image_id 1)"]),
+        ({"image_id": 1, "bbox": [1, 1, 9, 9]}, ["[0]: image_id 1: these images are not named by numbers", "--annotations"]),
         ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["[0]: file_name 'c.jpg' is none of the 2 images"]),
         ({"bbox": [1, 1, 9, 9]}, ["[0]: has neither file_name nor image_id"]),
-        ({"image_id": 1}, ["[0]: bbox: is missing"]),
-        ({"image_id": 1, "bbox": [1, 1, 0, 9]}, ["[0]: bbox", "width and height above 0"]),
-        ({"image_id": 1, "bbox": [500, 1, 9, 9]}, ["a.jpg", "outside the image of 120 x 90"]),
-        ({"image_id": 1, "bbox": [1, 1, 9, 9], "score": "high"}, ["[0]: score: should be a valid number"]),
-        ({"image_id": 1, "bbox": [1, 1, 9, 9], "category_id": 3}, ["[0]: category_id: should be 1, not 3"]),
+        ({"file_name": "a.jpg"}, ["[0]: bbox: is missing"]),
+        ({"file_name": "a.jpg", "bbox": [1, 1, 0, 9]}, ["[0]: bbox", "width and height above 0"]),
+        ({"file_name": "a.jpg", "bbox": [500, 1, 9, 9]}, ["a.jpg", "outside the image of 120 x 90"]),
+        ({"file_name": "a.jpg", "bbox": [1, 1, 9, 9], "score": "high"}, ["[0]: score: should be a valid number"]),
         (3, ["[0]: should be an object, not 3"]),
     ],
 )  # fmt: skip
@@ -258,10 +411,11 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     (tmp_path / "dict.json").write_text("{}")
     assert failed(predict(empty), "empty: no image in this folder")
     assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
-    assert failed(predict(photos, text), "text.jpg cannot be read as an image")
-    assert failed(predict(photos, cut), "cut.jpg cannot be read as an image")
+    assert failed(predict(photos, text, more=["--strict"]), "text.jpg cannot be read as an image: not an image file")
+    assert failed(predict(cut, text), "none of the 2 images can be read")
     assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
     assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
+    assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations belong to images")
     assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: no folder can be made there")
     assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
     assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")

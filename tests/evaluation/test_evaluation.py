@@ -22,7 +22,7 @@ from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import read_people
-from semipose.evaluation.evaluate import evaluate, headline, validate
+from semipose.evaluation.evaluate import evaluate, headline, mean, validate
 from semipose.evaluation.metrics.oks import evaluate_oks
 from semipose.evaluation.metrics.pck import pck, torso_sizes
 from semipose.evaluation.metrics.statistics import rank_correlation
@@ -73,6 +73,30 @@ def test_validation_names_its_figure(pack: CropPack, task: Task, tiny: Params) -
     net = build_network(tiny.model, 17, 0)
     assert set(validate(net, task, pack, np.arange(10), 4)) == {"val/AP"}
     assert headline(demo_pck(tiny)) == "PCK@0.2 torso"
+
+
+def test_an_undefined_figure_is_no_number(pack: CropPack, task: Task, tiny: Params) -> None:
+    """Of people none of whom has an annotated torso: no point of the curve, None in the record, NaN in every resample."""
+    net = build_network(tiny.model, 17, 0)
+    people = replace(pack.people, visibility=pack.people.visibility.copy(), skeleton=replace(task.skeleton, sigmas=()))
+    people.visibility[:, [task.skeleton.joints.index(name) for name in task.skeleton.torso]] = 0
+    without = replace(pack, people=people)
+    assert validate(net, task, without, np.arange(10), 4) == {}
+    p = demo_pck(tiny).model_copy(update={"bootstrap": 5})
+    found = evaluate(net.eval(), task, without, annotations_of(people), p)
+    assert found.metrics[headline(p)] == {"value": None, "low": None, "high": None}
+    assert np.isnan(found.drawn[headline(p)]).all()
+    assert np.isnan(found.scores).all()
+    assert mean([found, found]).metrics[headline(p)]["value"] is None
+
+
+def test_results_carry_the_sets_category(pack: CropPack, task: Task, tiny: Params) -> None:
+    truth = annotations_of(pack.people)
+    truth["categories"][0]["id"] = 9
+    truth["annotations"] = [one | {"category_id": 9} for one in truth["annotations"]]
+    net = build_network(tiny.model, 17, 0).eval()
+    found = evaluate(net, task, pack, truth, tiny.evaluate.model_copy(update={"bootstrap": 5}))
+    assert {one["category_id"] for one in found.results} == {9}
 
 
 @pytest.mark.parametrize("metric", ["oks", "pck"])

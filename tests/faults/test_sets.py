@@ -41,6 +41,7 @@ from semipose.training.trainer import fit
 from semipose.utils.errors import InputError
 
 CHANGES = {name: change for name, (change, _) in (UNDERSTOOD | REFUSED).items()}
+WHICH = [*UNDERSTOOD, *UNDERSTOOD, *UNDERSTOOD, *REFUSED]
 SIZE = (32, 24)
 
 
@@ -76,15 +77,16 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def person(rng: np.random.Generator, number: int, image: int) -> dict[str, Any]:
     """Somebody who is labelled well, or in one of the odd ways that single annotations have."""
-    size, odd = rng.choice([0.01, 1, 1.5, 2, 8, 20, 20, 20, 300]), rng.random() < 0.4
-    left, top = rng.choice([-0.5, 0, 1.25, 5, 11]), rng.choice([-3, 0, 2.5, 6])
+    odd = rng.random() < 0.1
+    size = rng.choice([0.01, 1, 1.5, 2, 8, 300]) if odd else rng.uniform(6, 18)
+    left, top = (rng.choice([-0.5, 0, 1.25]), rng.choice([-3, 0, 2.5])) if odd else rng.uniform(1, 12, 2)
     points = np.column_stack([left + size * rng.random(17), top + size * rng.random(17), rng.choice([0, 1, 2], 17, p=[0.3, 0.2, 0.5])])
     return {
         "id": number,
         "image_id": image,
         "category_id": 1,
         "iscrowd": int(rng.random() < 0.1),
-        "bbox": [left, top, size, size * rng.choice([1, 1, 0.02])],
+        "bbox": [left, top, size, size * (rng.choice([1, 0.02]) if odd else 1)],
         "area": rng.choice([0, 1, 0.3, 1e9, size * size]) if odd else size * size / 2,
         "keypoints": points.ravel().tolist(),
     }
@@ -94,7 +96,7 @@ def person(rng: np.random.Generator, number: int, image: int) -> dict[str, Any]:
 def sets(draw: st.DrawFn, kinds: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The content of train.json and val.json, and the kind of each image file."""
     rng, contents, files = np.random.default_rng(draw(st.integers(0, 2**32))), {}, {}
-    rare = draw(st.booleans())
+    rare, spoiled = draw(st.integers(0, 2)) == 2, draw(st.integers(0, 3)) == 3
     for part in ("train", "val"):
         images = [{"id": k, "file_name": f"{part}{k}", "width": SIZE[0], "height": SIZE[1]} for k in range(rng.integers(1, 4))]
         files |= {one["file_name"]: draw(st.sampled_from(kinds)) if rare else "plain" for one in images}
@@ -104,10 +106,10 @@ def sets(draw: st.DrawFn, kinds: list[str]) -> tuple[dict[str, Any], dict[str, s
         for one in people:
             one["category_id"] = category["id"]
         content = {"images": images, "annotations": people, "categories": [category]}
-        for name in draw(st.lists(st.sampled_from([*CHANGES]), max_size=2)):
+        for name in draw(st.lists(st.sampled_from(WHICH), max_size=1 + rare)):
             with suppress(KeyError, TypeError, IndexError):  # another change has taken away what this one spoils
                 CHANGES[name](content)
-        contents[part] = draw(changed(content)) if draw(st.integers(0, 3)) == 0 else content
+        contents[part] = draw(changed(content)) if spoiled else content
     return contents, files
 
 
@@ -151,6 +153,7 @@ def test_whatever_doctor_passes_trains_and_evaluates(
     try:
         layout = recognise(root)
     except InputError:
+        event("no set")
         return
     found = examine(root, layout)
     event("stops" if found.stops else "passes")
@@ -191,8 +194,3 @@ def trains_and_evaluates(root: Path, place: Path, custom: Any, budgets: dict[str
     assert figures.metrics["AP"]["value"] is not None
     perfect = to_results(Predictions(val.points, np.ones(val.points.shape[:2], np.float32)), val.image_ids)
     assert evaluate_oks(truth, perfect, val.skeleton.sigmas)["AP"] == pytest.approx(1)
-    assert evaluate_oks(truth, perfect, val.skeleton.sigmas, "pycocotools") == evaluate_oks(
-        root / "val.json",
-        [one | {"category_id": json.loads((root / "val.json").read_text())["categories"][0]["id"]} for one in perfect],
-        val.skeleton.sigmas,
-    )

@@ -79,12 +79,18 @@ def test_the_example_says_what_predict_says(exported: tuple[Path, Path], tmp_pat
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     image = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
     image.save(tmp_path / "people.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a phone's: viewers turn the stored pixels by a quarter, to `image`
+    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
     box = [30.5, -10.0, 50.25, 90.0]  # also outside the image
     net, card = load_network(weights)
-    for boxes, arguments in ((np.array([box], np.float32), [str(number) for number in box]), (None, [])):
+    numbers = [str(number) for number in box]
+    for file, boxes, arguments in (
+        ("people.png", np.array([box], np.float32), numbers), ("people.png", None, []), ("phone.png", np.array([box], np.float32), numbers),
+    ):  # fmt: skip
         expected = Poser(net, card).predict(image, boxes)
         printed = subprocess.run(
-            [sys.executable, str(out / "example.py"), str(tmp_path / "people.png"), *arguments], capture_output=True, text=True, check=True
+            [sys.executable, str(out / "example.py"), str(tmp_path / file), *arguments], capture_output=True, text=True, check=True
         ).stdout
         rows = [line.split() for line in printed.splitlines()]
         assert [row[0] for row in rows] == list(COCO17.joints)

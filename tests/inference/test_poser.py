@@ -50,6 +50,18 @@ def test_three_lines(weights: Path, images: list[Image.Image], tmp_path: Path) -
     assert Image.open(tmp_path / "poses.jpg").size == images[0].size
 
 
+def test_a_phone_photo_is_predicted_and_drawn_as_viewers_show_it(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+    images[0].transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    poser = Poser.load(weights, device="cpu")
+    phone = Image.open(tmp_path / "phone.png")
+    found, expected = poser.predict(phone), poser.predict(images[0])
+    np.testing.assert_array_equal(found.points, expected.points)
+    drawn = poser.draw(phone, found)
+    np.testing.assert_array_equal(np.asarray(drawn), np.asarray(poser.draw(images[0], expected)))
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
 def test_many_images_are_as_one_by_one(weights: Path, images: list[Image.Image], batch_size: int) -> None:
     """Also where an image has nobody, or more people than a batch."""
@@ -107,18 +119,18 @@ def test_a_video_is_predicted_frame_by_frame(weights: Path, images: list[Image.I
     from semipose.inference.videos import opened, written
 
     with written(tmp_path / "clip.mp4", Fraction(10)) as add:
-        for image in images:
-            add(image)
-    with opened(str(tmp_path / "clip.mp4")) as (frames, rate, count):
-        back = list(frames)
-    assert (len(back), count, rate) == (6, 6, 10)
+        for number, image in enumerate(images):
+            add(image, time=number / 10)
+    with opened(str(tmp_path / "clip.mp4")) as video:
+        back = [frame.image for frame in video.frames]
+    assert (len(back), video.promised, video.rate, video.shortfall) == (6, 6, 10, "")
     assert np.abs(np.asarray(back[3], np.int16) - np.asarray(images[3])).mean() < 6  # H.264 loses little
     result = run(app, ["predict", str(tmp_path / "clip.mp4"), "--weights", str(weights), "--out", str(tmp_path / "out"), "--frames", "4"])
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [(one["image_id"], one["frame"], one["file_name"]) for one in found] == [(k, k, "clip.mp4") for k in range(1, 5)]
-    with opened(str(tmp_path / "out" / "clip.mp4")) as (frames, rate, count):
-        assert (len(list(frames)), rate) == (4, 10)
+    with opened(str(tmp_path / "out" / "clip.mp4")) as video:
+        assert (len(list(video.frames)), video.rate) == (4, 10)
     alone = Poser.load(weights, "cpu").predict(back[2])
     np.testing.assert_allclose(np.array(found[2]["keypoints"]).reshape(17, 3)[:, :2], alone.points[0], atol=0.05)
 

@@ -211,7 +211,10 @@ def test_five_joints_of_another_animal(tmp_path):
     assert len(truth["annotations"]) == 5
     right = Predictions(foxes.points, np.ones((3, 5), np.float32))
     mirrored = Predictions(foxes.points[:, foxes.skeleton.flip], right.confidence)
-    values = [evaluate_oks(truth, to_results(found, foxes.image_ids), foxes.skeleton.sigmas)["AR"] for found in (right, mirrored)]
+    values = [
+        evaluate_oks(truth, to_results(found, foxes.image_ids, category=truth["categories"][0]["id"]), foxes.skeleton.sigmas)["AR"]
+        for found in (right, mirrored)
+    ]
     assert values[0] == 1 > values[1]
 
 

@@ -20,6 +20,9 @@ from semipose.data.sources import check_parts
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
+MISSING = "images are missing; if they lie elsewhere in the folder, --convert finds them by their names"
+HELD_OUT = "--convert makes a set of which a fifth of the images validates"
+OTHER_SIZE = "images are of another size than annotated"
 TURNED = (
     "images are turned or mirrored by their EXIF orientation, and their sizes do not say whether the annotations fit them before or after "
     "that: set data.exif to apply (as viewers show them) or ignore (as stored)"
@@ -53,7 +56,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
     odd: dict[str, NDArray[np.bool_]] = {}
     for part in ("train", "val"):
         if part not in layout.parts:
-            found.findings.append(Finding("stops", part, "there are no annotations of this part"))
+            found.findings.append(Finding("stops", part, f"there are no annotations of this part; {HELD_OUT}"))
             continue
         people, faults = read(root, layout, part, validation)
         found.findings += faults
@@ -81,13 +84,18 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
     """Missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
-    sizes = {name: (w, h) for table in people.values() for name, (w, h) in zip(table.images, table.sizes.tolist(), strict=True)}
     seen: dict[str, pictures.Picture] = {}
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
+    sizes: dict[str, tuple[int, int]] = {}
+    for table in people.values():
+        for name, (width, height) in zip(table.images, table.sizes.tolist(), strict=True):
+            if sizes.setdefault(name, (width, height)) != (width, height):
+                about = "{} x {} px, and annotated for {} x {} too".format(*sizes[name], width, height)
+                faults[parts[name], OTHER_SIZE].append(f"{name} ({about})")
     for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
         part = parts[name]
         if picture is None:
-            faults[part, "images are missing"].append(name)
+            faults[part, MISSING].append(name)
         elif isinstance(picture, UndecidedExif):
             faults[part, TURNED].append(name)
         elif not isinstance(picture, pictures.Picture):
@@ -96,7 +104,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
             seen[name] = picture
             if all(sizes[name]) and picture.size != sizes[name]:
                 about = "{} x {} px, annotated for {} x {}".format(*picture.size, *sizes[name])
-                faults[part, "images are of another size than annotated"].append(f"{name} ({about})")
+                faults[part, OTHER_SIZE].append(f"{name} ({about})")
     count = Counter(parts.values())
     found = [one for (part, what), where in faults.items() for one in several("stops", part, what, where, count[part])]
     twice = pictures.same(seen)

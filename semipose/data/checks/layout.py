@@ -6,6 +6,8 @@ from typing import Any
 
 from semipose.config.data import Custom
 from semipose.data.download.datasets import LAYOUTS, is_there
+from semipose.data.exports.coco import part_of
+from semipose.data.exports.convert import exporter
 from semipose.data.pixels import Exif
 from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, read_json
@@ -40,13 +42,17 @@ def _own(root: Path) -> Layout:
     """A COCO-format set of the user's own: the files with joints, "train" and "val" by their names, each with its folder of images."""
     found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path)) is not None}
     if not found:
+        if tool := exporter(root):
+            raise InputError(f"{root}: is an export of {tool}; `semipose doctor {root} --convert FOLDER` makes a set of your own of it")
         raise InputError(
             f"{root}: neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json (COCO), "
             "annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category "
             "has `keypoints`"
         )
-    val = [path for path in found if any(word in path.stem.lower() for word in ("val", "test"))]
-    train = [path for path in found if path not in val]
+    parts: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
+    for path in found:
+        parts[part_of(path.relative_to(root))].append(path)
+    train, val = parts["train"], parts["val"] or parts["test"]
     for part, paths in {"training": train, "validation": val}.items():
         if len(paths) > 1:
             names = ", ".join(path.relative_to(root).as_posix() for path in paths)
@@ -54,9 +60,9 @@ def _own(root: Path) -> Layout:
                 f"{root}: {len(paths)} files could be the {part} annotations: {names}; name them in params.yaml, and use --params"
             )
     named = [*train, *val] if train else [val[0]]
-    parts = [{"annotations": path.relative_to(root).as_posix(), "images": _images(root, found[path])} for path in named]
+    where = [{"annotations": path.relative_to(root).as_posix(), "images": _images(root, found[path])} for path in named]
     told = {"category": None, "pairs": None, "sigmas": None, "torso": None}
-    custom = Custom.model_validate({"train": parts[0], "val": parts[-1], **told})
+    custom = Custom.model_validate({"train": where[0], "val": where[-1], **told})
     return Layout("custom", custom, ("train", "val") if train and val else ("train",))
 
 

@@ -59,6 +59,16 @@ def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: to
     return torch.tensor([rows], device=device)
 
 
+def view_matrices(
+    matrices: NDArray[np.float32], boxes: NDArray[np.float32], crop_size: int, padding: float, extent: float, size: tuple[int, int]
+) -> Tensor:
+    """Crop px -> view px [N, 2, 3] of the crops that ``pack_matrices`` made around boxes [N, 4] (xywh image px): the padded box fills a
+    view of ``size`` (h, w), which has its aspect."""
+    kept = boxes + np.pad(matrices[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops of the image's own pixels
+    own, same = from_box(torch.from_numpy(kept), size, padding), base_matrix(crop_size, extent, size)
+    return torch.where(torch.from_numpy(matrices[:, :1, :1] == 1), own, same)
+
+
 class Crops(NamedTuple):
     """B people cut out: pixels uint8 RGB [B, 3, S, S]; base [B, 2, 3] maps crop px to px of the network's input, which the padded box
     fills."""
@@ -166,10 +176,7 @@ class CropPack:
     def bases(self, positions: ArrayLike, size: tuple[int, int]) -> Tensor:
         """Crop px -> px of a view of `size` (h, w), of the aspect that the pack was made for, which the padded box fills: [B, 2, 3]."""
         chosen = np.asarray(positions)
-        to_crop, boxes = self.matrices[chosen], self.people.boxes[chosen]
-        kept = boxes + np.pad(to_crop[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops of the image's own pixels
-        own, same = from_box(torch.from_numpy(kept), size, self.padding), base_matrix(self.size, self.extent, size)
-        return torch.where(torch.from_numpy(to_crop[:, :1, :1] == 1), own, same)
+        return view_matrices(self.matrices[chosen], self.people.boxes[chosen], self.size, self.padding, self.extent, size)
 
     def read(self, positions: ArrayLike, size: tuple[int, int]) -> Crops:
         """The crops at these positions for a network's input of `size` (h, w)."""

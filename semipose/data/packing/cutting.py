@@ -123,6 +123,11 @@ def _seen(start: float, step: float, reach: int, length: int, size: int) -> tupl
     return max(0, math.floor((-reach - start) / step)), min(size, math.ceil((length + reach - start) / step))
 
 
+def through_jpeg(crop: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """A crop [S, S, 3] as it comes back from a pack of JPEGs."""
+    return np.asarray(Image.open(io.BytesIO(encode(crop, quality))))
+
+
 def encode(crop: NDArray[np.uint8], quality: int) -> bytes:
     """A crop [S, S, 3] as a JPEG, colours at half the resolution; the same bytes every time."""
     content = io.BytesIO()

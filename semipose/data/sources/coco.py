@@ -68,7 +68,14 @@ def read_custom(
     return _people(data, skeleton, images, faults)
 
 
-def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | None) -> People:
+def annotated_people(data: Reading, clamped: bool) -> People:
+    """The people of an annotation file that training would take, whose images lie anywhere. clamped: whether boxes are clamped into the
+    image. Raises InputError naming file, entry, field and remedy."""
+    skeleton = Skeleton(data.category.get("name", "custom"), data.joints, (), (), ("", ""), ())
+    return _people(data, skeleton, "", None, clamped)
+
+
+def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | None, clamped: bool = True) -> People:
     if faults is None:
         data.checked()
     else:
@@ -82,6 +89,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
         raise InputError(f"{data.label}: nobody is left (dropped: {dropped}); {BRING}")
     images = [data.images[one["image_id"]] for one in named]
     sizes = np.array([(image["width"], image["height"]) for image in images], np.float64)
+    boxes = np.array([one["bbox"] for one in named], np.float64)
     keypoints = np.array([one["keypoints"] for one in named], np.float64).reshape(-1, joints, 3)
     return People(
         skeleton=skeleton,
@@ -89,7 +97,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
         image_ids=np.array([one["image_id"] for one in named]),
         images=[(PurePosixPath(folder) / image["file_name"]).as_posix() for image in images],
         sizes=sizes,
-        boxes=clamp(np.array([one["bbox"] for one in named], np.float64), sizes),
+        boxes=clamp(boxes, sizes) if clamped else boxes,
         areas=np.array([one["area"] for one in named]),
         points=np.where(keypoints[..., 2:] > 0, keypoints[..., :2], 0),
         visibility=keypoints[..., 2],

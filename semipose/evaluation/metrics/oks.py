@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from semipose.data.annotations import read_annotations, read_predictions
+from semipose.data.annotations import Annotations, read_annotations
+from semipose.evaluation.joints import given_sigmas, sigmas_of
 from semipose.evaluation.metrics.pck import Hits
-from semipose.pose.skeleton import COCO17, Skeleton
+from semipose.evaluation.results import read_predictions
+from semipose.pose.skeleton import Skeleton
 from semipose.utils.errors import InputError
 
 Backend = Literal["pycocotools", "faster-coco-eval"]
@@ -30,7 +32,7 @@ CHUNK = 500_000  # numbers held at once in each array of resampled results: 4 MB
 
 
 def evaluate_oks(
-    annotations: Path | dict[str, Any],
+    annotations: Path | dict[str, Any] | Annotations,
     predictions: Path | list[dict[str, Any]],
     sigmas: Sequence[float] | None = None,
     backend: Backend = "pycocotools",
@@ -38,7 +40,7 @@ def evaluate_oks(
     """pycocotools' ten keypoint metrics under KEYS, in 0-1, -1 where undefined (no person of that size is annotated).
 
     Annotations and predictions are in COCO's layout, files or their content; no prediction at all gives AP 0. `sigmas`:
-    K numbers; None: COCO's, by the joints' names. A result without `bbox`, as this project writes them, has the
+    K numbers; None: as `joints.sigmas_of` finds them, by the joints' names. A result without `bbox`, as this project writes them, has the
     area of the smallest box around its keypoints: that area decides in AP_M and AP_L whether an unmatched result
     counts. With a `bbox` pycocotools takes the area of that box (reference bug T18), so the same poses can score differently in
     AP_M and AP_L. `backend`: faster-coco-eval counts the same in C++ and adds up in another order, which moves the last of 16 digits.
@@ -53,7 +55,9 @@ def evaluate_oks(
     return {key: float(value) for key, value in zip(KEYS, evaluation.stats, strict=True)}
 
 
-def match(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None) -> "Matches":
+def match(
+    annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None
+) -> "Matches":
     """COCOeval's matching of results to people, kept by image, so that images can be resampled. Arguments as
     `evaluate_oks`."""
     evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
@@ -152,27 +156,16 @@ def joint_hits(
     return Hits(hit, counted, skeleton.joints, None)
 
 
-def cocos_sigmas(joints: Sequence[str], label: str) -> tuple[float, ...]:
-    """COCO's sigmas of joints that have COCO's names, in any order. Raises InputError that names a joint which COCO does not have."""
-    known = dict(zip(COCO17.joints, COCO17.sigmas, strict=True))
-    for joint in joints:
-        if joint not in known:
-            raise InputError(
-                f"{label}: joint {joint!r} has no OKS sigma: give the sigmas (--sigmas, or the weights' own with --weights), "
-                "or measure PCK (--metric pck)"
-            )
-    return tuple(known[joint] for joint in joints)
-
-
 def _evaluate(
-    annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None, backend: Backend
+    annotations: Path | dict[str, Any] | Annotations,
+    predictions: Path | list[dict[str, Any]],
+    sigmas: Sequence[float] | None,
+    backend: Backend,
 ) -> Any:
     """A COCOeval that has matched results and people."""
     truth = read_annotations(annotations)
     results = read_predictions(predictions, truth)
-    sigmas = cocos_sigmas(truth.joints, truth.label) if sigmas is None else sigmas
-    if len(sigmas) != len(truth.joints):
-        raise InputError(f"{truth.label}: {len(truth.joints)} joints, but {len(sigmas)} sigmas: give one for each, in the set's order")
+    sigmas = sigmas_of(truth) if sigmas is None else given_sigmas(truth, tuple(sigmas))
     coco, cocoeval = _classes(backend)
     with redirect_stdout(io.StringIO()):
         known, found = coco(), coco()

@@ -7,14 +7,15 @@ reference is that of the Leeds Sports Pose literature: the distance from the lef
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from semipose.data.annotations import Annotations, read_annotations, read_predictions
-from semipose.pose.skeleton import COCO17
+from semipose.data.annotations import Annotations, read_annotations
+from semipose.evaluation.joints import torso_of
+from semipose.evaluation.results import read_predictions
 from semipose.utils.errors import InputError
 
 PCK_THRESHOLDS = (0.05, 0.1, 0.2)
@@ -128,9 +129,15 @@ def pck_tables(
 
 
 def evaluate_pck(
-    annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]], torso: tuple[str, str] = COCO17.torso
+    annotations: Path | dict[str, Any] | Annotations,
+    predictions: Path | list[dict[str, Any]],
+    torso: tuple[str, str] | None = None,
+    reference: Literal["torso", "box"] = "torso",
 ) -> Hits:
-    """PCK@0.2 of the torso of keypoint results against annotations, both in COCO's layout, files or their content, and `pck_tables`.
+    """PCK@0.2 of keypoint results against annotations, both in COCO's layout, files or their content, and `pck_tables`.
+
+    Errors are measured by the distance of the joints `torso` (None: as `joints.torso_of` finds them), or by the longer side of the
+    annotated box.
 
     Results name no person. So within an image every annotated person gets at most one result and every result at most
     one person, such that the sum of the mean joint errors is least; a person that gets none has missed joints only, and
@@ -141,10 +148,13 @@ def evaluate_pck(
         InputError: names the file, the index and the field; or the ends of the torso are not among the joints.
     """
     known = read_annotations(annotations)
-    _, truth, visible, points = assigned(known, predictions)
-    sizes = torso_sizes(truth, visible, known.joints, torso)
-    last = pck(points, truth, visible, sizes, known.joints, PCK_THRESHOLDS[-1], "torso")
-    return replace(last, more=pck_tables(points, truth, visible, sizes, "torso"))
+    people, truth, visible, points = assigned(known, predictions)
+    if reference == "torso":
+        sizes = torso_sizes(truth, visible, known.joints, torso or torso_of(known))
+    else:
+        sizes = box_sizes(np.array([person["bbox"] for person in people], np.float64).reshape(-1, 4))
+    last = pck(points, truth, visible, sizes, known.joints, PCK_THRESHOLDS[-1], reference)
+    return replace(last, more=pck_tables(points, truth, visible, sizes, reference))
 
 
 def assigned(

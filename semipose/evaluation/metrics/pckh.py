@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semipose.data.annotations import HEAD_SHARE, read_annotations
+from semipose.data.annotations import HEAD_SHARE, Annotations, read_annotations
 from semipose.evaluation.metrics.pck import Hits, assigned, pck
 from semipose.utils.errors import InputError
 
@@ -67,7 +67,7 @@ def pckh(
     return HeadHits(half.hit, half.counted, half.joints, None, half.left_out, near=tenth.hit)
 
 
-def evaluate_pckh(annotations: Path | dict[str, Any], predictions: Path | list[dict[str, Any]]) -> HeadHits:
+def evaluate_pckh(annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]]) -> HeadHits:
     """PCKh of keypoint results against annotations, both in COCO's layout, files or their content.
 
     Every annotated person needs the field `head_size`: 0.6 times the diagonal of the head's box (px); null leaves the person out.

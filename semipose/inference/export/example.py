@@ -1,7 +1,8 @@
 """Poses with onnxruntime alone: python example.py IMAGE [X Y WIDTH HEIGHT]
 
-Prints a line for each joint: name, x and y in px of the image (a pixel's centre is an integer), confidence. The box is the person's, in px;
-without one the image is one person. Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside this file.
+Prints a line for each joint: name, x and y in px of the image as viewers show it (a pixel's centre is an integer), confidence. The box is
+the person's, in px; without one the image is one person. Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside it.
+Heatmaps are decoded by quarter cells; `semipose predict` may do it as the card says of the evaluation, which differs by parts of a px.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 MEAN_COLOUR = (124, 116, 104)  # what is outside an image
 STRIDE = 4  # px per heatmap cell
@@ -64,7 +65,10 @@ def decode(heatmaps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    shown = Image.open(sys.argv[1]).convert("RGB")
+    opened = Image.open(sys.argv[1])
+    if opened.mode.startswith(("I", "F")):
+        sys.exit(f"{sys.argv[1]}: pixels of the kind {opened.mode}; save it as 8-bit grey or RGB")
+    shown = ImageOps.exif_transpose(opened).convert("RGB")
     person = [float(number) for number in sys.argv[2:6]] or [0.0, 0.0, *map(float, shown.size)]
     found, sure = poses(here, shown, [person])
     for name, (px, py), value in zip(json.loads((here / "card.json").read_text())["joints"], found[0], sure[0], strict=True):

@@ -1,0 +1,106 @@
+"""An export as the content of COCO-format files, and their place on the disk."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semipose.data.pixels import BrokenImage, image_size
+from semipose.utils.errors import InputError
+from semipose.utils.files import write_text
+
+Parts = dict[str, dict[str, Any]]
+"""By part, "train" or "val" ("" if the export does not say): the content of a COCO-format file whose images have a `path`."""
+HELD_OUT = 5
+"""Every so-manieth image validates where an export has no validation part."""
+MARGIN = 0.1
+"""A box around joints is grown by this part of their extent on each side: joints lie in the body, boxes around it."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """points: x, y (px), visibility of each joint. box: xywh (px); None: around the joints."""
+
+    points: Sequence[tuple[float, float, int]]
+    box: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image file and the people in it."""
+
+    path: Path
+    people: Sequence[Person]
+    part: str = ""
+
+
+def content_of(joints: Sequence[str], photos: Sequence[Photo]) -> Parts:
+    """COCO-format content, by part."""
+    category = {"id": 1, "name": "person", "keypoints": list(joints), "skeleton": []}
+    parts: Parts = {}
+    for photo in photos:
+        content = parts.setdefault(photo.part, {"images": [], "annotations": [], "categories": [category]})
+        content["images"].append({"id": len(content["images"]) + 1, "path": photo.path})
+        for person in photo.people:
+            box = person.box or _around(person.points)
+            one = {"id": len(content["annotations"]) + 1, "image_id": len(content["images"]), "category_id": 1, "iscrowd": 0, "bbox": box}
+            content["annotations"].append(one | {"keypoints": [value for point in person.points for value in point]})
+    return parts
+
+
+def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
+    seen = [(x, y) for x, y, visible in points if visible]
+    near, far = ([pick(values) for values in zip(*seen, strict=True)] if seen else [0, 0] for pick in (min, max))
+    extent = [high - low for low, high in zip(near, far, strict=True)]
+    return [low - MARGIN * length for low, length in zip(near, extent, strict=True)] + [(1 + 2 * MARGIN) * length for length in extent]
+
+
+def write(parts: Parts, root: Path, out: Path) -> None:
+    """Write train.json, val.json and images/ (linked where the disk can, else copied). Sizes of images are those that viewers show.
+
+    Raises:
+        InputError: The folder holds something, or an image cannot be read.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty; name a new folder")
+    for part, content in _held_out(parts).items():
+        for image in content["images"]:
+            path = Path(image.pop("path"))
+            name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+            target = out / "images" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                _place(path, target)
+            try:
+                width, height = image_size(path, "apply")
+            except BrokenImage as error:
+                raise InputError(f"{path}: {error}; bring it again, or take it out of the export") from None
+            image |= {"file_name": name} | {"width": width, "height": height} | {k: image[k] for k in ("width", "height") if k in image}
+        write_text(out / f"{part}.json", json.dumps(content))
+
+
+def _place(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(path, target)
+
+
+def _held_out(parts: Parts) -> Parts:
+    """With a validation part: every fifth image of the training part if there is none."""
+    content = parts.get("train") or parts[""]
+    if "val" in parts:
+        return {"train": content, "val": parts["val"]}
+    if len(content["images"]) < 2:
+        raise InputError("the export has one image; a set needs one to train on and one to validate on")
+    images = sorted(content["images"], key=lambda image: str(image["path"]))
+    chosen = {"val": images[HELD_OUT - 1 :: HELD_OUT] or images[-1:]}
+    chosen["train"] = [image for image in images if image not in chosen["val"]]
+    made: Parts = {}
+    for part, some in chosen.items():
+        ids = {image.get("id") for image in some}
+        made[part] = content | {"images": some, "annotations": [one for one in content["annotations"] if one.get("image_id") in ids]}
+    return made

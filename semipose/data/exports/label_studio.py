@@ -1,0 +1,66 @@
+"""Label Studio's JSON: a list of tasks, whose results are key points and boxes in percent of the image."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from semipose.data.exports.content import Parts, Person, Photo, content_of
+from semipose.data.exports.stock import Stock
+from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
+
+
+def find(root: Path) -> Path | None:
+    """The file with tasks that have key points."""
+    for path in sorted(root.glob("*.json")):
+        try:
+            tasks = read_json(path)
+        except InputError:
+            continue
+        if isinstance(tasks, list) and any(isinstance(one, dict) and "data" in one and "annotations" in one for one in tasks):
+            return path
+    return None
+
+
+def read(path: Path) -> Parts:
+    """Key points belong to the box that is their parent, else to the only person of their image. Raises InputError that names the task."""
+    stock, tasks = Stock(path.parent), read_json(path)
+    found: list[tuple[Path, list[tuple[dict[str, tuple[float, float, int]], list[float] | None]]]] = []
+    joints: list[str] = []
+    for number, task in enumerate(tasks):
+        where = f"{path}: [{number}]"
+        try:
+            people = _people(task, where)
+            image = next(value for value in task["data"].values() if isinstance(value, str) and "." in value)
+        except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{where}: is no task with key points ({type(error).__name__}: {error}); export the project as JSON") from None
+        joints = list(dict.fromkeys([*joints, *(name for points, _ in people for name in points)]))
+        found.append((stock.find(image, where), people))
+    return content_of(
+        joints,
+        [
+            Photo(image, [Person([points.get(name, (0.0, 0.0, 0)) for name in joints], box) for points, box in people])
+            for image, people in found
+        ],
+    )
+
+
+def _people(task: dict[str, Any], where: str) -> list[tuple[dict[str, tuple[float, float, int]], list[float] | None]]:
+    results = [one for annotation in task["annotations"][:1] for one in annotation["result"]]
+    boxes, points = {}, defaultdict(dict)  # type: ignore[var-annotated]
+    for one in results:
+        value, width, height = one.get("value", {}), one.get("original_width", 0), one.get("original_height", 0)
+        if "rectanglelabels" in value:
+            sides = zip(("x", "y", "width", "height"), (width, height) * 2, strict=True)
+            boxes[one["id"]] = [value[name] / 100 * length for name, length in sides]
+    only = next(iter(boxes)) if len(boxes) == 1 else None
+    for one in results:
+        value = one.get("value", {})
+        if "keypointlabels" in value:
+            owner, (name, *_) = one.get("parentID") or only, value["keypointlabels"]
+            if name in points[owner] or (owner is None and len(boxes) > 1):
+                raise InputError(f"{where}: nothing says whose {name!r} it is; make each key point a child of its person's box")
+            points[owner][name] = (value["x"] / 100 * one["original_width"], value["y"] / 100 * one["original_height"], 2)
+    return [(named, boxes.get(owner)) for owner, named in points.items()]

@@ -1,0 +1,50 @@
+"""The image files of an export, found by the names that its annotations give them."""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from semipose.utils.errors import InputError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the names of uploaded files
+
+
+class Stock:
+    """All images below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(root.rglob("*")):
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
+                self.by_name[path.name].append(path)
+                if PREFIX.match(path.name):
+                    self.by_name[PREFIX.sub("", path.name)].append(path)
+
+    def find(self, name: str, where: str) -> Path:
+        """The file of a name: a path, also of Windows or of another folder, or an address. `where` begins the message.
+
+        Raises:
+            InputError: There is none, or more than one.
+        """
+        parts = _path(name).split("/")
+        known = self.by_name.get(parts[-1]) or self.by_name.get(PREFIX.sub("", parts[-1])) or []
+        for length in range(len(parts), 0, -1):  # the more of the path agrees, the better
+            found = [path for path in known if path.as_posix().split("/")[-length:-1] == parts[-length:-1]]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                break
+        what = f"is there {len(known)} times ({', '.join(str(path) for path in known[:3])})" if known else "is not there"
+        raise InputError(f"{where}: the image {name!r} {what}; put the images of the export below {self.root}, each once")
+
+
+def _path(name: str) -> str:
+    """The path in an address (Label Studio's local files have it after ?d=), or the name with forward slashes."""
+    parts = urlsplit(name)
+    local = parse_qs(parts.query).get("d")
+    if local:
+        return local[0]
+    return unquote(parts.path) if "://" in name or name.startswith("/data/") else name.replace("\\", "/")

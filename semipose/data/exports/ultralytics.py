@@ -1,0 +1,83 @@
+"""Ultralytics' pose format: a YAML with `kpt_shape`, and beside each folder `images` a folder `labels` with a .txt for each image."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from semipose.data.exports.content import Parts, Person, Photo, content_of
+from semipose.data.exports.stock import SUFFIXES
+from semipose.data.pixels import BrokenImage, image_size
+from semipose.utils.errors import InputError
+
+
+def find(root: Path) -> Path | None:
+    """The YAML of the set."""
+    for path in sorted([*root.glob("*.y*ml"), *root.glob("*/*.y*ml")]):
+        if path.is_file() and "kpt_shape" in path.read_text(encoding="utf-8", errors="replace"):
+            return path
+    return None
+
+
+def read(path: Path) -> Parts:
+    """Raises InputError that names file, line and remedy."""
+    try:
+        told: dict[str, Any] = YAML(typ="safe").load(path)
+        count, values = (int(one) for one in told["kpt_shape"])
+        names = told.get("kpt_names") or [f"joint_{k}" for k in range(1, count + 1)]
+        joints = [str(name) for name in (next(iter(names.values())) if isinstance(names, dict) else names)]
+        folders = [(part, folder) for part in ("train", "val") for folder in _listed(told.get(part))]
+        if values not in (2, 3) or len(joints) != count:
+            raise ValueError(f"kpt_shape {told['kpt_shape']} with {len(joints)} names")
+    except (YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: is no YAML of a pose set ({error}); it must have kpt_shape: [joints, 2 or 3], train and val") from None
+    above = path.parent
+    base = next((base for base in (above / str(told.get("path") or "."), above) if base.is_dir()), above)
+    photos = []
+    for part, folder in folders:
+        place = next((one for one in (base / folder, above / folder, above / Path(folder).name) if one.is_dir()), None)
+        if place is None:
+            raise InputError(f"{path}: {part}: no folder {folder} below {base}; repair `path` and `{part}`")
+        images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES]
+        photos += [Photo(image, [*_people(image, count, values)], part) for image in images]
+    if not photos:
+        raise InputError(f"{path}: no image in the folders of train and val; repair `path`, `train` and `val`")
+    return content_of(joints, photos)
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+def _people(image: Path, count: int, values: int) -> Iterator[Person]:
+    parts = list(image.parts)
+    for place in range(len(parts) - 1, -1, -1):  # the last folder `images` on the way
+        if parts[place] == "images":
+            parts[place] = "labels"
+            break
+    label = Path(*parts).with_suffix(".txt")
+    if not label.is_file():
+        return  # nobody is on it
+    try:
+        width, height = image_size(image, "apply")
+    except BrokenImage as error:
+        raise InputError(f"{image}: {error}; bring it again, or take it out") from None
+    for line, text in enumerate(label.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            _, x, y, w, h, *rest = (float(one) for one in text.split())
+            if not np.isfinite([x, y, w, h, *rest]).all():
+                raise ValueError
+        except ValueError:
+            raise InputError(f"{label}: line {line}: must be numbers: class, box, joints; repair it") from None
+        if len(rest) != count * values:
+            raise InputError(f"{label}: line {line}: has {len(rest)} numbers after the box, must have {count * values}; repair it")
+        points = []
+        for k in range(0, len(rest), values):
+            visible = int(rest[k + 2]) if values == 3 else 2 * bool(rest[k] or rest[k + 1])
+            points.append((rest[k] * width, rest[k + 1] * height, visible))
+        yield Person(points, [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height])

@@ -1,0 +1,75 @@
+"""Keypoint results in COCO's layout, read for evaluation and held against the set: same images, same category, same joints."""
+
+import warnings
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from semipose.data.annotations import Annotations
+from semipose.data.schema import PERSON, RESULTS
+from semipose.utils.errors import InputError, InputWarning
+from semipose.utils.validation import read_valid
+
+
+def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotations) -> list[dict[str, Any]]:
+    """Read keypoint results (a file, or the list) for images of the annotations; there may be none.
+
+    `bbox` is kept if every result has one, other fields are left out. Results of category 1, as they are made without the set at hand, are
+    taken for the set's category if the set has no category 1. The source is not changed. An InputWarning says so, and if more than half of
+    the images with people have no result.
+
+    Raises:
+        InputError: Names the file, the result and the field; also if a result's `file_name` is not that of its `image_id` in the set.
+    """
+    label = str(source) if isinstance(source, Path) else "predictions"
+    results: list[dict[str, Any]] = read_valid(RESULTS, source, label)  # type: ignore[arg-type]
+    names = {image["id"]: _base(image.get("file_name")) for image in annotations.dataset["images"]}
+    category = annotations.dataset["categories"][0]
+    _take_category(results, annotations, label)
+    values = 3 * len(annotations.joints)
+    with_box = next((index for index, result in enumerate(results) if result.get("bbox")), None)
+    for index, result in enumerate(results):
+        fault, name = None, _base(result.pop("file_name", None))
+        image_id = result["image_id"]
+        if image_id not in names:
+            fault = f"image_id: {image_id} is not an image of {annotations.label}"
+        elif name and names[image_id] and name != names[image_id]:
+            fault = (
+                f"image_id: {image_id} is {names[image_id]} in {annotations.label}, but file_name is {name}: ids and names disagree; "
+                "predict again with --annotations, which takes the ids from the set"
+            )
+        elif result["category_id"] != category["id"]:
+            fault = f"category_id: {result['category_id']}, must be {category['id']} ({category.get('name', 'the only one')})"
+        elif len(result["keypoints"]) != values:
+            fault = f"keypoints: has {len(result['keypoints'])} numbers, must have {values} (3 for each of {values // 3} joints)"
+        elif with_box is not None and not result.get("bbox"):
+            fault = f"bbox: is missing, but [{with_box}] has one; give it to all or to none"
+        if fault:
+            raise InputError(f"{label}: [{index}]: {fault}")
+        if with_box is None:
+            result.pop("bbox", None)
+    _warn_of_the_unpredicted(results, annotations, label)
+    return results
+
+
+def _take_category(results: list[dict[str, Any]], annotations: Annotations, label: str) -> None:
+    category = annotations.dataset["categories"][0]
+    if PERSON in annotations.category_ids or {result["category_id"] for result in results} != {PERSON}:
+        return
+    for result in results:
+        result["category_id"] = category["id"]
+    text = f"{label}: category_id {PERSON} is taken for {category['id']}, the category of {annotations.label}"
+    warnings.warn(text, InputWarning, stacklevel=3)
+
+
+def _warn_of_the_unpredicted(results: list[dict[str, Any]], annotations: Annotations, label: str) -> None:
+    people = annotations.dataset["annotations"]
+    wanted = {one["image_id"] for one in people if not one["iscrowd"] and one["num_keypoints"] > 0}
+    missing = wanted - {result["image_id"] for result in results}
+    if 2 * len(missing) > len(wanted):
+        text = f"{label}: {len(missing)} of {len(wanted)} images with people have no prediction; their people count as missed"
+        warnings.warn(text, InputWarning, stacklevel=3)
+
+
+def _base(name: str | None) -> str:
+    """A file's name without the folders before it, those of Windows too; "" for none."""
+    return PurePosixPath((name or "").replace("\\", "/")).name

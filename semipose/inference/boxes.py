@@ -1,0 +1,166 @@
+"""Whose image it is, and who is in it: from an annotated set, from a file of boxes, or an image a person."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import NotRequired
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from semipose.data.coco_file import read_set
+from semipose.data.schema import PERSON, Box, Id, Number, SizedImage
+from semipose.data.sources.coco import annotated_people
+from semipose.inference.photos import Photo, named_by_numbers, numbered
+from semipose.utils.errors import InputError
+from semipose.utils.validation import read_valid
+
+
+class GivenBox(TypedDict):
+    """A box of a person in one of the photos."""
+
+    file_name: NotRequired[str]
+    image_id: NotRequired[Id]
+    category_id: NotRequired[Id]
+    bbox: Box
+    score: NotRequired[Number]
+
+
+GIVEN = TypeAdapter(list[GivenBox])
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of one image: xywh [N, 4] px, scores [N]."""
+
+    xywh: NDArray[np.float32]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The photos to predict; the people in each, None if a detector finds them or an image is a person; their category in the results."""
+
+    photos: list[Photo]
+    boxes: dict[Path, Boxes] | None = None
+    category: int = PERSON
+    left_out: int = 0  # image files that the annotated set does not have
+
+
+def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
+    """Photos that belong to no set. Their ids are those that the boxes give with file names, if they do; else see `numbered`.
+
+    Raises:
+        InputError: As `read_boxes`.
+    """
+    if boxes is None:
+        return Asked(numbered(paths))
+    given: dict[str, int] = {}
+    for index, entry in enumerate(_read(boxes)):
+        if "file_name" in entry and "image_id" in entry:
+            name = _base(entry["file_name"])
+            if given.setdefault(name, entry["image_id"]) != entry["image_id"]:
+                raise InputError(f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before")
+    photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
+    by_numbers = named_by_numbers(paths)
+    return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or photo.path.name in given])
+
+
+def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path | None = None, detected: bool = False) -> Asked:
+    """Photos of an annotated set, with its ids and in its order; their people are those that training would take, in their annotated boxes,
+    unless `boxes` or a detector say otherwise.
+
+    Args:
+        annotations: A file in COCO's format; its one category with keypoints counts.
+        clamped: Whether boxes are clamped into the image, as in the network's training.
+
+    Raises:
+        InputError: Of a file that is wrong, or if none of the images is the set's.
+    """
+    known = read_set(annotations, str(annotations)).checked()
+    images, category = list(known.images.values()), known.category["id"]
+    photos = _in_set(paths, images)
+    if not photos:
+        some = ", ".join(image["file_name"] for image in images[:3])
+        raise InputError(f"{annotations}: none of the {len(paths)} images given is in this set, whose images are {some} ...")
+    left_out = len(paths) - len(photos)
+    if boxes is not None:
+        asked = read_boxes(boxes, photos, photos)
+        return Asked(photos, asked.boxes, category, left_out)
+    if detected:
+        return Asked(photos, None, category, left_out)
+    of_image: dict[int, list[int]] = defaultdict(list)
+    people = annotated_people(known, clamped)
+    for row, image_id in enumerate(people.image_ids.tolist()):
+        of_image[image_id].append(row)
+    found = {photo.path: people.boxes[of_image[photo.image_id]].reshape(-1, 4) for photo in photos}
+    return Asked(photos, {path: Boxes(xywh, np.ones(len(xywh))) for path, xywh in found.items()}, category, left_out)
+
+
+def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> Asked:
+    """The boxes of each photo, from a JSON list of {image_id or file_name, bbox [x, y, width, height] px, score (default 1)}.
+
+    Args:
+        known: Those whose ids are more than a place in the list, so that boxes may name them by that.
+
+    Raises:
+        InputError: Names the file, the entry and the field; also for a box that belongs to none of the photos, or if the boxes are of
+            several categories.
+    """
+    rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
+    by_name, by_id = {photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in known}
+    entries = _read(path)
+    for index, entry in enumerate(entries):
+        place = f"{path}: [{index}]"
+        if "file_name" in entry:
+            what, owner = f"file_name {entry['file_name']!r}", by_name.get(_base(entry["file_name"]))
+        elif "image_id" in entry:
+            what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
+            if not known:
+                raise InputError(
+                    f"{place}: {what}: these images are not named by numbers, so nothing says which one that is; "
+                    "give file_name in the boxes, or the set that the ids are from with --annotations"
+                )
+        else:
+            raise InputError(f"{place}: has neither file_name nor image_id")
+        if owner is None:
+            some = ", ".join(f"{photo.path.name} (image_id {photo.image_id})" for photo in photos[:3])
+            raise InputError(f"{place}: {what} is none of the {len(photos)} images given: {some}{' ...' if photos[3:] else ''}")
+        if min(entry["bbox"][2:]) <= 0:
+            raise InputError(f"{place}: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
+        rows[owner.path].append([*entry["bbox"], entry.get("score", 1.0)])
+    categories = {entry.get("category_id", PERSON) for entry in entries} or {PERSON}
+    if len(categories) > 1:
+        raise InputError(f"{path}: category_id: has {', '.join(map(str, sorted(categories)))}; keep the boxes of one category")
+    tables = {name: np.array(row, np.float64).reshape(-1, 5) for name, row in rows.items()}
+    boxes = {name: Boxes(table[:, :4].astype(np.float32), table[:, 4]) for name, table in tables.items()}
+    return Asked(list(photos), boxes, categories.pop())
+
+
+def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
+    """The photos that are the set's, in its order. A name that occurs twice is told apart by the folders before it."""
+    here: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        here[path.name].append(path)
+    often = Counter(_base(image["file_name"]) for image in images)
+    photos = []
+    for image in images:
+        name = image["file_name"]
+        found = here[_base(name)]
+        if often[_base(name)] > 1 or len(found) > 1:
+            whole = "/" + name.replace("\\", "/").lstrip("./")
+            found = [path for path in found if path.resolve().as_posix().endswith(whole)]
+        photos += [Photo(path, image["id"], (int(image["width"]), int(image["height"]))) for path in found[:1]]
+    return photos
+
+
+def _read(path: Path) -> list[GivenBox]:
+    return read_valid(GIVEN, path, str(path))
+
+
+def _base(name: str) -> str:
+    """A file's name without the folders before it, those of Windows too."""
+    return PurePosixPath(name.replace("\\", "/")).name

@@ -1,0 +1,225 @@
+"""Exports of annotation tools, written here as the tools write them, become the set that they were made from."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from made_set import make_set
+from typer.testing import CliRunner
+
+from semipose.cli.app import app
+from semipose.data.checks.examine import recognise
+from semipose.data.exports.convert import convert
+from semipose.data.sources import read_people
+from semipose.utils.errors import InputError
+
+SIZE = (64, 48)
+
+
+def content(root: Path, part: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((root / f"{part}.json").read_text())
+    return made
+
+
+def moved(root: Path, out: Path, to: Callable[[str, str], str]) -> None:
+    """The images of a set, under other names (of part and name)."""
+    for part in ("train", "val"):
+        for image in content(root, part)["images"]:
+            target = out / to(part, image["file_name"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((root / "images" / image["file_name"]).read_bytes())
+
+
+def people_by_image(root: Path, part: str) -> list[tuple[str, list[dict[str, Any]], list[str]]]:
+    made = content(root, part)
+    of = {image["id"]: [one for one in made["annotations"] if one["image_id"] == image["id"]] for image in made["images"]}
+    return [(image["file_name"], of[image["id"]], made["categories"][0]["keypoints"]) for image in made["images"]]
+
+
+def roboflow(root: Path, out: Path) -> None:
+    moved(root, out, lambda part, name: f"{'valid' if part == 'val' else part}/{name}")
+    for part, folder in (("train", "train"), ("val", "valid")):
+        (out / folder / "_annotations.coco.json").write_text(json.dumps(content(root, part)))
+    (out / "test").mkdir()
+    (out / "test" / "_annotations.coco.json").write_text(json.dumps(content(root, "val")))
+
+
+def of_another_machine(name_of: Callable[[str], str]) -> Callable[[Path, Path], None]:
+    def export(root: Path, out: Path) -> None:
+        moved(root, out, lambda part, name: f"photos/{part}/{name}")
+        for part in ("train", "val"):
+            made = content(root, part)
+            for image in made["images"]:
+                image["file_name"] = name_of(image["file_name"])
+            (out / f"{part}.json").write_text(json.dumps(made))
+
+    return export
+
+
+def ultralytics(root: Path, out: Path) -> None:
+    moved(root, out, lambda part, name: f"images/{part}/{name}")
+    for part in ("train", "val"):
+        (out / "labels" / part).mkdir(parents=True)
+        for name, people, _ in people_by_image(root, part):
+            lines = []
+            for one in people:
+                x, y, w, h = one["bbox"]
+                box = [(x + w / 2) / 64, (y + h / 2) / 48, w / 64, h / 48]
+                points = np.reshape(one["keypoints"], (-1, 3)) / [64, 48, 1]
+                lines.append(" ".join(str(value) for value in [0, *box, *points.ravel()]))
+            (out / "labels" / part / f"{Path(name).stem}.txt").write_text("\n".join(lines))
+    (out / "data.yaml").write_text(
+        "path: /home/somebody/set\ntrain: images/train\nval: images/val\nkpt_shape: [17, 3]\nnames: {0: person}\n"
+    )
+
+
+def deeplabcut(root: Path, out: Path) -> None:
+    moved(root, out, lambda part, name: f"labeled-data/{part}/{name}")
+    for part in ("train", "val"):
+        rows: list[list[Any]] = []
+        for name, people, joints in people_by_image(root, part):
+            if not rows:
+                heads = [["scorer", "", "", "me"], ["individuals", "", ""], ["bodyparts", "", ""], ["coords", "", ""]]
+                rows = [heads[0] + ["me"] * (68 - 1), *heads[1:]]
+                for animal in ("one", "two"):
+                    rows[1] += [animal] * 34
+                    rows[2] += [joint for joint in joints for _ in "xy"]
+                    rows[3] += ["x", "y"] * 17
+            places = [[x, y] for one in people for x, y, _ in np.reshape(one["keypoints"], (-1, 3)).tolist()]
+            rows.append(["labeled-data", part, name, *[value for place in places for value in place]])
+            rows[-1] += [""] * (71 - len(rows[-1]))
+        with (out / "labeled-data" / part / "CollectedData_me.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+
+def label_studio(root: Path, out: Path) -> None:
+    moved(root, out, lambda part, name: f"upload/0a1b2c3d-{name}")
+    tasks = []
+    for part in ("train", "val"):
+        for name, people, joints in people_by_image(root, part):
+            results: list[dict[str, Any]] = []
+            size = {"original_width": SIZE[0], "original_height": SIZE[1]}
+            for number, one in enumerate(people):
+                x, y, w, h = one["bbox"]
+                box = {"x": x / 0.64, "y": y / 0.48, "width": w / 0.64, "height": h / 0.48, "rectanglelabels": ["person"]}
+                results.append({"id": f"b{number}", "type": "rectanglelabels", "value": box} | size)
+                for joint, (px, py, _) in zip(joints, np.reshape(one["keypoints"], (-1, 3)).tolist(), strict=True):
+                    value = {"x": px / 0.64, "y": py / 0.48, "width": 0.5, "keypointlabels": [joint]}
+                    results.append({"id": f"{joint}{number}", "parentID": f"b{number}", "type": "keypointlabels", "value": value} | size)
+            tasks.append({"id": len(tasks), "data": {"img": f"/data/upload/1/0a1b2c3d-{name}"}, "annotations": [{"result": results}]})
+    (out / "project-1.json").write_text(json.dumps(tasks))
+
+
+def cvat(root: Path, out: Path) -> None:
+    moved(root, out, lambda part, name: f"images/{name}")
+    tree = ElementTree.Element("annotations")
+    for part, subset in (("train", "Train"), ("val", "Validation")):
+        for name, people, joints in people_by_image(root, part):
+            image = ElementTree.SubElement(tree, "image", name=name, subset=subset, width="64", height="48")
+            for one in people:
+                skeleton = ElementTree.SubElement(image, "skeleton", label="person")
+                for joint, (x, y, _) in zip(joints, np.reshape(one["keypoints"], (-1, 3)).tolist(), strict=True):
+                    ElementTree.SubElement(skeleton, "points", label=joint, points=f"{x},{y}", outside="0", occluded="0")
+    ElementTree.ElementTree(tree).write(out / "annotations.xml")
+
+
+EXPORTS: dict[str, Callable[[Path, Path], None]] = {
+    "addresses": of_another_machine(lambda name: f"http://localhost:8080/data/upload/3/{name}?x=1"),
+    "local files of Label Studio": of_another_machine(lambda name: f"/data/local-files/?d=there/{name}"),
+    "paths of Windows": of_another_machine(lambda name: f"C:\\photos\\{name}"),
+    "Ultralytics": ultralytics,
+    "DeepLabCut": deeplabcut,
+    "Label Studio": label_studio,
+    "CVAT": cvat,
+}
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: str) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    EXPORTS[kind](root, out)
+    if "of" not in kind and kind != "addresses":
+        with pytest.raises(InputError, match=f"is an export of {kind}; `semipose doctor .* --convert FOLDER`"):
+            recognise(out)
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "nothing would stop" in result.output
+    every = [
+        [read_people("custom", place, part, custom=recognise(place).custom) for part in ("train", "val")]
+        for place in (root, tmp_path / "made")
+    ]
+    sound, made = (
+        {
+            (Path(name).name, *np.round(point[0], 1)): (point, box)
+            for people in parts
+            for name, point, box in zip(people.images, people.points, people.boxes, strict=True)
+        }
+        for parts in every
+    )
+    assert len(sound) == 16
+    given = {(name.removeprefix("0a1b2c3d-"), *rest): value for (name, *rest), value in made.items()}
+    assert given.keys() == sound.keys()
+    for key, (points, box) in sound.items():
+        np.testing.assert_allclose(given[key][0], points, atol=1e-3)
+        np.testing.assert_allclose(given[key][1], box, atol=1e-3 if kind not in ("DeepLabCut", "CVAT") else 4)
+    if kind not in ("DeepLabCut", "Label Studio"):
+        assert [len(people) for people in every[1]] == [8, 8]
+
+
+def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    roboflow(root, out)
+    custom = recognise(out).custom
+    assert custom
+    assert [custom.train.annotations, custom.val.annotations] == ["train/_annotations.coco.json", "valid/_annotations.coco.json"]
+    assert [custom.train.images, custom.val.images] == ["train", "valid"]
+    assert len(read_people("custom", out, "val", custom=custom)) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("labels.v001.slp", "a project of SLEAP, which is not read: .*save_ultralytics"),
+        ("CollectedData_me.h5", r"give the CollectedData_\*\.csv"),
+    ],
+)
+def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"\x89HDF")
+    result = CliRunner().invoke(app, ["doctor", str(tmp_path)])
+    assert result.exit_code == 1
+    with pytest.raises(InputError, match=words):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "words"),
+    [
+        (
+            "Ultralytics",
+            ("labels/train/train1.txt", "0 0.5 0.5 1 1 0.1"),
+            r"train1\.txt: line 1: has 1 numbers after the box, must have 51",
+        ),
+        ("DeepLabCut", ("labeled-data/val/CollectedData_me.csv", "scorer,a\nbodyparts,b\n"), "has no header rows bodyparts and coords"),
+        (
+            "Label Studio",
+            ("project-1.json", '[{"data": {"img": "/data/upload/9.png"}, "annotations": [{"result": []}]}]'),
+            "image .*9.png' is not there",
+        ),
+        ("CVAT", ("annotations.xml", "<annotations><image name='a'></image></annotations>"), "no image has a skeleton"),
+    ],
+)
+def test_faults_of_exports_are_named(tmp_path: Path, kind: str, spoil: tuple[str, str], words: str) -> None:
+    out = tmp_path / "export"
+    out.mkdir()
+    EXPORTS[kind](make_set(tmp_path / "set"), out)
+    (out / spoil[0]).write_text(spoil[1])
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 1
+    with pytest.raises(InputError, match=words):
+        convert(out, tmp_path / "made")

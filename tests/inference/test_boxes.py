@@ -1,0 +1,110 @@
+"""Whose image it is: ids of the set or of the boxes, never of the order; natural order; other folders and Windows' names."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semipose.inference.boxes import of_images, of_set
+from semipose.inference.photos import find_photos
+from semipose.utils.errors import InputError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """img1.jpg to img12.jpg, and what macOS puts beside one."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(1, 13):
+        Image.new("RGB", (100 + number, 80)).save(folder / f"img{number}.jpg")
+    (folder / "._img3.jpg").write_bytes(b"\0\5\26\7 mac")
+    return folder
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def annotated(photos: Path, names: dict[int, str]) -> Path:
+    """A set of two people in each image, one of them a crowd in image 5, nobody in image 7; its category is 4."""
+    people = []
+    for image_id in names:
+        for side in range(2 if image_id != 7 else 0):
+            number = len(people) + 1
+            one = {"id": number, "image_id": image_id, "category_id": 4, "bbox": [10 + 40 * side, 5, 30, 40 + image_id], "area": 900}
+            people.append(one | {"keypoints": [20 + 40 * side, 20, 2], "num_keypoints": 1, "iscrowd": int(image_id == 5 and side)})
+    sizes = {image_id: Image.open(photos / Path(name.replace("\\", "/")).name).size for image_id, name in names.items()}
+    images = [{"id": k, "file_name": name, "width": sizes[k][0], "height": sizes[k][1]} for k, name in names.items()]
+    content = {"images": images, "annotations": people, "categories": [{"id": 4, "name": "bird", "keypoints": ["beak"]}]}
+    return written(photos.parent / "set.json", content)
+
+
+def test_photos_come_in_natural_order_without_companions(photos: Path) -> None:
+    assert [path.name for path in find_photos([photos])] == [f"img{number}.jpg" for number in range(1, 13)]
+    assert [photo.image_id for photo in of_images(find_photos([photos])).photos] == list(range(1, 13))
+    assert [path.name for path in find_photos([photos / "img10.jpg", photos / "img2.jpg"])] == ["img10.jpg", "img2.jpg"], "as named"
+
+
+@pytest.mark.parametrize("folder", ["", "images/", "images\\", "C:\\birds\\"])
+def test_a_set_gives_ids_order_people_and_category(photos: Path, folder: str) -> None:
+    names = {30: f"{folder}img10.jpg", 5: f"{folder}img2.jpg", 7: f"{folder}img1.jpg"}
+    asked = of_set(find_photos([photos]), annotated(photos, names), clamped=False)
+    assert [(photo.path.name, photo.image_id) for photo in asked.photos] == [("img10.jpg", 30), ("img2.jpg", 5), ("img1.jpg", 7)]
+    assert asked.photos[0].annotated == (110, 80)
+    assert (asked.category, asked.left_out) == (4, 9)
+    assert asked.boxes is not None
+    assert [len(asked.boxes[photo.path].xywh) for photo in asked.photos] == [2, 1, 0], "no crowd, and nobody where nobody is"
+    assert asked.boxes[photos / "img10.jpg"].xywh.tolist() == [[10, 5, 30, 70], [50, 5, 30, 70]]
+    clamped = of_set(find_photos([photos]), annotated(photos, names), clamped=True).boxes
+    assert clamped is not None
+    assert clamped[photos / "img2.jpg"].xywh.tolist() == [[10, 5, 29, 44]]
+
+
+def test_names_that_occur_twice_are_told_apart_by_their_folders(photos: Path) -> None:
+    other = photos.parent / "more"
+    other.mkdir()
+    Image.new("RGB", (50, 60)).save(other / "img1.jpg")
+    truth = annotated(photos, {1: "more/img1.jpg", 2: "photos/img1.jpg"})
+    found = of_set([photos / "img1.jpg", other / "img1.jpg"], truth, False).photos
+    assert [(photo.path.parent.name, photo.image_id) for photo in found] == [("more", 1), ("photos", 2)]
+
+
+def test_a_set_of_other_images_is_refused(photos: Path) -> None:
+    truth = annotated(photos, {1: "img1.jpg"})
+    with pytest.raises(InputError, match=r"set\.json: none of the 1 images given is in this set, whose images are img1\.jpg"):
+        of_set([photos / "img2.jpg"], truth, False)
+
+
+def test_boxes_go_by_name_or_by_ids_that_say_something(photos: Path) -> None:
+    paths, box = find_photos([photos]), {"bbox": [1, 2, 30, 40]}
+    by_name = of_images(paths, written(photos.parent / "n.json", [box | {"file_name": "x\\img10.jpg", "score": 0.5}]))
+    assert by_name.boxes is not None
+    assert by_name.boxes[photos / "img10.jpg"].scores.tolist() == [0.5]
+    assert sum(len(one.xywh) for one in by_name.boxes.values()) == 1
+    by_id = written(photos.parent / "i.json", [box | {"image_id": 10}])
+    with pytest.raises(InputError, match=r"\[0\]: image_id 10: these images are not named by numbers.* --annotations"):
+        of_images(paths, by_id)
+    truth = annotated(photos, {10: "img2.jpg", 3: "img10.jpg"})
+    of_the_set = of_set(paths, truth, False, by_id)
+    assert of_the_set.boxes is not None
+    assert {path.name: len(one.xywh) for path, one in of_the_set.boxes.items()} == {"img2.jpg": 1, "img10.jpg": 0}
+    both = [box | {"image_id": 77, "file_name": "img2.jpg"}, box | {"image_id": 77}]
+    asked = of_images(paths, written(photos.parent / "b.json", both))
+    assert asked.boxes is not None
+    assert {photo.path.name: photo.image_id for photo in asked.photos}["img2.jpg"] == 77
+    assert len(asked.boxes[photos / "img2.jpg"].xywh) == 2
+    with pytest.raises(InputError, match=r"\[1\]: image_id 1 is none of the 12 images"):
+        of_images(paths, written(photos.parent / "d.json", [both[0], box | {"image_id": 1}]))
+    with pytest.raises(InputError, match=r"\[1\]: image_id: 78, but img2\.jpg was 77 before"):
+        of_images(paths, written(photos.parent / "c.json", [both[0], both[0] | {"image_id": 78}]))
+
+
+def test_boxes_are_of_one_category_which_results_take_over(photos: Path) -> None:
+    box = {"bbox": np.array([1, 2, 30, 40]).tolist(), "file_name": "img1.jpg"}
+    paths = find_photos([photos])
+    assert of_images(paths, written(photos.parent / "a.json", [box | {"category_id": 18}])).category == 18
+    with pytest.raises(InputError, match="category_id: has 1, 18; keep the boxes of one category"):
+        of_images(paths, written(photos.parent / "b.json", [box, box | {"category_id": 18}]))
