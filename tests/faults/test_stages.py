@@ -249,6 +249,8 @@ def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path
 
 ALONE = """
 import sys
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 from pipeline.runtime import stage
 from pipeline.stages import evaluate, train
 from pipeline.tracking import track
@@ -287,7 +289,8 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     state = tmp_path / ".semipose/state"
     assert not list(state.iterdir()), "the evaluation has removed the checkpoint"
     first = started("train")
-    until(lambda: list(state.rglob("checkpoint.pt")))
+    until(lambda: first.poll() is not None or list(state.rglob("checkpoint.pt")))
+    assert first.poll() is None, ending(first, 1)
     second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
     second.kill()
     code, said = ending(first, 100)
