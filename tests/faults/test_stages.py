@@ -32,6 +32,7 @@ from semipose.data.packing.unfinished import Unfinished
 from semipose.training import checkpoint
 from semipose.utils.errors import Everywhere, InputError, Stopped
 
+pytestmark = pytest.mark.slow
 CELL = ("train", "akm", "L20", "0")
 STEPS = 16
 CHANGES = {"  steps: 14": f"  steps: {STEPS}", "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0 "}
@@ -101,7 +102,6 @@ def whole(project: Path) -> Whole:
     return Whole(results(project), size)
 
 
-@pytest.mark.slow
 def test_killed_and_stopped_it_ends_with_the_same_files(project: Path, whole: Whole, tmp_path: Path) -> None:
     """After a few checkpoints each time, at any moment between two of them; then asked to stop; the last one is let through."""
     moments, state, words = random.Random(0), project / ".semipose/state", tmp_path / "words"
@@ -140,7 +140,6 @@ def test_killed_and_stopped_it_ends_with_the_same_files(project: Path, whole: Wh
     assert records == {path: path.read_bytes() for path in (project / "reports/runs").rglob("*.*")}, "figures come out again"
 
 
-@pytest.mark.slow
 def test_on_a_full_disk_the_last_checkpoint_stays(project: Path, whole: Whole, tmp_path: Path) -> None:
     """A disk with room for one checkpoint and a half; then it grows."""
     state, size = project / ".semipose/state", whole.checkpoint * 3 // 2
@@ -190,7 +189,6 @@ def test_on_a_full_disk_what_was_cut_stays(project: Path, tmp_path: Path, monkey
         subprocess.run(["umount", str(packs)], check=True)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of the two that cut out the training people; both were held when the first chunks were noted."""
     for name in ("dvc.yaml", "pipeline", "semipose", "params.ok"):
@@ -234,7 +232,6 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
         assert (tmp_path / "data/packs" / path.relative_to(before)).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a learning rate that no network stands: which term, in which step, and whose people; and nothing is left behind as a result."""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
@@ -252,6 +249,8 @@ def test_a_loss_that_is_no_number_ends_the_stage_by_name(project: Path, tmp_path
 
 ALONE = """
 import sys
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 from pipeline.runtime import stage
 from pipeline.stages import evaluate, train
 from pipeline.tracking import track
@@ -260,7 +259,6 @@ stage.main({"train": train.train, "evaluate": evaluate.evaluate_cell}[sys.argv[1
 """
 
 
-@pytest.mark.slow
 def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +289,8 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     state = tmp_path / ".semipose/state"
     assert not list(state.iterdir()), "the evaluation has removed the checkpoint"
     first = started("train")
-    until(lambda: list(state.rglob("checkpoint.pt")))
+    until(lambda: first.poll() is not None or list(state.rglob("checkpoint.pt")))
+    assert first.poll() is None, ending(first, 1)
     second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
     second.kill()
     code, said = ending(first, 100)

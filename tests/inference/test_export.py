@@ -57,6 +57,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return weights, root / "out"
 
 
+@pytest.mark.slow
 def test_onnx_takes_any_batch_and_gives_what_pytorch_gives(exported: tuple[Path, Path]) -> None:
     import onnxruntime
 
@@ -74,6 +75,7 @@ def test_onnx_takes_any_batch_and_gives_what_pytorch_gives(exported: tuple[Path,
     assert expected.std() > 0.01  # the network says something
 
 
+@pytest.mark.slow
 def test_the_example_says_what_predict_says(exported: tuple[Path, Path], tmp_path: Path) -> None:
     weights, out = exported
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -100,6 +102,7 @@ def test_the_example_says_what_predict_says(exported: tuple[Path, Path], tmp_pat
         np.testing.assert_allclose(found[:, 2], expected.confidence[0], atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_card_says_data_protocol_figure_and_licence(exported: tuple[Path, Path]) -> None:
     _, out = exported
     text = (out / "README.md").read_text()
@@ -135,10 +138,10 @@ def test_an_onnx_that_differs_is_not_left(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_missing_is_named(exported: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = CliRunner().invoke
     result = run(app, ["export", "--weights", str(tmp_path / "gone.safetensors"), "--out", str(tmp_path / "out")])
     assert (result.exit_code, "no such weight file" in result.output) == (1, True)
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnx" else object())
-    result = run(app, ["export", "--weights", str(exported[0]), "--out", str(tmp_path / "out")])
+    result = run(app, ["export", "--weights", str(tmp_path / "gone.safetensors"), "--out", str(tmp_path / "out")])
     assert (result.exit_code, "needs onnx: pip install 'semipose[export]'" in result.output) == (1, True)

@@ -48,6 +48,7 @@ def trained(tiny: Params, task: Task, pack: CropPack, folder: Path, mode: str) -
     return method, rows
 
 
+@pytest.mark.slow
 def test_a_compiled_training_is_the_same_but_for_rounding(
     tiny: Params, task: Task, pack: CropPack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import track
 from pipeline.tracking.journal import journals
@@ -64,6 +63,8 @@ def serve(folder: Path, port: int) -> "subprocess.Popen[bytes]":
 
 @pytest.mark.slow
 def test_a_server_that_dies_and_returns_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 from PIL import Image
 
 from pipeline.tracking import track
@@ -26,6 +25,10 @@ from pipeline.tracking.store import open_store, shown
 from pipeline.tracking.upload import Upload, legal_name
 from pipeline.tracking.uploader import sync
 from pipeline.tracking.views import NOTE, TRAINING, VIEWS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 CODE = Path(track.__file__).parent.parent.parent
 
@@ -42,6 +45,13 @@ with track.run("train", "demo-akm-L100-s0", fingerprint, {"train": {"lr": 0.1}},
     tracker.final({"AP": 31.25})
 print("trained")
 """
+
+
+def asked(root: Path) -> "MlflowClient":
+    """Takes seconds to import, which a process that has none of these tests need not."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +73,7 @@ def root(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         monkeypatch.delenv(name, raising=False)
     shutil.copyfile(template, tmp_path / "mlflow.db")
     # The experiments of the copy still point into the template's folder.
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = asked(tmp_path)
     assert {experiment.name for experiment in client.search_experiments()} == {"Default", *VIEWS}
     return tmp_path
 
@@ -87,16 +97,16 @@ def stage(
     )
 
 
-def runs(root: Path, name: str = TRAINING) -> list[Run]:
+def runs(root: Path, name: str = TRAINING) -> "list[Run]":
     """The runs of an experiment, the oldest first."""
-    client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+    client = asked(root)
     experiment = client.get_experiment_by_name(name)
     assert experiment
     return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
 
 
-def curve(root: Path, run: Run, name: str = "loss") -> list[tuple[int, float]]:
-    history = MlflowClient(f"sqlite:///{root / 'mlflow.db'}").get_metric_history(run.info.run_id, name)
+def curve(root: Path, run: "Run", name: str = "loss") -> list[tuple[int, float]]:
+    history = asked(root).get_metric_history(run.info.run_id, name)
     return sorted((point.step, point.value) for point in history)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from browser import Browser
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.slow  # a browser is several processes
 
 METHODS = ("supervised", "posecons", "akm")
 SWEEP = Grid("train", METHODS, ("L100", "L400"), (0, 1))
