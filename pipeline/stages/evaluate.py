@@ -24,7 +24,7 @@ from semipose.training.devices import launch
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing, write_text
 
-TRAINING = ["steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple"]
+TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple")
 SHOWN = 24  # people of whom the report shows every method's pose
 
 
