@@ -102,7 +102,6 @@ class Result(TypedDict):
 
     image_id: Id
     category_id: Id
-    file_name: NotRequired[str | None]
     keypoints: list[Number]
     score: Number
     bbox: NotRequired[Box | None]
