@@ -2,7 +2,9 @@
 
 import re
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting.archive import read_archive
@@ -30,22 +32,25 @@ def grid_runs(name: str) -> tuple[dict[Key, Run], Grid, dict[Key, Run], Grid]:
 
 
 def compact(name: str, second: str) -> str:
-    """Markdown: a row for each method; for each budget the headline, the gain over supervised and perhaps a second metric."""
+    """Markdown: a row for each method: seeds at each budget, the headline, the gain over supervised and perhaps a second metric."""
     runs, sweep, _, _ = grid_runs(name)
     table = main_table(runs, sweep)
     kept = [k for k, column in enumerate(table.columns) if column.group in sweep.labels and column.name != ABOVE]
     labelled = {run.labels: f"{run.labelled:,} labels" for run in runs.values()}
-    heads = ["method"]
+    heads = ["method", "seeds"]
     for k in kept:
         column = table.columns[k]
         heads.append(column.name if column.signed else f"{column.name}, {labelled.get(column.group, column.group)}")
+    gflop = next(k for k, column in enumerate(table.columns) if column.name == "GFLOP")
+    heads.insert(2, "GFLOP")
     if second:
         heads += [f"{second}, {labelled.get(labels, labels)}" for labels in sweep.labels]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for method, row in zip(sweep.methods, table.rows, strict=True):
         if not any(name == method for name, _, _ in runs):
             continue  # docs/results.md says what was not run
-        lines.append([f"`{method}`", *(row[k].text for k in kept)])
+        counts = [sum(key[:2] == (method, labels) for key in runs) for labels in sweep.labels]
+        lines.append([f"`{method}`", " / ".join(map(str, counts)), row[gflop].text, *(row[k].text for k in kept)])
         for labels in sweep.labels if second else ():
             values = [run.metrics[second].value for seed in sweep.seeds if (run := runs.get((method, labels, seed)))]
             known = [value for value in values if value is not None]
@@ -90,8 +95,14 @@ def in_short(name: str) -> str:
         parts.append("All others are within theirs; one seed shows large effects only.\n")
         parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
         for variant, labels, seeds, score in rows:
-            parts.append(f"| `{variant}` | {changes(tree, variant)} | {labels.removeprefix('L')} | {seeds} | {_signed(score)} |\n")
+            parts.append(
+                f"| `{variant}` | {_differs(changes(tree, variant))} | {labels.removeprefix('L')} | {seeds} | {_signed(score)} |\n"
+            )
     return "".join(parts)
+
+
+def _differs(changed: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {' + '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in changed.items())
 
 
 def _signed(score: Score) -> str:
