@@ -114,7 +114,8 @@ def places(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     """Of each key and list item of a file: its name with those above it, outermost first; its row and column, from 0."""
     for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node) if isinstance(node, CommentedSeq) else ():
         keys = (*above, str(key))
-        yield keys, *(node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))
+        place = node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)
+        yield keys, *(place or (node.lc.line or 0, node.lc.col or 0))  # an item behind a tag has no place
         yield from places(value, keys)
 
 

@@ -75,6 +75,7 @@ class PoseNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase):
                 module.num_batches_tracked = None  # nobody reads it, and on a GPU each count is a kernel
+                module.register_load_state_dict_pre_hook(_without_count)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -192,9 +193,13 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path} is not a semipose weight file (safetensors with metadata): {error}") from None
 
 
+def _without_count(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Drop the count of batches, which semipose 0.1 wrote, and which torch adds to a state that is a plain dict."""
+    state.pop(f"{prefix}num_batches_tracked", None)
+
+
 def _renamed(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Files written by semipose 0.1, where the backbone was called trunk and batches were counted, under today's names."""
-    tensors = {name: value for name, value in tensors.items() if not name.endswith(".num_batches_tracked")}
+    """Files written by semipose 0.1, where the backbone was called trunk, under today's names."""
     if isinstance(model := metadata.get("model"), dict) and "trunk" in model:
         metadata["model"] = {"backbone" if key == "trunk" else key: value for key, value in model.items()}
         tensors = {f"backbone.{name[6:]}" if name.startswith("trunk.") else name: value for name, value in tensors.items()}
