@@ -61,6 +61,8 @@ def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_p
 
 
 def test_a_trained_network_of_another_skeleton_is_not_evaluated(tiny: Params, tmp_path: Path) -> None:
-    save_network(build(tiny.model, 14, 1), tmp_path / "weights.safetensors", network_metadata(tiny.model, LSP14, 1.25))
-    with pytest.raises(InputError, match=r"weights\.safetensors was trained for the joints of lsp14, the validation people have .* coco17"):
+    (tmp_path / "networks").mkdir()
+    (tmp_path / "networks/names.json").write_text('["net"]')
+    save_network(build(tiny.model, 14, 1), tmp_path / "networks/net.safetensors", network_metadata(tiny.model, LSP14, 1.25))
+    with pytest.raises(InputError, match=r"networks was trained for the joints of lsp14, the validation people have .* coco17"):
         _networks(tmp_path, COCO17, torch.device("cpu"))
