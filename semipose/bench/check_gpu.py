@@ -217,7 +217,7 @@ def _loss(row: Row) -> float:
 
 def small(p: Params) -> Params:
     """Next to no arithmetic, to try the check itself."""
-    model = {"height": 64, "width": 48, "head_channels": [8, 8, 8], "options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}}
+    model = {"height": 64, "width": 64, "head_channels": [8, 8, 8], "options": {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}}
     crop, train = p.data.crop.model_copy(update={"size": 80}), p.train.model_copy(update={"batch_size": 4})
     data = p.data.model_copy(update={"crop": crop})
     return p.model_copy(update={"model": p.model.model_copy(update=model), "train": train, "data": data})

@@ -63,6 +63,7 @@ def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: in
     the disk is not waited for."""
     how = asdict(recipe)
     quality = how.pop("quality")
+    del how["exif"]  # of the image, not of where it is cut
     matrices = pack_matrices(people.boxes, **how).numpy()
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(people.images):

@@ -92,8 +92,8 @@ FAULTS = [
     Fault(
         "a quarter cell away from the larger neighbour",
         "semipose/pose/heatmap.py",
-        "0.25 * torch.sign(difference)",
-        "-0.25 * torch.sign(difference)",
+        "0.25 * torch.sign(around",
+        "-0.25 * torch.sign(around",
         "tests/pose",
     ),
     Fault(
