@@ -101,14 +101,14 @@ FAULTS = [
         "semipose/data/loading/batches.py",
         'stream(self.seed, "order", epoch)',
         'stream(self.seed, "order", 0)',
-        "tests/data",
+        "tests/data/test_batches.py",
     ),
     Fault(
         "labelled people of a step are those of another seed",
         "semipose/data/loading/batches.py",
         'stream(self.seed, "labelled", step)',
         'stream(0, "labelled", step)',
-        "tests/data",
+        "tests/data/test_batches.py",
     ),
     Fault(
         "smaller budgets are no part of larger ones",
@@ -184,7 +184,7 @@ def caught(fault: Fault) -> bool:
         if text.count(fault.before) != 1:
             raise SystemExit(f"{fault.file} has {text.count(fault.before)} places with {fault.before!r}: change this list with the code")
         path.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", *fault.tests.split()]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-rf", "-m", "not slow", "-p", "no:cacheprovider", *fault.tests.split()]
         ran = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False)
         failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
         print("   ", failed[0].split(" - ")[0] if failed else ran.stdout[-500:], flush=True)
