@@ -88,7 +88,7 @@ FAULTS = [
         "semipose/models/ema.py",
         "values, 1 - decay)",
         "values, decay)",
-        "tests/models tests/training",
+        "tests/models/test_ema.py",
     ),
     Fault(
         "the loss divides by visible keypoints too late", "semipose/pose/heatmap.py", ".square().mean()", ".square().sum()", "tests/pose"
@@ -133,7 +133,7 @@ FAULTS = [
         "semipose/evaluation/metrics/nms.py",
         "stays[worse] &= not stays[one]",
         "stays[worse] = False",
-        "tests/evaluation",
+        "tests/evaluation/test_nms.py",
     ),
     Fault(
         "the interval is that of 90 %",
