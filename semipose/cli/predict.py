@@ -79,7 +79,7 @@ def predict(
         _check_together(images, video, annotations, boxes, detect)
         paths = [] if video else find_photos(map(Path, images))
         poser = Poser.load(weights, flip_test=flip_test, batch_size=batch_size, decode=decode)
-        find = _detector(detect, detector_weights, detector_score, poser) if detect else None
+        find = detector_of(detect, detector_weights, detector_score, poser) if detect else None
         if video:
             _video(video, poser, find, out, frames, heatmaps, strict)
             return
@@ -108,7 +108,7 @@ def _asked(paths: "Sequence[Path]", annotations: Path | None, boxes: Path | None
     return asked
 
 
-def _detector(name: Literal["small", "large"], weights: Path | None, score: float, poser: "Poser") -> "Detect":
+def detector_of(name: Literal["small", "large"], weights: Path | None, score: float, poser: "Poser") -> "Detect":
     from semipose.inference.detector import Detector
 
     return Detector(name, weights, score, poser.device)

@@ -100,14 +100,14 @@ class Poser:
                 yield Predictions(points, np.array([sure for _, sure in people], np.float32).reshape(-1, joints))
 
         for image, boxes in images:
-            cut = list(self._cut(image, boxes))
+            cut = list(self.cut(image, boxes))
             counts.append(len(cut))
             crops += cut
             yield from answers(self.batch_size)
         yield from answers(1)
 
     def _look(self, people: list[Person]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Points [K, 2] in image px and confidence [K] of people cut out by `_cut`, in one pass."""
+        """Points [K, 2] in image px and confidence [K] of people cut out by `cut`, in one pass."""
         pixels, to_crop, to_view = zip(*people, strict=True)
         crops = Crops(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.stack(to_view)).to(self.device)
         points, confidence = predict_crops(self.net, crops, self.size, self.flip, self.decode, self.sigma)
@@ -117,7 +117,7 @@ class Poser:
     def heatmaps(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> list[Image.Image]:
         """What the network says of each person: the view that it has of them, under its heatmaps."""
         found = []
-        for crop, _, to_view in self._cut(image, boxes):
+        for crop, _, to_view in self.cut(image, boxes):
             pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(self.device)
             with evaluating(self.net), torch.inference_mode():
                 view = warp(pixels, to_view[None].to(self.device), self.size, normalise)
@@ -129,7 +129,7 @@ class Poser:
         """The image with the poses on it; joints below a confidence of 0.2 are left out."""
         return draw_pose(_picture(image), poses.points, poses.confidence, self.skeleton, SURE)
 
-    def _cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[Person]:
+    def cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[Person]:
         """Each person, by the functions that crop packs are made and read by."""
         picture = _picture(image)
         whole = np.array([[0, 0, *picture.size]], np.float32)

@@ -1,0 +1,169 @@
+"""`semipose suggest`: whom to label next."""
+
+import csv
+import io
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from semipose.cli.predict import detector_of
+from semipose.utils.console import make_folder, reported, warn
+from semipose.utils.errors import InputError
+from semipose.utils.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from semipose.data.pixels import Exif
+    from semipose.inference.boxes import Asked
+    from semipose.inference.photos import Photo
+    from semipose.inference.poser import Poser
+    from semipose.inference.shots import Detect
+    from semipose.inference.suggestions import Findings, Suggestion
+
+SHOWN = 60
+"""People on the contact sheet, the first of the list."""
+
+
+def suggest(
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.", metavar="IMAGES...")],
+    weights: Annotated[
+        list[Path],
+        typer.Option(help="A weights.safetensors that the pipeline wrote; repeat the option to ask several.", metavar="W"),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the list, the contact sheet and the task files.", metavar="DIR")],
+    count: Annotated[int, typer.Option(min=1, help="People to suggest.")] = 50,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="COCO-format set of what is labelled already: its images are not suggested, nor is what looks like its people.",
+            metavar="SET",
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="JSON list of {file_name or image_id, bbox (xywh px), score}: the people in the images.", metavar="FILE"),
+    ] = None,
+    detect: Annotated[
+        Literal["small", "large"] | None,
+        typer.Option(help="Find the people by a detector of torchvision. Without it and --boxes an image is one person."),
+    ] = None,
+    detector_weights: Annotated[Path | None, typer.Option(help="Its file; default: downloaded once.", metavar="FILE")] = None,
+    detector_score: Annotated[float, typer.Option(min=0, max=1, help="People below that are left out.")] = 0.5,
+    exif: Annotated[Literal["apply", "ignore"], typer.Option(help="Turn images as their EXIF orientation says.")] = "apply",
+    batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of a network.")] = 32,
+) -> None:
+    """Find the people whose labels would teach most: those on whom the networks disagree, no two alike.
+
+    Each network sees a person as it is, mirrored, smaller and larger.
+    DIR gets suggestions.csv, sheet.jpg, coco.json for CVAT, and label_studio.json with its interface, label_studio.xml.
+    The network's poses are the first labels in them.
+
+    Examples: semipose suggest frames/ --detect small --weights W --out next;
+    semipose suggest images/ --boxes boxes.json --labelled train.json --weights W --weights W2 --count 50 --out next
+    """
+    with reported():
+        from semipose.inference.boxes import of_images
+        from semipose.inference.photos import find_photos
+        from semipose.inference.poser import Poser
+        from semipose.inference.suggestions import choose
+
+        if boxes and detect:
+            raise InputError("--boxes and --detect both say who is in an image: give one of them")
+        paths = find_photos(images)
+        posers = [Poser.load(one, batch_size=batch_size) for one in weights]
+        for one, poser in zip(weights, posers, strict=True):
+            if poser.skeleton.joints != posers[0].skeleton.joints:
+                raise InputError(f"{one} has other joints than {weights[0]}: give networks of one skeleton")
+        asked = of_images(paths, boxes)
+        known = _labelled(paths, labelled, posers[0].clamped) if labelled else None
+        done = {photo.path for photo in known.photos} if known else set()
+        asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
+        find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
+        make_folder(out)
+        covered = _look(posers, known, None, None, out).findings.features if known else None
+        people = _look(posers, asked, exif, find, out)
+        findings = people.findings
+        if count > len(findings):
+            raise InputError(f"--count {count}: there are {len(findings)} people without labels in these images; ask for so many or fewer")
+        chosen = choose(findings.disagreement, findings.features, findings.features[:0] if covered is None else covered, count)
+        _write(people, chosen, posers[0], exif, out)
+        typer.echo(
+            f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files"
+        )
+
+
+class People(NamedTuple):
+    """What the networks say of everybody, and whose photo it is: the photo of each row, and its size (width, height)."""
+
+    findings: "Findings"
+    photos: "list[Photo]"
+    sizes: list[tuple[int, int]]
+
+
+def _labelled(paths: "list[Path]", labelled: Path, clamped: bool) -> "Asked":
+    """The images that have labelled people, with these."""
+    from semipose.inference.boxes import of_set
+
+    known = of_set(paths, labelled, clamped)
+    assert known.boxes is not None
+    return replace(known, photos=[photo for photo in known.photos if len(known.boxes[photo.path].xywh)])
+
+
+def _look(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Detect | None", out: Path) -> People:
+    from semipose.inference.shots import of_photos
+    from semipose.inference.suggestions import look
+    from semipose.utils.progress import Progress
+
+    broken: dict[Path, str] = {}
+    photos: list[Photo] = []
+    sizes: list[tuple[int, int]] = []
+
+    def pictures() -> "Iterator[tuple[Image.Image, NDArray[np.float32] | None]]":
+        by_id = {photo.image_id: photo for photo in asked.photos}
+        for shot in of_photos(asked, exif, [photo.path.name for photo in asked.photos], find, out, broken):
+            number = 1 if shot.boxes is None else len(shot.boxes.xywh)
+            photos.extend([by_id[shot.image_id]] * number)
+            sizes.extend([shot.image.size] * number)
+            progress.advance()
+            yield shot.image, shot.xywh
+
+    with Progress(len(asked.photos), "images") as progress:
+        findings = look(posers, pictures())
+    for path, reason in broken.items():
+        warn(f"{path} cannot be read as an image and was left out: {reason}")
+    return People(findings, photos, sizes)
+
+
+def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Exif", out: Path) -> None:
+    """The list, the contact sheet, and the tasks."""
+    from semipose.inference.label_tasks import Task, write_tasks
+    from semipose.pose.drawing import draw_pose, save_pictures, sheet
+
+    findings = people.findings
+    often = Counter(photo.path.name for photo in set(people.photos))
+    tasks, tiles, captions = [], [], []
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["rank", "file_name", "x", "y", "width", "height", "disagreement", "distance"])
+    for rank, (row, distance) in enumerate(chosen, start=1):
+        path, box = people.photos[row].path, findings.boxes[row]
+        name = path.name if often[path.name] == 1 else path.as_posix()
+        points, sure = findings.poses.points[row], findings.poses.confidence[row]
+        tasks.append(Task(name, people.sizes[row], box, points, sure))
+        rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{distance:.4f}"])
+        if rank <= SHOWN:
+            drawn = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
+            x, y, width, height = box.tolist()
+            tiles.append(drawn.crop((round(x), round(y), round(x + width), round(y + height))))
+            captions.append(f"{rank}: {name}\ndisagreement {findings.disagreement[row]:.2f}")
+    write_text(out / "suggestions.csv", table.getvalue())
+    write_tasks(tasks, poser.skeleton, out)
+    save_pictures(out, {"sheet": sheet(tiles, captions, columns=6, tile=(200, 200))})

@@ -1,0 +1,181 @@
+"""Whom to label next: the ranking against naive loops, the tasks through the readers of labels, the command on real files."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_predict import CARD, Reader, points_in, ruler
+from typer.testing import CliRunner
+
+from semipose.cli.app import app
+from semipose.config.tree import Params
+from semipose.data.exports import label_studio
+from semipose.data.sources.coco import read_custom
+from semipose.inference.label_tasks import Task, write_tasks
+from semipose.inference.poser import Poser
+from semipose.inference.suggestions import VIEWS, choose, disagreement, look
+from semipose.models.network import build, network_metadata, save_network
+from semipose.pose.skeleton import COCO17, FLIC11, Skeleton
+
+
+class Seeing(Reader):
+    """The reader of the ruler, with the features of a layer of its own, and told to err by (x, y) px where a view is mirrored."""
+
+    places = ("input", "colours")
+
+    def __init__(self, points: np.ndarray, error: tuple[float, float] = (0, 0)) -> None:
+        super().__init__(points)
+        self.error = np.array(error)
+
+    def forward(self, views: torch.Tensor, levels: dict[str, torch.Tensor]) -> torch.Tensor:
+        levels["colours"] = views
+        return super().forward(views)
+
+    def heatmaps(self, red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> torch.Tensor:
+        right = self.points
+        across = np.polyfit(np.arange(20), red[red.shape[0] // 2, 40:60], 1)[0]
+        self.points = right + (self.error if across < 0 else 0)
+        try:
+            return super().heatmaps(red, green, blue)
+        finally:
+            self.points = right
+
+
+def test_a_network_that_knows_agrees_with_itself_in_every_view() -> None:
+    box = (30, 20, 45, 75)
+    points = points_in(box, np.random.default_rng(0))
+    found = look([Poser(Seeing(points), CARD, batch_size=2)], [(ruler(), np.array([box], np.float32))] * 3)
+    assert len(found) == 3
+    np.testing.assert_allclose(found.poses.points, [points] * 3, atol=0.25)
+    assert found.disagreement.max() < 0.01
+    assert found.features.shape == (3, 3)
+
+
+def test_who_errs_in_the_mirror_disagrees_as_the_formula_says() -> None:
+    box, error = (30, 20, 45, 75), (3.0, -2.0)
+    points = points_in(box, np.random.default_rng(0))
+    found = look([Poser(Seeing(points, error), CARD)], [(ruler(), np.array([box], np.float32))])
+    apart = 1 - np.mean([math.exp(-(3**2 + 2**2) / (2 * 45 * 75 * (2 * sigma) ** 2)) for sigma in COCO17.sigmas])
+    pairs = len(VIEWS) * (len(VIEWS) - 1) / 2
+    assert found.disagreement[0] == pytest.approx(apart * (len(VIEWS) - 1) / pairs, abs=0.02)
+
+
+def test_disagreement_equals_naive_loops() -> None:
+    rng = np.random.default_rng(1)
+    answers, areas, sigmas = rng.normal(50, 4, (3, 5, 4, 2)), rng.uniform(500, 3000, 5), rng.uniform(0.02, 0.1, 4)
+    for n in range(5):
+        oks = []
+        for a in range(3):
+            for b in range(a):
+                terms = [
+                    math.exp(-(math.dist(answers[a, n, k], answers[b, n, k]) ** 2) / (8 * areas[n] * sigmas[k] ** 2)) for k in range(4)
+                ]
+                oks.append(sum(terms) / 4)
+        assert disagreement(answers, areas, sigmas)[n] == pytest.approx(1 - sum(oks) / 3, rel=1e-12)
+
+
+def test_no_two_alike_and_nobody_like_the_labelled() -> None:
+    features = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]], float)
+    hard = np.array([0.9, 0.8, 0.3, 0.7, 0.1])
+    chosen = [one.row for one in choose(hard, features, features[3:4], 4)]
+    assert chosen[0] == 0, "the hardest of those unlike the labelled"
+    assert chosen.index(2) < 3, "the twin of the first is worth nothing any more"
+    assert {1, 3}.isdisjoint(chosen[:3])
+    rest = choose(hard, features, features[:0], 5)
+    assert sorted(one.row for one in rest) == [0, 1, 2, 3, 4]
+    assert rest[-1].distance == 0
+
+
+def test_tasks_come_back_through_the_readers_of_labels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    joints = len(FLIC11.joints)
+    tasks = [
+        Task(name, (120, 90), np.array([10.0, 5, 60, 70]), rng.uniform(20, 60, (joints, 2)), np.array([0.9] * (joints - 1) + [0.1]))
+        for name in ("a.jpg", "b.jpg", "b.jpg")
+    ]
+    for name in ("a.jpg", "b.jpg"):
+        Image.new("RGB", (120, 90)).save(tmp_path / name)
+    write_tasks(tasks, FLIC11, tmp_path)
+    people = read_custom(tmp_path, "coco.json", ".")
+    np.testing.assert_allclose(people.points, [task.points for task in tasks], rtol=1e-5)
+    assert (people.visibility == [2.0] * (joints - 1) + [1.0]).all()
+    assert people.images == ["a.jpg", "b.jpg", "b.jpg"]
+    # Accepted as they are: a prediction becomes an annotation.
+    content = json.loads((tmp_path / "label_studio.json").read_text())
+    for task in content:
+        task["annotations"] = task.pop("predictions")
+    (tmp_path / "label_studio.json").write_text(json.dumps(content))
+    read = label_studio.read(tmp_path / "label_studio.json")[""]
+    assert [Path(image["path"]).name for image in read["images"]] == ["a.jpg", "b.jpg"]
+    for one, task in zip(read["annotations"], tasks, strict=True):
+        np.testing.assert_allclose(np.reshape(one["keypoints"], (-1, 3))[:, :2], task.points, rtol=1e-5)
+        np.testing.assert_allclose(one["bbox"], task.box, rtol=1e-5)
+    assert (tmp_path / "label_studio.xml").read_text().count("<Label ") == joints + 1
+
+
+def weights_of(demo: Params, skeleton: Skeleton, path: Path, seed: int = 0) -> Path:
+    model = demo.model.model_copy(update={"height": 32, "width": 32})
+    save_network(build(model, len(skeleton.joints), seed), path, network_metadata(model, skeleton, 1.25, flip_test=False))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, demo: Params) -> Path:
+    """Two weight files of a random network, and eight images, the first two of them labelled."""
+    weights_of(demo, COCO17, tmp_path / "one.safetensors"), weights_of(demo, COCO17, tmp_path / "two.safetensors", 1)
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for k in range(8):
+        Image.fromarray(rng.integers(0, 256, (48, 40, 3), dtype=np.uint8)).save(tmp_path / f"images/{k}.png")
+    person = {"category_id": 1, "iscrowd": 0, "bbox": [2, 2, 30, 40], "area": 900, "num_keypoints": 17, "keypoints": [9, 9, 2] * 17}
+    content = {
+        "images": [{"id": k, "file_name": f"{k}.png", "width": 40, "height": 48} for k in range(3)],
+        "annotations": [person | {"id": k + 1, "image_id": k} for k in range(2)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
+    }
+    (tmp_path / "labelled.json").write_text(json.dumps(content))
+    boxes = [{"file_name": f"{k}.png", "bbox": [1, 1, 30 + k, 40]} for k in range(8)] + [{"file_name": "7.png", "bbox": [5, 5, 20, 20]}]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    return tmp_path
+
+
+def suggested(folder: Path, *more: str, code: int = 0) -> str:
+    command = ["suggest", str(folder / "images"), "--weights", str(folder / "one.safetensors"), "--out", str(folder / "out"), *more]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_the_command_leaves_a_list_a_sheet_and_tasks(folder: Path) -> None:
+    more = ["--weights", f"{folder}/two.safetensors", "--labelled", f"{folder}/labelled.json", "--boxes", f"{folder}/boxes.json"]
+    assert "5 of 7 people in 6 images" in suggested(folder, *more, "--count", "5")
+    out = folder / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "coco.json",
+        "label_studio.json",
+        "label_studio.xml",
+        "sheet.jpg",
+        "suggestions.csv",
+    ]
+    with (out / "suggestions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert {row["file_name"] for row in rows}.isdisjoint({"0.png", "1.png"}), "they have labels"
+    assert all(0 < float(row["disagreement"]) <= 1 for row in rows)
+    first = (out / "suggestions.csv").read_bytes()
+    suggested(folder, *more, "--count", "5")
+    assert (out / "suggestions.csv").read_bytes() == first
+    assert "6 of 6 people in 6 images" in suggested(folder, *more[:4], "--count", "6"), "an image is a person"
+
+
+def test_wrong_input_is_named(folder: Path, demo: Params) -> None:
+    assert "--count 9: there are 8 people without labels" in suggested(folder, "--count", "9", code=1)
+    other = weights_of(demo, FLIC11, folder / "flic.safetensors")
+    assert "has other joints than" in suggested(folder, "--weights", str(other), code=1)
+    (folder / "images/4.png").write_bytes(b"no image")
+    assert "4.png cannot be read as an image and was left out" in suggested(folder, "--count", "7")
