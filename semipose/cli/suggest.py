@@ -95,9 +95,7 @@ def suggest(
             raise InputError(f"--count {count}: there are {len(findings)} people without labels in these images; ask for so many or fewer")
         chosen = choose(findings.disagreement, findings.features, findings.features[:0] if covered is None else covered, count)
         _write(people, chosen, posers[0], exif, out)
-        typer.echo(
-            f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files"
-        )
+        typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files")
 
 
 class People(NamedTuple):

@@ -1,11 +1,12 @@
 """JSON read and checked by a pydantic schema: a fault is one sentence that names file, entry and field."""
 
+import warnings
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from semipose.utils.errors import InputError
+from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import json_bytes, parse_json, without_collection
 
 T = TypeVar("T")
@@ -31,9 +32,21 @@ def read_valid(schema: TypeAdapter[T], source: Path | Any, label: str, remedy: s
         except ValidationError:
             tree = source if content is None else parse_json(content, label, remedy)
         try:
-            return schema.validate_python(without_booleans(tree), strict=False)
+            found = schema.validate_python(without_booleans(tree), strict=False)
         except ValidationError as error:
             raise InputError(f"{label}: {fault(error)}{f'; {remedy}' if remedy else ''}") from None
+    if count := converted(tree, found):
+        warnings.warn(f"{label}: {count:,} numbers are written as text, or whole ones as 17.0", InputWarning, stacklevel=2)
+    return found
+
+
+def converted(tree: Any, found: Any) -> int:
+    """How many numbers of what was read are something else in the file."""
+    if isinstance(found, dict):
+        return sum(converted(tree[key], value) for key, value in found.items() if key in tree)
+    if isinstance(found, list):
+        return sum(converted(one, value) for one, value in zip(tree, found, strict=True))
+    return (isinstance(tree, str) and not isinstance(found, str)) or (isinstance(tree, float) and isinstance(found, int))
 
 
 def without_booleans(tree: Any) -> Any:

@@ -16,6 +16,7 @@ from semipose.cli.app import app
 from semipose.data.checks.examine import recognise
 from semipose.data.exports.convert import convert
 from semipose.data.sources import read_people
+from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
 SIZE = (64, 48)
@@ -75,6 +76,7 @@ def ultralytics(root: Path, out: Path) -> None:
             (out / "labels" / part / f"{Path(name).stem}.txt").write_text("\n".join(lines))
     (out / "data.yaml").write_text(
         "path: /home/somebody/set\ntrain: images/train\nval: images/val\nkpt_shape: [17, 3]\nnames: {0: person}\n"
+        f"node_names: [{', '.join(COCO17.joints)}]\n"  # as SLEAP names them
     )
 
 
@@ -150,6 +152,7 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
     result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
     assert result.exit_code == 0, result.output
     assert "nothing would stop" in result.output
+    assert "area larger than their box" not in result.output
     every = [
         [read_people("custom", place, part, custom=recognise(place).custom) for part in ("train", "val")]
         for place in (root, tmp_path / "made")
@@ -168,6 +171,7 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
     for key, (points, box) in sound.items():
         np.testing.assert_allclose(given[key][0], points, atol=1e-3)
         np.testing.assert_allclose(given[key][1], box, atol=1e-3 if kind not in ("DeepLabCut", "CVAT") else 4)
+    assert set(every[1][0].skeleton.joints) == set(every[0][0].skeleton.joints)
     if kind not in ("DeepLabCut", "Label Studio"):
         assert [len(people) for people in every[1]] == [8, 8]
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from made_set import Change, make_set
 from PIL import Image
+from typer.testing import CliRunner
 
+from semipose.cli.app import app
 from semipose.data.checks.examine import Examination, examine, recognise
 from semipose.data.ground_truth import ground_truth
 from semipose.data.packing.writing import Recipe, write_pack
@@ -123,6 +126,21 @@ def test_what_is_understood_is_the_sound_set(tmp_path: Path, kind: str) -> None:
     truth = ground_truth("custom", root, "val", val, recognise(root).custom)
     assert evaluate_oks(truth, perfect(val))["AP"] == 1
     assert evaluate_oks(root / "val.json", perfect(val))["AP"] == 1
+
+
+def test_results_that_are_written_otherwise_count_and_score_the_same(tmp_path: Path) -> None:
+    """Two numbers of each pose as text, and an id as 2.0: all of them counted; a set's own are told by the command."""
+    root = make_set(tmp_path / "set", UNDERSTOOD["ids as text"][0])
+    poses = perfect(read(root)[2])
+    for pose in poses:
+        pose |= {"image_id": float(pose["image_id"]), "score": str(pose["score"]), "category_id": "1"}
+    (tmp_path / "poses.json").write_text(json.dumps(poses))
+    command = ["evaluate", "--annotations", str(root / "val.json"), "--predictions", str(tmp_path / "poses.json")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert f"poses.json: {3 * len(poses)} numbers are written as text, or whole ones as 17.0" in done.stderr
+    assert "val.json: 8 entries have numbers as text" in done.stderr
+    assert re.search(r"AP .* 1\.000", done.stdout)
 
 
 REFUSED: dict[str, tuple[Change, str]] = {

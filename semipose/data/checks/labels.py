@@ -21,7 +21,7 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
         "people have a joint outside their image": _outside(people),
         "people whose left and right look swapped": swapped(people),
         "people are annotated twice: same image, same joints": _twice(people),
-        "people have an area larger than their box": people.areas > 1.01 * people.boxes[:, 2:].prod(1) + 1,
+        "people have an area larger than their box": people.areas > 1.01 * (people.boxes[:, 2:] + 1).prod(1) + 1,  # clamping took a px
     }
     rest = {
         f"people have a box below {SMALL} px": people.boxes[:, 2:].max(1) < SMALL,

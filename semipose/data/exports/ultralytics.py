@@ -27,7 +27,8 @@ def read(path: Path) -> Parts:
     try:
         told: dict[str, Any] = YAML(typ="safe").load(path)
         count, values = (int(one) for one in told["kpt_shape"])
-        names = told.get("kpt_names") or [f"joint_{k}" for k in range(1, count + 1)]
+        names = told.get("kpt_names") or told.get("node_names")  # the second as SLEAP writes it
+        names = names or [f"joint_{k}" for k in range(1, count + 1)]
         joints = [str(name) for name in (next(iter(names.values())) if isinstance(names, dict) else names)]
         folders = [(part, folder) for part in ("train", "val") for folder in _listed(told.get(part))]
         if values not in (2, 3) or len(joints) != count:
