@@ -20,6 +20,8 @@ PAGE = """# Results
 Every number on this page is read from the archive [`results/`](../results/README.md) by `python docs/results.py`.
 What was tried on the way is in the [notebook](notebook/index.md).
 """
+SUGGESTED = "flic-suggest"
+"""Archive of the runs of `flic-methods` whose last 50 of 100 labelled people are those of `semipose suggest`."""
 MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
 
 
@@ -112,7 +114,7 @@ def _signed(score: Score) -> str:
 
 def archives() -> list[str]:
     """Presets with finished runs, those of real people first."""
-    found = (path.name for path in (ROOT / "results").iterdir() if (path / "runs").is_dir())
+    found = (path.name for path in (ROOT / "results").iterdir() if (path / "runs").is_dir() and path.name != SUGGESTED)
     return sorted(found, key=lambda name: (load(ROOT / f"pipeline/presets/{name}.yaml").data.source == "demo", name))
 
 
@@ -143,6 +145,30 @@ def renewed_method(text: str) -> str:
     return MEASURED.sub(lambda block: f"<!-- measured: {block[1]} -->\n{measured(block[1].split())}<!-- end of measured -->", text)
 
 
+def suggestions() -> str:
+    """Markdown: what 50 more labels are worth, of suggested people and of random ones."""
+    archived, sweep, _, _ = grid_runs("flic-methods")
+    chosen = read_archive(ROOT / "results" / SUGGESTED, "flic", sweep)
+    lines = ["| method | seeds | 50 labels | 100, random | 100, suggested | suggested over random |", "|---|---:|---:|---:|---:|---:|"]
+    for method in ("supervised", "akm"):
+        seeds = [seed for seed in sweep.seeds if (method, "L100", seed) in chosen]
+        means = []
+        for runs, labels in ((archived, "L50"), (archived, "L100"), (chosen, "L100")):
+            values = [runs[method, labels, seed].score.value or 0 for seed in seeds]
+            means.append(f"{statistics.fmean(values):.1f}" if values else "not run")
+        both = {("random", labels, seed): run for (kind, labels, seed), run in archived.items() if kind == method}
+        both |= {("suggested", labels, seed): run for (kind, labels, seed), run in chosen.items() if kind == method}
+        found = differences(both, "suggested", "random", "L100", seeds)
+        each = ", ".join(f"{value:+.1f}" for value, _ in found)
+        gain = f"{_signed(mean_difference(found))} ({each})" if found else "not run"
+        lines.append(f"| `{method}` | {len(seeds)} | {' | '.join(means)} | {gain} |")
+    return (
+        "## Measured\n\nFLIC, validation AP (archives `flic-methods` and `flic-suggest`).\n"
+        "Each seed starts with 50 random people; AKM's network of that seed suggests 50 more of the other 2,735.\n"
+        "The last column has the interval over people of the mean, and each seed.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
 def page() -> str:
     """docs/results.md: the tables of every archive."""
     parts = [PAGE, in_short("flic-methods")]
@@ -163,5 +189,8 @@ if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs/results.md").write_text(page(), encoding="utf-8")
+    suggest = ROOT / "docs/suggest.md"
+    before, begin, _ = suggest.read_text(encoding="utf-8").partition("<!-- measured (python docs/results.py) -->\n")
+    suggest.write_text(before + begin + suggestions(), encoding="utf-8")
     for method in (ROOT / "docs/methods").glob("*.md"):
         method.write_text(renewed_method(method.read_text(encoding="utf-8")), encoding="utf-8")

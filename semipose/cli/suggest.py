@@ -60,7 +60,7 @@ def suggest(
     exif: Annotated[Literal["apply", "ignore"], typer.Option(help="Turn images as their EXIF orientation says.")] = "apply",
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of a network.")] = 32,
 ) -> None:
-    """Find the people whose labels would teach most: those on whom the networks disagree, no two alike.
+    """Find the people whose labels would teach most: they stand for many others on whom the networks disagree.
 
     Each network sees a person as it is, mirrored, smaller and larger.
     DIR gets suggestions.csv, sheet.jpg, coco.json for CVAT, and label_studio.json with its interface, label_studio.xml.
@@ -150,13 +150,13 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
     tasks, tiles, captions = [], [], []
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["rank", "file_name", "x", "y", "width", "height", "disagreement", "distance"])
-    for rank, (row, distance) in enumerate(chosen, start=1):
+    rows.writerow(["rank", "file_name", "x", "y", "width", "height", "disagreement", "worth"])
+    for rank, (row, worth) in enumerate(chosen, start=1):
         path, box = people.photos[row].path, findings.boxes[row]
         name = path.name if often[path.name] == 1 else path.as_posix()
         points, sure = findings.poses.points[row], findings.poses.confidence[row]
         tasks.append(Task(name, people.sizes[row], box, points, sure))
-        rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{distance:.4f}"])
+        rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{worth:.4g}"])
         if rank <= SHOWN:
             drawn = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
             x, y, width, height = box.tolist()

@@ -1,4 +1,4 @@
-"""Whom to label next: people on whom the networks disagree most, no two of them alike."""
+"""Whom to label next: people who stand for many others on whom the networks disagree."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,12 @@ VIEWS = ((1.0, False), (1.0, True), (0.8, False), (1.25, False))
 The first view is the one that the pose is taken from."""
 
 
+LARGEST = 2.0
+"""The distance of opposite unit vectors."""
+EVERYBODY = 5000
+"""People at most that others are asked to stand for: a matrix of 5,000 columns."""
+
+
 @dataclass(frozen=True, eq=False)
 class Findings:
     """What the networks say of N people.
@@ -45,10 +51,10 @@ class Findings:
 
 
 class Suggestion(NamedTuple):
-    """A person to label: its row in the findings, and the distance in features to the nearest person labelled or suggested before."""
+    """A person to label: its row in the findings, and the disagreement that it stands for (`choose`)."""
 
     row: int
-    distance: float
+    worth: float
 
 
 def look(posers: Sequence[Poser], images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Findings:
@@ -108,10 +114,13 @@ def disagreement(answers: NDArray[np.floating], areas: NDArray[np.floating], sig
 def choose(
     disagreement: NDArray[np.float64], features: NDArray[np.floating], labelled: NDArray[np.floating], count: int
 ) -> list[Suggestion]:
-    """One person after another, each time the largest product of disagreement and distance to whoever is labelled or chosen already.
+    """One person after another, each time whoever stands for most disagreement that nobody labelled or chosen stands for yet.
 
-    So a person that looks like one chosen before is left out, however hard.
-    Features are centred and scaled to unit length for the distance.
+    A person n stands as far from its nearest labelled or chosen person as their features do, d(n).
+    Choosing i is worth the sum over n of disagreement(n) times max(0, d(n) - |f(n) - f(i)|): facility location, greedily.
+    So a person that resembles one chosen before is worth little, and so is a freak that resembles nobody.
+    Features are centred and scaled to unit length.
+    Of more than EVERYBODY people, as many, evenly spread over the list, are those that are stood for.
 
     Args:
         disagreement: [N].
@@ -119,20 +128,26 @@ def choose(
         labelled: [L, C], features of the people that have labels; L may be 0.
         count: At most N.
     """
-    known = np.concatenate([features, labelled]).astype(np.float64)
+    known = np.concatenate([features, labelled]).astype(np.float32)
     known -= known.mean(axis=0)
     known /= np.linalg.norm(known, axis=1, keepdims=True).clip(1e-12)
     own, theirs = known[: len(features)], known[len(features) :]
-    nearest = np.full(len(own), 2.0)  # the largest distance there is
-    for other in theirs:
-        nearest = np.minimum(nearest, np.linalg.norm(own - other, axis=1))
+    some = np.linspace(0, len(own) - 1, min(len(own), EVERYBODY)).astype(int)
+    apart = _distances(own, own[some])  # [N, S]
+    nearest = _distances(own[some], theirs).min(axis=1) if len(theirs) else np.full(len(some), LARGEST, np.float32)
     left, chosen = np.ones(len(own), bool), []
     for _ in range(count):
-        row = int(np.argmax(np.where(left, disagreement * nearest, -1.0)))
-        chosen.append(Suggestion(row, float(nearest[row])))
+        worth = (np.maximum(nearest - apart, 0) * disagreement[some].astype(np.float32)).sum(axis=1)
+        row = int(np.argmax(np.where(left, worth, -1)))
+        chosen.append(Suggestion(row, float(worth[row])))
         left[row] = False
-        nearest = np.minimum(nearest, np.linalg.norm(own - own[row], axis=1))
+        nearest = np.minimum(nearest, apart[row])
     return chosen
+
+
+def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[N, M], of unit vectors [N, C] and [M, C]."""
+    return np.sqrt((2 - 2 * one @ other.T).clip(0))
 
 
 def _answers(poser: Poser, people: Sequence[Person]) -> tuple[Tensor, Tensor, Tensor]:

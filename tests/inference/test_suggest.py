@@ -79,16 +79,31 @@ def test_disagreement_equals_naive_loops() -> None:
         assert disagreement(answers, areas, sigmas)[n] == pytest.approx(1 - sum(oks) / 3, rel=1e-12)
 
 
-def test_no_two_alike_and_nobody_like_the_labelled() -> None:
-    features = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]], float)
-    hard = np.array([0.9, 0.8, 0.3, 0.7, 0.1])
-    chosen = [one.row for one in choose(hard, features, features[3:4], 4)]
-    assert chosen[0] == 0, "the hardest of those unlike the labelled"
-    assert chosen.index(2) < 3, "the twin of the first is worth nothing any more"
-    assert {1, 3}.isdisjoint(chosen[:3])
-    rest = choose(hard, features, features[:0], 5)
-    assert sorted(one.row for one in rest) == [0, 1, 2, 3, 4]
-    assert rest[-1].distance == 0
+def test_who_stands_for_most_disagreement_equals_naive_loops() -> None:
+    rng = np.random.default_rng(3)
+    features, labelled, hard = rng.normal(size=(12, 5)), rng.normal(size=(3, 5)), rng.uniform(size=12)
+    middle = np.mean([*features, *labelled], axis=0)
+    one, other = ([row / math.dist(row, [0] * 5) for row in rows - middle] for rows in (features, labelled))
+    nearest = [min(math.dist(n, m) for m in other) for n in one]
+    wanted: list[int] = []
+    for _ in range(5):
+        worth = [sum(hard[n] * max(0, nearest[n] - math.dist(one[n], one[i])) for n in range(12)) for i in range(12)]
+        best = max((i for i in range(12) if i not in wanted), key=worth.__getitem__)
+        wanted.append(best)
+        nearest = [min(nearest[n], math.dist(one[n], one[best])) for n in range(12)]
+    assert [found.row for found in choose(hard, features, labelled, 5)] == wanted
+
+
+def test_no_two_alike_and_no_freak() -> None:
+    crowd, other = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    features = np.array([crowd] * 6 + [other] * 3 + [[0, 0, -1.0]])
+    hard = np.array([0.3] * 6 + [0.3] * 3 + [0.6])
+    chosen = [one.row for one in choose(hard, features, features[:0], 10)]
+    assert chosen[0] < 6, "of the crowd, though the freak is hardest"
+    assert set(chosen[1:3]) == {next(row for row in chosen if 6 <= row < 9), 9}, "then one of the others, and the freak; no second one"
+    assert sorted(chosen) == list(range(10))
+    known = [one.row for one in choose(hard, features, features[:1], 2)]
+    assert all(row >= 6 for row in known), "the crowd is labelled"
 
 
 def test_tasks_come_back_through_the_readers_of_labels(tmp_path: Path) -> None:
