@@ -1,5 +1,6 @@
 """Write the README's tables and docs/results.md from the archive of finished runs, results/: `python docs/results.py`."""
 
+import csv
 import re
 import statistics
 from collections.abc import Mapping
@@ -145,12 +146,35 @@ def renewed_method(text: str) -> str:
     return MEASURED.sub(lambda block: f"<!-- measured: {block[1]} -->\n{measured(block[1].split())}<!-- end of measured -->", text)
 
 
+def chosen_on(archive: str) -> dict[Key, float]:
+    """AP of runs on the people that choices are made on (`choose.csv` of an archive, made by `semipose predict` and `evaluate`)."""
+    with (ROOT / "results" / archive / "choose.csv").open() as file:
+        return {(row["method"], row["labels"], int(row["seed"])): float(row["AP"]) for row in csv.DictReader(file)}
+
+
+def choices() -> str:
+    """Markdown: AP on the people for choices, seed by seed."""
+    found = chosen_on("flic-methods")
+    rows = sorted({key[:2] for key in found})
+    lines = ["| method | labels | seeds | AP, seed by seed |", "|---|---:|---|---:|"]
+    for method, labels in rows:
+        values = {seed: value for (*key, seed), value in found.items() if tuple(key) == (method, labels)}
+        each = ", ".join(f"{value:.1f}" for value in values.values())
+        lines.append(f"| `{method}` | {labels.removeprefix('L')} | {', '.join(map(str, values))} | {each} |")
+    return (
+        "\n### The people for choices\n\n"
+        "547 people of four other films, who are harder: settings may be chosen on them, never on the validation people.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
 def suggestions() -> str:
     """Markdown: what 50 more labels are worth, of suggested people and of random ones."""
     archived, sweep, _, _ = grid_runs("flic-methods")
     chosen = read_archive(ROOT / "results" / SUGGESTED, "flic", sweep)
     lines = ["| method | seeds | 50 labels | 100, random | 100, suggested | suggested over random |", "|---|---:|---:|---:|---:|---:|"]
-    for method in ("supervised", "akm"):
+    for method in dict.fromkeys(name for name, _, _ in chosen):
         seeds = [seed for seed in sweep.seeds if (method, "L100", seed) in chosen]
         means = []
         for runs, labels in ((archived, "L50"), (archived, "L100"), (chosen, "L100")):
@@ -162,16 +186,23 @@ def suggestions() -> str:
         each = ", ".join(f"{value:+.1f}" for value, _ in found)
         gain = f"{_signed(mean_difference(found))} ({each})" if found else "not run"
         lines.append(f"| `{method}` | {len(seeds)} | {' | '.join(means)} | {gain} |")
+    hard, usual = chosen_on(SUGGESTED), chosen_on("flic-methods")
+    pairs = [f"{usual[key]:.1f} to {value:.1f}" for key, value in hard.items() if key in usual]
+    harder = f"On the four harder films for choices supervised goes from {', '.join(pairs)} (random to suggested, seed by seed).\n\n"
+    harder += (
+        "So at 100 labels suggested people teach more about hard people and less about usual ones.\n"
+        "Mix them with random ones if usual people are what you want to measure.\n"
+    )
     return (
         "## Measured\n\nFLIC, validation AP (archives `flic-methods` and `flic-suggest`).\n"
         "Each seed starts with 50 random people; AKM's network of that seed suggests 50 more of the other 2,735.\n"
-        "The last column has the interval over people of the mean, and each seed.\n\n" + "\n".join(lines) + "\n"
+        "The last column has the interval over people of the mean, and each seed.\n\n" + "\n".join(lines) + "\n\n" + harder
     )
 
 
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE, in_short("flic-methods")]
+    parts = [PAGE, in_short("flic-methods"), choices()]
     for name in archives():
         runs, sweep, variants, ablation = grid_runs(name)
         tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
