@@ -97,7 +97,7 @@ def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: P
             "  root: null": f"  root: {root}",
             "  custom: null": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
             "  unlabelled: null": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
-            f"      file: {root}/boxes.json\n      score: 0.25\n#",
+            f"      file: {root}/boxes.json\n      score: 0.25\n    media: null\n#",
             "  metric: oks": "  metric: pck",
             "  pck_reference: torso": "  pck_reference: box",
             "    L20: 20\n    L40: 40\n": "    L20: 4\n",
