@@ -82,9 +82,9 @@ class Media(Section):
     every: Annotated[float, Field(ge=0)]
     """Seconds from one frame that is taken of a video to the next; 0: every frame."""
     blur: Share
-    """People more blurred than this are left out, of 0 (sharp) to 1 (nothing to see); 1: nobody."""
+    """People more blurred than this are left out, of 0 (sharp) to 1; 1: nobody. It counts in the size of the network's input."""
     near: Annotated[float, Field(ge=0, le=255)]
-    """People whose thumbnail differs less from an earlier one, in grey levels (of 255) on average, are left out; 0: nobody."""
+    """People whose thumbnail differs less from an earlier one, or a plain grey, are left out (mean grey level, of 255); 0: nobody."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> "Media":

@@ -19,6 +19,11 @@ def difference(one: Thumbnail, other: Thumbnail) -> float:
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
+def contrast(thumb: Thumbnail) -> float:
+    """Mean difference of its grey levels, 0-255, from their mean."""
+    return float(np.abs(thumb - thumb.mean()).mean())
+
+
 class Distinct:
     """Thumbnails that differ from each other by `near` grey levels (0-255) or more on average.
 

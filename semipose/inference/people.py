@@ -18,7 +18,7 @@ from PIL import Image
 
 from semipose.config.data import Media
 from semipose.data import alike, blur, pixels
-from semipose.data.alike import Distinct, thumbnail
+from semipose.data.alike import Distinct, contrast, thumbnail
 from semipose.data.packing.writing import check_broken
 from semipose.data.pixels import Exif
 from semipose.inference import boxes, finder, found, media, videos
@@ -131,6 +131,8 @@ def _look(search: Search, picture: Picture, people: Boxes, distinct: Distinct, f
             record["left_out"]["low score"] += 1
         elif blurred > search.media.blur:
             record["left_out"]["blurred"] += 1
+        elif contrast(thumb) < search.media.near:
+            record["left_out"]["flat"] += 1
         elif not distinct.add(thumb):
             record["left_out"]["near-duplicate"] += 1
         else:
@@ -152,14 +154,12 @@ def _shrunk(grey: Image.Image, side: int) -> Image.Image:
 
 def _check_shown(search: Search, name: str, looking: Finder, record: dict[str, Any]) -> None:
     """Boxes of frames behind the end of a video: it is cut off, or they are of another one."""
-    wanted = {frame: len(rows) for frame, rows in looking.rows.get(name, {}).items()}
-    if len(wanted) == record["pictures"]:
-        return
-    shown = sorted(wanted)[: record["pictures"]]
-    if name not in record["cut_off"]:
-        first = min(set(wanted) - set(shown))
-        raise InputError(f"{search.boxes}: has a box in frame {first} of {name}, which ends before; bring the boxes of this video")
-    record["left_out"]["behind the end"] += sum(wanted[frame] for frame in set(wanted) - set(shown))
+    rows = looking.rows.get(name, {})
+    behind = sorted(rows)[record["pictures"] :]
+    if behind and name not in record["cut_off"]:
+        raise InputError(f"{search.boxes}: has a box in frame {behind[0]} of {name}, which ends before; bring the boxes of this video")
+    if behind:
+        record["left_out"]["behind the end"] += sum(len(rows[frame]) for frame in behind)
 
 
 def _key(search: Search, names: list[str]) -> str:
