@@ -96,6 +96,12 @@ def _media(p: Params, root: Path, repo: Path, exif: Exif | None, skeleton: Skele
     assert p.data.unlabelled
     assert p.data.unlabelled.media
     media, boxes = p.data.unlabelled.media, p.data.unlabelled.detections
+    if media.detector and not media.weights:
+        from semipose.inference.detector import MODELS
+
+        print(
+            f"unlabelled: torchvision downloads its detector's weights, unless it did before: {MODELS[media.detector][1].url}", flush=True
+        )
     search = Search(
         root=root,
         media=media,
