@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pages import ROOT, blocks
+from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -71,6 +72,10 @@ def test_the_road_from_a_video_runs_as_it_stands(tmp_path: Path, monkeypatch: py
     result = CliRunner().invoke(app, shlex.split(doctor.text)[1:])
     assert "nothing would stop `dvc repro`" in result.stdout
 
+    mirrored = Image.Exif()
+    mirrored[0x0112] = 2
+    Image.open("kites/images/val001.jpg").save("videos/a photo.jpg", exif=mirrored)  # nothing but `prepare` says whether that counts
+
     yaml = YAML()
     params = yaml.load(whole_text(ROOT / "pipeline/presets/smoke.yaml"))
     for section in (wanted.text, unlabelled.text):
@@ -80,9 +85,10 @@ def test_the_road_from_a_video_runs_as_it_stands(tmp_path: Path, monkeypatch: py
         yaml.dump(params, file)
     folder = stages({}, (tmp_path / "params.yaml").read_text(), "All")
     record = json.loads((folder / "reports/runs/custom-akm-All-s0.json").read_text())
-    assert (record["labelled"], record["unlabelled"]) == (60, 100)
+    assert (record["labelled"], record["unlabelled"]) == (60, 101)
     found = json.loads((folder / "data/packs/unlabelled/people.json").read_text())
-    assert [(person["of"], person["frame"]) for person in found["people"]] == [("monday.mp4", number) for number in range(1, 200, 2)]
+    frames = [("monday.mp4", number) for number in range(1, 200, 2)]
+    assert [(person["of"], person.get("frame")) for person in found["people"]] == [("a photo.jpg", None), *frames]
     assert not list((folder / "data/packs").glob(".unlabelled*")), "frames go when the pack is in its place"
 
     (tmp_path / "tuesday.mp4").rename("tuesday.mp4")  # beside the project's runs

@@ -99,9 +99,7 @@ def _media(p: Params, root: Path, repo: Path, exif: Exif | None, skeleton: Skele
     if media.detector and not media.weights:
         from semipose.inference.detector import MODELS
 
-        print(
-            f"unlabelled: torchvision downloads its detector's weights, unless it did before: {MODELS[media.detector][1].url}", flush=True
-        )
+        print(f"unlabelled: torchvision downloads the detector's weights once, from {MODELS[media.detector][1].url}", flush=True)
     search = Search(
         root=root,
         media=media,
