@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semipose.data.alike import THUMB, Thumbnail
+from semipose.utils.files import naming
 
 
 def record() -> dict[str, Any]:
@@ -38,7 +39,7 @@ class Found:
                 file.truncate(whole)
 
     def add(self, made: dict[str, Any]) -> None:
-        with self.journal.open("ab") as file:
+        with naming(self.journal), self.journal.open("ab") as file:
             file.write(json.dumps(made).encode() + b"\n")
         self._take(made)
 

@@ -83,6 +83,7 @@ def _searched(search: Search, names: list[str], folder: Path) -> Found:
     known, distinct = Found(folder / JOURNAL), Distinct(search.media.near)
     for thumb in known.thumbs():
         distinct.add(thumb)
+    check_broken(search.root, known.broken, search.max_broken, len(names))  # it may have ended an earlier search
     with Progress(None if moving else len(names), "pictures", done=known.pictures) as progress:
         for name in names[known.files :]:
             record = found.record()

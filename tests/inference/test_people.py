@@ -164,8 +164,10 @@ def test_broken_files_are_named_and_counted_up_to_a_limit(root: Path, tmp_path: 
     found = find_people(search(root, max_broken=2), tmp_path / "found")
     assert list(found["broken"]) == ["img11.png", "z.mp4"]
     assert len(found["people"]) == 13
-    with pytest.raises(InputError, match=r"2 broken images and data.max_broken = 1: .*img11.png .*; .*z.mp4"):
-        find_people(search(root, max_broken=1), tmp_path / "strict")
+    for _ in range(2):  # the second time it goes on from the journal, which has all files
+        with pytest.raises(InputError, match=r"2 broken images and data.max_broken = 1: .*img11.png .*; .*z.mp4"):
+            find_people(search(root, max_broken=1), tmp_path / "strict")
+    assert find_people(search(root, max_broken=2), tmp_path / "strict") == found
     with pytest.raises(InputError, match=r"no image and no video there"):
         find_people(search(root, folders=["nothing"]), tmp_path / "none")
     with pytest.raises(InputError, match=r"nobody is left \(13 blurred\)"):
