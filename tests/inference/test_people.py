@@ -273,7 +273,8 @@ def test_blur_is_the_published_measure() -> None:
 def test_distinct_thumbnails_are_those_that_a_plain_search_keeps() -> None:
     rng = np.random.default_rng(1)
     bases = rng.integers(0, 256, (20, 32, 32))
-    thumbs = [np.clip(bases[k % 20] + rng.integers(-12, 13, (32, 32)), 0, 255).astype(np.uint8) for k in range(90)]
+    changes = [rng.integers(-12, 13, (32, 32)) if k % 3 else np.full((32, 32), k % 7) for k in range(90)]  # noise; another brightness
+    thumbs = [np.clip(bases[k % 20] + change, 0, 255).astype(np.uint8) for k, change in enumerate(changes)]
     for near in (0.0, 5.5, 7.0, 100.0):
         distinct, kept = Distinct(near), []
         for thumb in thumbs:
