@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pages import ROOT, blocks
+from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -39,7 +40,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 @pytest.mark.slow
 def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Callable[..., Path]) -> None:
-    _, code, doctor, wanted, _ = blocks("docs/own-data.md")
+    _, code, doctor, wanted, *_ = blocks("docs/own-data.md")
     monkeypatch.chdir(tmp_path)
     exec(compile(code.text, "docs/own-data.md", "exec"), {})
     result = CliRunner().invoke(app, shlex.split(doctor.text)[1:])
@@ -60,6 +61,43 @@ def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
     record = json.loads((folder / "reports/runs/custom-akm-L12-s0.json").read_text())
     assert record["labelled"] == 12
     assert {"AP", "joint/nose", "joint/left_wing", "joint/tail"} <= set(record["metrics"])
+
+
+@pytest.mark.slow
+def test_the_road_from_a_video_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Callable[..., Path]) -> None:
+    pytest.importorskip("av")
+    _, code, doctor, wanted, _, filmed, unlabelled, _, predict = blocks("docs/own-data.md")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(f"{code.text}\n{filmed.text}", "docs/own-data.md", "exec"), {})
+    result = CliRunner().invoke(app, shlex.split(doctor.text)[1:])
+    assert "nothing would stop `dvc repro`" in result.stdout
+
+    mirrored = Image.Exif()
+    mirrored[0x0112] = 2
+    Image.open("kites/images/val001.jpg").save("videos/a photo.jpg", exif=mirrored)  # nothing but `prepare` says whether that counts
+
+    yaml = YAML()
+    params = yaml.load(whole_text(ROOT / "pipeline/presets/smoke.yaml"))
+    for section in (wanted.text, unlabelled.text):
+        for name, values in yaml.load(section.replace("/data/", f"{tmp_path}/")).items():
+            params[name] |= values
+    with (tmp_path / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+    folder = stages({}, (tmp_path / "params.yaml").read_text(), "All")
+    record = json.loads((folder / "reports/runs/custom-akm-All-s0.json").read_text())
+    assert (record["labelled"], record["unlabelled"]) == (60, 101)
+    found = json.loads((folder / "data/packs/unlabelled/people.json").read_text())
+    frames = [("monday.mp4", number) for number in range(1, 200, 2)]
+    assert [(person["of"], person.get("frame")) for person in found["people"]] == [("a photo.jpg", None), *frames]
+    assert not list((folder / "data/packs").glob(".unlabelled*")), "frames go when the pack is in its place"
+
+    (tmp_path / "tuesday.mp4").rename("tuesday.mp4")  # beside the project's runs
+    result = CliRunner().invoke(app, shlex.split(predict.text)[1:], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    poses = json.loads((folder / "poses/predictions.json").read_text())
+    assert [pose["frame"] for pose in poses] == [*range(1, 21)]
+    assert all(len(pose["keypoints"]) == 3 * 4 for pose in poses)
+    assert (folder / "poses/tuesday.mp4").exists()
 
 
 REPRODUCE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8").splitlines()

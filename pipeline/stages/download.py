@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.runtime import stage
-from semipose.config.data import Custom
-from semipose.data.download.datasets import describe, describe_file, download
+from semipose.config.data import Custom, Unlabelled
+from semipose.data.download.datasets import describe, describe_file, describe_media, download
 from semipose.demo.dataset import render_set
 from semipose.utils.files import write_text
 
@@ -22,9 +22,8 @@ def bring() -> None:
         remembered = this.root / ".semipose" / "downloads.json"
         known: dict[str, dict[str, Any]] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
         # First what the user has to bring: downloads take hours.
-        boxes = {"data.detections.file": data.detections}
-        boxes["data.unlabelled.detections.file"] = data.unlabelled.detections if data.unlabelled else None
-        described = {key: [describe_file(this.root / one.file, key)] if one else [] for key, one in boxes.items()}
+        boxes = [describe_file(this.root / data.detections.file, "data.detections.file")] if data.detections else []
+        beside = _beside(data.unlabelled, this.root) if data.unlabelled else []
         files: list[dict[str, Any]] = []
         if data.source == "demo":
             counts = {"train": data.demo.train_images, "val": data.demo.val_images}
@@ -32,15 +31,27 @@ def bring() -> None:
             root = str(DRAWN)
         else:
             root, files = _bring(data.source, data.root, this.root, known, data.custom)
-        manifest: dict[str, Any] = {"source": data.source, "root": root, "files": files + described["data.detections.file"]}
-        if data.unlabelled:
+        manifest: dict[str, Any] = {"source": data.source, "root": root, "files": files + boxes}
+        if data.unlabelled and data.unlabelled.media:
+            other = str(this.root / str(data.unlabelled.root))
+            more = describe_media(Path(other), data.unlabelled.media.folders)
+        elif data.unlabelled:
             other, more = _bring(data.unlabelled.source, data.unlabelled.root, this.root, known)
-            more += described["data.unlabelled.detections.file"]
-            manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more}
+        if data.unlabelled:
+            manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more + beside}
         write_text(remembered, json.dumps(known))
         write_text(MANIFEST, json.dumps(manifest, indent=1) + "\n")
         tracker.file("manifest.json", MANIFEST)
         print(f"{data.source}: {root}")
+
+
+def _beside(unlabelled: Unlabelled, repo: Path) -> list[dict[str, Any]]:
+    """The files that the search for people reads beside images and videos."""
+    boxes, media = unlabelled.detections, unlabelled.media
+    files = [describe_file(repo / boxes.file, "data.unlabelled.detections.file")] if boxes else []
+    if media and media.weights:
+        files.append(describe_file(repo / media.weights, "data.unlabelled.media.weights", "the detector's file of torchvision"))
+    return files
 
 
 def _bring(

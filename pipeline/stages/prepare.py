@@ -1,21 +1,28 @@
 """Stage `prepare`: the people of the data set, cut out once: crop packs, and the annotations that evaluation needs."""
 
 import json
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.runtime import stage
 from semipose.config.data import Data
+from semipose.config.tree import Params
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
 from semipose.data.people import People
+from semipose.data.pixels import Exif
 from semipose.data.sources import check_parts, read_people
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.detections import read_detections, read_images
+from semipose.data.sources.media import read_media
 from semipose.pose.skeleton import Skeleton
 from semipose.utils.files import write_text
 
 PACKS = Path("data/packs")
+FOUND = PACKS / ".unlabelled.media"  # people found in data.unlabelled.media, until their pack is in its place
+PEOPLE = "people.json"
 
 
 def prepare() -> None:
@@ -29,22 +36,27 @@ def prepare() -> None:
         )
         check_parts(train, val)
         truth = ground_truth(source, root, "val", val, p.data.custom)
-        packs = {"train": (train, root), "val": (val, root)}
-        if p.data.unlabelled:
-            other = Path(manifest["unlabelled"]["root"])
-            packs["unlabelled"] = (_unlabelled(p.data, other, this.root, train.skeleton), other)
-        if p.data.detections:
-            folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
-            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
-            packs["val_detected"] = (found, root)
-        for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
-            write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, p.data.exif)
-        for part, (people, where) in packs.items():
+        packs = {"train": (train, root, recipe), "val": (val, root, recipe)}
+        if p.data.unlabelled:
+            other = Path(manifest["unlabelled"]["root"])
+            if p.data.unlabelled.media:
+                # Nobody annotated these images, but boxes from a file may have been made before or after they were turned.
+                exif = p.data.exif or (None if p.data.unlabelled.detections else "apply")
+                packs["unlabelled"] = (_media(p, other, this.root, exif, train.skeleton), FOUND, replace(recipe, exif=exif))
+            else:
+                packs["unlabelled"] = (_unlabelled(p.data, other, this.root, train.skeleton), other, recipe)
+        if p.data.detections:
+            folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
+            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
+            packs["val_detected"] = (found, root, recipe)
+        for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
+            write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
+        for part, (people, where, how) in packs.items():
             started = time.monotonic()
-            summary = cut_pack(people, where, PACKS / part, recipe, p.data.max_broken, p.machine.workers)
+            summary = cut_pack(people, where, PACKS / part, how, p.data.max_broken, p.machine.workers)
             rate = len(people) / (time.monotonic() - started)
             dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
@@ -54,9 +66,12 @@ def prepare() -> None:
                 left = val.subset([k for k, image in enumerate(val.images) if image not in summary["broken"]])
                 truth = ground_truth(source, root, "val", left, p.data.custom)
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
-            tracker.dataset(part, part, str(where), summary["digest"][:32], people=summary["count"])
+            tracker.dataset(part, part, str(other if part == "unlabelled" else root), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
             place_pack(PACKS / part)
+        if p.data.unlabelled and p.data.unlabelled.media:
+            shutil.copyfile(FOUND / PEOPLE, PACKS / "unlabelled" / PEOPLE)
+        shutil.rmtree(FOUND, ignore_errors=True)
         write_text(PACKS / "val.json", json.dumps(truth))
 
 
@@ -70,6 +85,40 @@ def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> Peopl
         return read_aic(root, "train", data.exif, labelled=False)
     images = read_images(root / "annotations" / "image_info_unlabeled2017.json")
     return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score, data.exif)
+
+
+def _media(p: Params, root: Path, repo: Path, exif: Exif | None, skeleton: Skeleton) -> People:
+    """People in folders of images and videos; the pictures that show them are in FOUND."""
+    import torch  # the processes that cut need none
+
+    from semipose.inference.people import Search, find_people
+
+    assert p.data.unlabelled
+    assert p.data.unlabelled.media
+    media, boxes = p.data.unlabelled.media, p.data.unlabelled.detections
+    if media.detector and not media.weights:
+        from semipose.inference.detector import MODELS
+
+        print(f"unlabelled: torchvision downloads the detector's weights once, from {MODELS[media.detector][1].url}", flush=True)
+    search = Search(
+        root=root,
+        media=media,
+        boxes=repo / boxes.file if boxes else None,
+        score=boxes.score if boxes else 0.0,
+        weights=repo / media.weights if media.weights else None,
+        exif=exif,
+        side=max(p.model.height, p.model.width),
+        max_broken=p.data.max_broken,
+        device="cuda" if p.machine.accelerator != "cpu" and torch.cuda.is_available() else "cpu",
+    )
+    found = find_people(search, FOUND)
+    for name, reason in found["broken"].items():
+        print(f"unlabelled: {name} cannot be read and was left out: {reason}")
+    for name, reason in found["cut_off"].items():
+        print(f"unlabelled: {name}: {reason}")
+    if found["others"]:
+        print(f"unlabelled: {found['others']} files are neither images nor videos and were left out")
+    return read_media(FOUND / PEOPLE, skeleton)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Sections `data` and `split`: which people, cropped how, and which of them are labelled."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -67,19 +68,54 @@ class Detections(Section):
     """Boxes with a lower score are left out."""
 
 
-class Unlabelled(Section):
-    """People of another set than data.source, without labels: COCO's unlabeled2017 in a detector's boxes, AI Challenger or FLIC."""
+class Media(Section):
+    """Folders of images and videos."""
 
-    source: Literal["unlabeled2017", "aic", "flic"]
-    """unlabeled2017: COCO's unlabelled images; aic: AI Challenger; flic: FLIC's training people, as data.flic says."""
+    folders: Annotated[list[str], Field(min_length=1)]
+    """Folders below data.unlabelled.root, with the folders in them; .: all of it."""
+    detector: Literal["small", "large"] | None
+    """A detector of torchvision finds people: small (quick) or large (better); null: boxes of detections, else a picture is one person."""
+    weights: str | None
+    """File with the detector's weights; null: torchvision's, which are downloaded once."""
+    score: Share
+    """People that the detector finds with a lower score are left out."""
+    every: Annotated[float, Field(ge=0)]
+    """Seconds from one frame that is taken of a video to the next; 0: every frame."""
+    blur: Share
+    """People more blurred than this are left out, of 0 (sharp) to 1; 1: nobody. It counts in the size of the network's input."""
+    near: Annotated[float, Field(ge=0, le=255)]
+    """People whose thumbnail differs less from an earlier one, or a plain grey, are left out (mean grey level, of 255); 0: nobody."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> "Media":
+        if self.weights is not None and self.detector is None:
+            raise ValueError("data.unlabelled.media.weights are a detector's: name it in data.unlabelled.media.detector")
+        if outside := [folder for folder in self.folders if PurePosixPath(folder).is_absolute() or ".." in PurePosixPath(folder).parts]:
+            raise ValueError(f"data.unlabelled.media.folders: {outside[0]} must be a folder below data.unlabelled.root")
+        return self
+
+
+class Unlabelled(Section):
+    """People of another set than data.source, without labels."""
+
+    source: Literal["unlabeled2017", "aic", "flic", "media"]
+    """unlabeled2017: COCO's unlabelled images; aic: AI Challenger; flic: FLIC's training people, as data.flic says; media: your own."""
     root: str | None
     """Folder of your own copy, which is only read; null: the project's folder."""
     detections: Detections | None
-    """The boxes of unlabeled2017; null for aic and flic, which have their own."""
+    """The boxes of unlabeled2017, or of media; null for aic and flic, which have their own."""
+    media: Media | None
+    """For source: media. Images and videos of your own (docs/own-data.md)."""
 
     @model_validator(mode="after")
-    def _has_its_boxes(self) -> "Unlabelled":
-        if (self.source == "unlabeled2017") != (self.detections is not None):
+    def _has_what_it_needs(self) -> "Unlabelled":
+        if self.source == "media" and (self.root is None or self.media is None):
+            raise ValueError("data.unlabelled.root and data.unlabelled.media must say where your images and videos are for source: media")
+        if self.source != "media" and self.media is not None:
+            raise ValueError(f"data.unlabelled.media must be null for source: {self.source}")
+        if self.media and self.media.detector and self.detections:
+            raise ValueError("data.unlabelled.media.detector and data.unlabelled.detections both say who is in a picture: one must be null")
+        if self.source != "media" and (self.source == "unlabeled2017") != (self.detections is not None):
             raise ValueError(
                 "data.unlabelled.detections must name the boxes of unlabeled2017, and be null for aic and flic, which have their own"
             )

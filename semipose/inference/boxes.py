@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import NotRequired
+from typing import Annotated, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.coco_file import read_set
@@ -20,11 +20,12 @@ from semipose.utils.validation import read_valid
 
 
 class GivenBox(TypedDict):
-    """A box of a person in one of the photos."""
+    """A box of a person in one of the photos, or in a frame (from 1) of a video."""
 
     file_name: NotRequired[str]
     image_id: NotRequired[Id]
     category_id: NotRequired[Id]
+    frame: NotRequired[Annotated[int, Field(strict=True, ge=1)]]
     bbox: Box
     score: NotRequired[Number]
 
@@ -38,6 +39,12 @@ class Boxes:
 
     xywh: NDArray[np.float32]
     scores: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[float]]) -> "Boxes":
+        """Of N rows x, y, width, height, score."""
+        table = np.array(rows, np.float64).reshape(-1, 5)
+        return cls(table[:, :4].astype(np.float32), table[:, 4])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +66,9 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
     if boxes is None:
         return Asked(numbered(paths))
     given: dict[str, int] = {}
-    for index, entry in enumerate(_read(boxes)):
+    for index, entry in enumerate(read_given(boxes)):
         if "file_name" in entry and "image_id" in entry:
-            name = _base(entry["file_name"])
+            name = base_name(entry["file_name"])
             if given.setdefault(name, entry["image_id"]) != entry["image_id"]:
                 raise InputError(f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before")
     photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
@@ -112,11 +119,11 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
     """
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
     by_name, by_id = {photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in known}
-    entries = _read(path)
+    entries = read_given(path)
     for index, entry in enumerate(entries):
         place = f"{path}: [{index}]"
         if "file_name" in entry:
-            what, owner = f"file_name {entry['file_name']!r}", by_name.get(_base(entry["file_name"]))
+            what, owner = f"file_name {entry['file_name']!r}", by_name.get(base_name(entry["file_name"]))
         elif "image_id" in entry:
             what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
             if not known:
@@ -129,15 +136,21 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
         if owner is None:
             some = ", ".join(f"{photo.path.name} (image_id {photo.image_id})" for photo in photos[:3])
             raise InputError(f"{place}: {what} is none of the {len(photos)} images given: {some}{' ...' if photos[3:] else ''}")
-        if min(entry["bbox"][2:]) <= 0:
-            raise InputError(f"{place}: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
         rows[owner.path].append([*entry["bbox"], entry.get("score", 1.0)])
     categories = {entry.get("category_id", PERSON) for entry in entries} or {PERSON}
-    if len(categories) > 1:
-        raise InputError(f"{path}: category_id: has {', '.join(map(str, sorted(categories)))}; keep the boxes of one category")
-    tables = {name: np.array(row, np.float64).reshape(-1, 5) for name, row in rows.items()}
-    boxes = {name: Boxes(table[:, :4].astype(np.float32), table[:, 4]) for name, table in tables.items()}
-    return Asked(list(photos), boxes, categories.pop())
+    return Asked(list(photos), {name: Boxes.of(row) for name, row in rows.items()}, categories.pop())
+
+
+def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
+    """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without extent, wholly
+    outside, or larger by far. `where` begins the message."""
+    for number, (x, y, w, h) in enumerate(boxes.tolist()):
+        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
+        if max(w, h) > 10 * max(size):
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
+        if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
 def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
@@ -145,22 +158,30 @@ def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
     here: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         here[path.name].append(path)
-    often = Counter(_base(image["file_name"]) for image in images)
+    often = Counter(base_name(image["file_name"]) for image in images)
     photos = []
     for image in images:
         name = image["file_name"]
-        found = here[_base(name)]
-        if often[_base(name)] > 1 or len(found) > 1:
+        found = here[base_name(name)]
+        if often[base_name(name)] > 1 or len(found) > 1:
             whole = "/" + name.replace("\\", "/").lstrip("./")
             found = [path for path in found if path.resolve().as_posix().endswith(whole)]
         photos += [Photo(path, image["id"], (int(image["width"]), int(image["height"]))) for path in found[:1]]
     return photos
 
 
-def _read(path: Path) -> list[GivenBox]:
-    return read_valid(GIVEN, path, str(path))
+def read_given(path: Path) -> list[GivenBox]:
+    """The boxes of a file. Raises InputError if it is wrong, a box has no extent, or they are of several categories."""
+    entries = read_valid(GIVEN, path, str(path))
+    for index, entry in enumerate(entries):
+        if min(entry["bbox"][2:]) <= 0:
+            raise InputError(f"{path}: [{index}]: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")
+    categories = {entry.get("category_id", PERSON) for entry in entries}
+    if len(categories) > 1:
+        raise InputError(f"{path}: category_id: has {', '.join(map(str, sorted(categories)))}; keep the boxes of one category")
+    return entries
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
     """A file's name without the folders before it, those of Windows too."""
     return PurePosixPath(name.replace("\\", "/")).name

@@ -23,8 +23,11 @@ MODELS = {
 class Detector:
     """small: a MobileNet, a fraction of a second an image on a CPU; large: a ResNet-50, better and ten times slower."""
 
-    def __init__(self, name: Literal["small", "large"], weights: Path | None, score: float, device: torch.device) -> None:
-        """weights: a file of torchvision's; None downloads it, once. score: people below that are left out. Raises InputError."""
+    def __init__(
+        self, name: Literal["small", "large"], weights: Path | None, score: float, device: torch.device, key: str = "--detector-weights"
+    ) -> None:
+        """weights: a file of torchvision's; None downloads it, once. score: people below that are left out. key: what messages call the
+        option that names the file. Raises InputError."""
         make, known = MODELS[name]
         self.net = make(weights=None, weights_backbone=None, num_classes=CLASSES)
         self.score, self.device = score, device
@@ -32,10 +35,10 @@ class Detector:
             state = torch.load(weights, map_location="cpu", weights_only=True) if weights else known.get_state_dict(progress=False)
             self.net.load_state_dict(state)
         except FileNotFoundError:
-            raise InputError(f"--detector-weights {weights}: no such file") from None
+            raise InputError(f"{key} {weights}: no such file") from None
         except Exception as error:  # network, zip, pickle and shape errors have no common base
-            where = f"--detector-weights {weights} is not this detector's file" if weights else f"{known.url} cannot be downloaded"
-            remedy = "give another" if weights else "bring that file and name it with --detector-weights, or give boxes with --boxes"
+            where = f"{key} {weights} is not this detector's file" if weights else f"{known.url} cannot be downloaded"
+            remedy = "give another" if weights else f"bring that file and name it with {key}, or bring a file of boxes"
             raise InputError(f"{where} ({str(error).splitlines()[0]}); {remedy}") from None
         self.net.to(device).eval()
 

@@ -61,7 +61,7 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
         inside = [path]
         if path.is_dir():
             images = (one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(COMPANION))
-            inside = sorted((one for one in images if not one.is_dir()), key=_natural)
+            inside = sorted((one for one in images if not one.is_dir()), key=lambda one: natural(one.name))
         if not inside:
             raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
         found += inside
@@ -98,6 +98,7 @@ def overlay_names(photos: Sequence[Photo], out: Path) -> list[str]:
     return list(owners)
 
 
-def _natural(path: Path) -> tuple[list[tuple[str, int]], str]:
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    return [(text, int(number or 0)) for text, number in zip(parts[::2], [*parts[1::2], ""], strict=True)], path.name
+def natural(name: str) -> tuple[list[tuple[str, int]], str]:
+    """What names are sorted by: img2 before img10."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [(text, int(number or 0)) for text, number in zip(parts[::2], [*parts[1::2], ""], strict=True)], name

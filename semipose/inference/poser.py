@@ -20,6 +20,7 @@ from semipose.data.loading.normalise import denormalise, normalise
 from semipose.data.loading.pack import Crops, pack_matrices, view_matrices
 from semipose.data.packing.cutting import cut_out, through_jpeg
 from semipose.data.pixels import BrokenImage, as_shown
+from semipose.inference.boxes import check_boxes
 from semipose.inference.predict import SURE, Predictions, predict_crops
 from semipose.models.network import evaluating, load_network, skeleton_of
 from semipose.pose.drawing import draw_heatmap, draw_pose
@@ -142,18 +143,6 @@ class Poser:
         for to_crop, to_view in zip(matrices, views, strict=True):
             crop = cut_out(picture, to_crop.numpy(), self.side)
             yield through_jpeg(crop, self.quality) if self.quality else crop, to_crop, to_view
-
-
-def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
-    """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without extent, wholly
-    outside, or larger by far. `where` begins the message."""
-    for number, (x, y, w, h) in enumerate(boxes.tolist()):
-        if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
-        if max(w, h) > 10 * max(size):
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
-        if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
 
 
 def _picture(image: Picture) -> Image.Image:

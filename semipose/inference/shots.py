@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semipose.data.pixels import BrokenImage, Exif
-from semipose.inference.boxes import Asked, Boxes
-from semipose.inference.poser import check_boxes
+from semipose.inference.boxes import Asked, Boxes, check_boxes
 from semipose.inference.videos import Video, opened, written
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
@@ -76,10 +75,10 @@ def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> 
     with opened(source) as video, written(target, video.rate) as add:
 
         def shots() -> Iterator[Shot]:
-            for number, frame in enumerate(islice(video.frames, limit), start=1):
-                more = {"file_name": name, "frame": number, "time": round(frame.time, 6)}
+            for frame in islice(video.frames, limit):
+                more = {"file_name": name, "frame": frame.number, "time": round(frame.time, 6)}
                 boxes = find(frame.image) if find else None
-                yield Shot(frame.image, boxes, number, f"{stem}_{number:06d}", more, partial(add, time=frame.time))
+                yield Shot(frame.image, boxes, frame.number, f"{stem}_{frame.number:06d}", more, partial(add, time=frame.time))
 
         yield shots(), video
 

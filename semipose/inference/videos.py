@@ -1,6 +1,6 @@
 """Frames of a video file or of a webcam, and overlays written as a video. Needs PyAV."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,10 +24,11 @@ SUFFIXES = (
 
 
 class Frame(NamedTuple):
-    """RGB, upright as the file's display matrix says; seconds from the beginning."""
+    """RGB, upright as the file's display matrix says; seconds from the beginning; number from 1."""
 
     image: Image.Image
     time: float
+    number: int
 
 
 class Add(Protocol):
@@ -39,7 +40,7 @@ class Add(Protocol):
 @dataclass
 class Video:
     """An opened video or webcam. counted: frames that the file says it has, seconds: how long it says it is; 0 if it says nothing. `frames`
-    keeps account of what it reads, and if the file cannot be decoded any further, of the reason (`fault`)."""
+    and `chosen` keep account of what they read, and if the file cannot be decoded any further, of the reason (`fault`)."""
 
     source: str
     rate: Fraction
@@ -57,12 +58,16 @@ class Video:
 
     @property
     def frames(self) -> Iterator[Frame]:
-        """The frames from the beginning on, once.
+        """The frames from the beginning on, once. Raises InputError as `chosen` does."""
+        return self.chosen(lambda number, time: True)
+
+    def chosen(self, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
+        """Of the frames from the beginning on, once, those that are wanted by their number and time (s); others are not made pictures of.
 
         Raises:
             InputError: Not even the first one can be decoded.
         """
-        av = _library()
+        av = library()
         stream = self.container.streams.video[0]
         start = None if stream.start_time is None else stream.start_time * stream.time_base
         time = -1 / self.rate
@@ -71,10 +76,11 @@ class Video:
                 now = time + 1 / self.rate if frame.pts is None else frame.pts * frame.time_base
                 start = now if start is None else start
                 time = now if frame.pts is None else now - start
-                image = Image.fromarray(frame.to_ndarray(format="rgb24"))
                 self.read += 1
                 self.until = time + max(1 / self.rate, frame.duration * frame.time_base if frame.duration else 0)
-                yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time))
+                if wanted(self.read, float(time)):
+                    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                    yield Frame(image.rotate(frame.rotation, expand=True) if frame.rotation else image, float(time), self.read)
         except av.FFmpegError as error:
             self.fault = str(error.strerror or error)
         if not self.read:
@@ -98,7 +104,7 @@ def opened(source: str) -> Iterator[Video]:
     Raises:
         InputError: It cannot be opened, or has no pictures.
     """
-    av = _library()
+    av = library()
     webcam = source.isdigit()
     try:
         container = av.open(f"/dev/video{source}", format="v4l2") if webcam else av.open(source)
@@ -118,7 +124,7 @@ def opened(source: str) -> Iterator[Video]:
 @contextmanager
 def written(path: Path, rate: Fraction) -> Iterator[Add]:
     """A function that adds a frame to an MP4 (H.264). All frames have the size of the first; odd sides lose their last pixel."""
-    av = _library()
+    av = library()
     try:
         with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
             stream: Any = None
@@ -157,7 +163,8 @@ def _seconds(container: Any, stream: Any) -> Fraction:
         return Fraction(container.duration, 1_000_000) if alone else Fraction(0)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """PyAV. Raises InputError if it is not installed."""
     try:
         import av
     except ModuleNotFoundError:

@@ -100,7 +100,7 @@ def test_a_set_without_the_films_is_refused(tmp_path: Path) -> None:
 def test_people_of_flic_are_unlabelled_ones_of_another_set(tmp_path: Path, stages: Callable[..., Path]) -> None:
     """By a method of two networks, the second of which differs from the warm-up's and is warmed up by `train`."""
     write(tmp_path, films=["battle-cry"] * 40)
-    unlabelled = f"  unlabelled:\n    source: flic\n    root: {tmp_path}\n    detections: null\n#"
+    unlabelled = f"  unlabelled:\n    source: flic\n    root: {tmp_path}\n    detections: null\n    media: null\n#"
     own = "    networks:\n      second:\n        head_channels:\n          - 24\n"
     text = whole_text(ROOT / "pipeline/presets/smoke.yaml")
     text, found = re.subn(r"(?m)^(  posedual:\n    base: posedual .*\n)", rf"\1{own}", text)

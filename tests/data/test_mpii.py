@@ -528,7 +528,7 @@ def test_mpii_with_unlabelled_ai_challenger_goes_through_the_stages(
     write_truth(tmp_path / "annot/gt_valid.mat", people, np.tile([0.0, 0, 30, 40], (len(people), 1)))
     for part in ("train", "val"):
         test_aic.write(tmp_path, test_aic.entries(), part)
-    unlabelled = f"  unlabelled:\n    source: aic\n    root: {tmp_path}\n    detections: null\n#"
+    unlabelled = f"  unlabelled:\n    source: aic\n    root: {tmp_path}\n    detections: null\n    media: null\n#"
     folder = stages(
         {
             "  source: demo": "  source: mpii",

@@ -17,7 +17,7 @@ from semipose.config.data import Custom
 from semipose.config.load import load
 from semipose.config.text import whole_text
 from semipose.config.tree import Params
-from semipose.data.download.datasets import describe
+from semipose.data.download.datasets import describe, describe_media
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
@@ -97,7 +97,7 @@ def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: P
             "  root: null": f"  root: {root}",
             "  custom: null": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
             "  unlabelled: null": f"  unlabelled:\n    source: unlabeled2017\n    root: {root}\n    detections:\n"
-            f"      file: {root}/boxes.json\n      score: 0.25\n#",
+            f"      file: {root}/boxes.json\n      score: 0.25\n    media: null\n#",
             "  metric: oks": "  metric: pck",
             "  pck_reference: torso": "  pck_reference: box",
             "    L20: 20\n    L40: 40\n": "    L20: 4\n",
@@ -154,3 +154,17 @@ def test_params_ask_for_what_a_set_of_ones_own_needs(tmp_path: Path) -> None:
     path.write_text(text.replace("\n    - akm\n", "\n    - akm\n    - sspcm\n", 1))
     with pytest.raises(InputError, match=r"method\.sspcm trains 3 networks, but model\.networks names 1"):
         load(path)
+
+
+def test_folders_of_media_are_described_with_the_folders_in_them(tmp_path: Path) -> None:
+    """So that a new video, or another one of the same name, runs `prepare` again."""
+    (tmp_path / "clips/deep [1]").mkdir(parents=True)
+    (tmp_path / "clips/deep [1]/a.mp4").write_bytes(b"one")
+    records = [describe_media(tmp_path, ["clips"]), describe_media(tmp_path, ["."]), describe_media(tmp_path, ["clips/deep [1]"])]
+    assert [record["files"] for (record,) in records] == [1, 1, 1]
+    (tmp_path / "clips/b.mp4").write_bytes(b"two")
+    with_two = describe_media(tmp_path, ["clips"])
+    (tmp_path / "clips/deep [1]/a.mp4").write_bytes(b"another")
+    assert describe_media(tmp_path, ["clips"]) != with_two != records[0]
+    with pytest.raises(InputError, match=r"data\.unlabelled\.media\.folders: .*photos is no folder"):
+        describe_media(tmp_path, ["clips", "photos"])

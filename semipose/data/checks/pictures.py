@@ -9,23 +9,22 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from semipose.data.alike import Thumbnail, difference, thumbnail
 from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
 
-THUMB = 32  # px
 BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer than so many bits agree in one band
 NEAR = 4.0  # mean difference of the thumbnails' grey levels, 0-255, below which two images show the same
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """size: width, height in px. thumb: grey, uint8 [32, 32]. digest: of the file."""
+    """size: width, height in px. digest: of the file."""
 
     size: tuple[int, int]
-    thumb: NDArray[np.uint8]
+    thumb: Thumbnail
     digest: bytes
 
 
@@ -42,8 +41,7 @@ def inspect(
             image = read_image(path, sizes[name], exif)
         except (BrokenImage, InputError) as error:
             return name, error
-        thumb = np.asarray(image.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX))
-        return name, Picture(image.size, thumb, hashlib.sha256(path.read_bytes()).digest())
+        return name, Picture(image.size, thumbnail(image), hashlib.sha256(path.read_bytes()).digest())
 
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(one, sizes)
@@ -70,15 +68,12 @@ def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
         for first, place in enumerate(group[:-1]):
             others = members[first + 1 :]
             near = others[np.bitwise_count(hashes[others] ^ hashes[place]) < BANDS]
-            found |= dict.fromkeys((shown[place], shown[other]) for other in near if _near(every[shown[place]], every[shown[other]]))
+            pairs = ((shown[place], shown[other]) for other in near)
+            found |= dict.fromkeys(pair for pair in pairs if difference(*(every[k].thumb for k in pair)) < NEAR)
     return [(names[one], names[other]) for one, other in sorted(found)]
 
 
-def _near(one: Picture, other: Picture) -> bool:
-    return float(np.abs(one.thumb.astype(np.int16) - other.thumb).mean()) < NEAR
-
-
-def _hash(thumb: NDArray[np.uint8]) -> int:
+def _hash(thumb: Thumbnail) -> int:
     """64 bits: whether each of 8 x 8 patches is brighter than the one to its right (difference hash)."""
     patches = np.asarray(Image.fromarray(thumb).resize((9, 8), Image.Resampling.BOX)).astype(np.int16)
     return int.from_bytes(np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes())

@@ -1,6 +1,7 @@
 """Bringing the real data sets: where they come from, and whether a folder has their layout."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -135,16 +136,26 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
     records: list[dict[str, Any]] = []
     for entry in layout:
         if entry.endswith("/"):
-            records.append({"path": entry} | _stock(root, entry))
+            records.append({"path": entry} | _stock(root, root.glob(f"{entry}*")))
         else:
             records += [_described(path, path.relative_to(root).as_posix()) for path in sorted(root.glob(entry))]
     return records
 
 
-def describe_file(path: Path, needed_by: str) -> dict[str, Any]:
+def describe_media(root: Path, folders: Sequence[str]) -> list[dict[str, Any]]:
+    """{"path", "files", "stock"} of folders below `root` with the folders in them, as `describe` has them of folders of images. Raises
+    InputError if one is not there."""
+    if missing := [folder for folder in folders if not (root / folder).is_dir()]:
+        raise InputError(
+            f"data.unlabelled.media.folders: {root / missing[0]} is no folder; give folders of images and videos below data.unlabelled.root"
+        )
+    return [{"path": f"{folder}/"} | _stock(root, (root / folder).rglob("*")) for folder in folders]
+
+
+def describe_file(path: Path, needed_by: str, what: str = "a JSON in the layout of COCO's detection results") -> dict[str, Any]:
     """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
     if not path.is_file():
-        raise InputError(f"{needed_by}: {path} is not there; it is a JSON in the layout of COCO's detection results")
+        raise InputError(f"{needed_by}: {path} is not there; it is {what}")
     return _described(path, str(path))
 
 
@@ -153,9 +164,9 @@ def _described(path: Path, name: str) -> dict[str, Any]:
     return {"path": name, "bytes": found["bytes"], "sha256": found["sha256"]}
 
 
-def _stock(root: Path, folder: str) -> dict[str, Any]:
-    """Number of files in a folder, and a digest by which a change of one is noticed without reading it."""
-    files = [path for path in sorted(root.glob(f"{folder}*")) if path.is_file()]
+def _stock(root: Path, paths: Iterable[Path]) -> dict[str, Any]:
+    """Number of files among the paths, and a digest by which a change of one is noticed without reading it."""
+    files = [path for path in sorted(paths) if path.is_file()]
     lines = (f"{path.relative_to(root).as_posix()} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
     return {"files": len(files), "stock": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:32]}
 

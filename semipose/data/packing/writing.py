@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -184,10 +184,15 @@ def _cut(
                 unfinished.add(made)
                 continue
             broken[people.images[made.rows[0]]] = made.fault
-            if len(broken) > max_broken or len(broken) == len(number):
-                some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
-                raise InputError(
-                    f"{len(broken)} broken images and data.max_broken = {max_broken}: {some}"
-                    f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
-                )
+            check_broken(root, broken, max_broken, len(number))
     return broken
+
+
+def check_broken(root: Path, broken: Mapping[str, str], most: int, count: int) -> None:
+    """Raise InputError if more than `most` of `count` images (or videos) are broken, or all; `broken` says why each is."""
+    if len(broken) > most or len(broken) == count:
+        some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
+        raise InputError(
+            f"{len(broken)} broken images and data.max_broken = {most}: {some}"
+            f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
+        )

@@ -1,0 +1,73 @@
+"""Who is in a picture: whom a file of boxes names, whom a detector finds, or the picture is one person."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from semipose.inference.boxes import Boxes, base_name, check_boxes, read_given
+from semipose.inference.media import Picture, Wanted, every, is_video
+from semipose.utils.errors import InputError
+
+Rows = Mapping[str, Mapping[int, Sequence[Sequence[float]]]]
+"""Of each file and frame (0: of an image) the boxes x, y, width, height, score."""
+
+
+@dataclass(frozen=True)
+class Finder:
+    """`look` says who is in a picture, `wanted` which frames of a file are looked at (frame 0 is an image), `rows` who must be there."""
+
+    look: Callable[[Picture], Boxes]
+    wanted: Callable[[str], Wanted]
+    rows: Rows = field(default_factory=dict)
+
+
+def whole(seconds: float) -> Finder:
+    """A picture is one person; frames of a video are so many seconds apart."""
+    return Finder(lambda picture: Boxes.of([[0, 0, *picture.image.size, 1]]), lambda name: every(seconds))
+
+
+def by_detector(name: Literal["small", "large"], weights: Path | None, score: float, device: str, seconds: float) -> Finder:
+    """Torchvision's detector of this name, as `Detector` takes it. Raises InputError as that does."""
+    import torch  # takes seconds
+
+    from semipose.inference.detector import Detector
+
+    detector = Detector(name, weights, score, torch.device(device), "data.unlabelled.media.weights")
+    return Finder(lambda picture: detector(picture.image), lambda name: every(seconds))
+
+
+def by_boxes(path: Path, names: Sequence[str]) -> Finder:
+    """A JSON list of {file_name, frame (of a video, from 1), bbox [x, y, width, height] px, score (default 1)}.
+
+    Args:
+        names: The files; a box may name one by its last part if no other has it.
+
+    Raises:
+        InputError: Names the file, the entry and the field; later also for a box that does not lie on its picture.
+    """
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        same[base_name(name)].append(name)
+    rows: dict[str, dict[int, list[list[float]]]] = {name: defaultdict(list) for name in names}
+    for index, entry in enumerate(read_given(path)):
+        place = f"{path}: [{index}]"
+        if "file_name" not in entry:
+            raise InputError(f"{place}: has no file_name; images and videos of your own have no other id")
+        name = entry["file_name"].replace("\\", "/")
+        found = [name] if name in rows else same.get(name, [])
+        if len(found) != 1:
+            what = f"may be {found[0]} or {found[1]}" if found else f"is none of the {len(names)} images and videos, such as {names[0]}"
+            raise InputError(f"{place}: file_name {name!r} {what}; give its path below data.unlabelled.root")
+        frame = entry.get("frame", 0)
+        if is_video(found[0]) != bool(frame):
+            raise InputError(f"{place}: {name} is {'a video: give `frame`, from 1' if not frame else 'an image, which has no `frame`'}")
+        rows[found[0]][frame].append([*entry["bbox"], entry.get("score", 1.0)])
+
+    def look(picture: Picture) -> Boxes:
+        boxes = Boxes.of(rows[picture.name][picture.frame])
+        check_boxes(boxes.xywh, picture.image.size, f"{path}: {picture.name}{f', frame {picture.frame}' if picture.frame else ''}: ")
+        return boxes
+
+    return Finder(look, lambda name: lambda frame, time: frame in rows[name], rows)

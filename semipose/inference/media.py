@@ -1,0 +1,105 @@
+"""Images and videos in folders: which files they are, and their pictures one by one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from semipose.data.pixels import BrokenImage, Exif, read_image
+from semipose.inference import photos, videos
+from semipose.utils.errors import InputError
+
+Wanted = Callable[[int, float], bool]
+"""Whether a frame of a video is wanted, by its number (from 1) and time (s); asked once for each, in their order."""
+
+
+class Listing(NamedTuple):
+    """Names relative to the root, in natural order; others: files that are neither images nor videos by their suffixes."""
+
+    names: list[str]
+    others: int
+
+
+class Picture(NamedTuple):
+    """RGB; the file that it is of. Of a video the number of the frame, from 1, and its time in s; else 0."""
+
+    image: Image.Image
+    name: str
+    frame: int = 0
+    time: float = 0.0
+
+
+class BrokenMedium(Exception):
+    """An image or video that cannot be read; the message is the reason."""
+
+
+def listing(root: Path, folders: Sequence[str]) -> Listing:
+    """The images and videos of these folders below `root` and of the folders in them, without what macOS leaves beside them.
+
+    Raises:
+        InputError: There is no image and no video in them.
+    """
+    found: dict[str, None] = {}
+    for folder in folders:
+        inside = (path for path in (root / folder).rglob("*") if path.is_file() and not path.name.startswith(photos.COMPANION))
+        found |= dict.fromkeys(path.relative_to(root).as_posix() for path in inside)
+    names = sorted((name for name in found if is_video(name) or _suffix(name) in photos.SUFFIXES), key=photos.natural)
+    if not names:
+        kinds = ", ".join((*photos.SUFFIXES, *videos.SUFFIXES))
+        raise InputError(f"{', '.join(str(root / folder) for folder in folders)}: no image and no video there (looked for {kinds})")
+    return Listing(names, len(found) - len(names))
+
+
+def is_video(name: str) -> bool:
+    return _suffix(name) in videos.SUFFIXES
+
+
+def of_image(root: Path, name: str, exif: Exif | None) -> Picture:
+    """exif: as `read_image` takes it.
+
+    Raises:
+        BrokenMedium: It cannot be read.
+        InputError: As `read_image`.
+    """
+    try:
+        return Picture(read_image(root / name, exif=exif), name)
+    except BrokenImage as error:
+        raise BrokenMedium(str(error)) from None
+
+
+def of_video(root: Path, name: str, wanted: Wanted, cut_off: dict[str, str]) -> Iterator[Picture]:
+    """The frames that are wanted by their number and time. `cut_off` learns how much of a video could be read, if not all.
+
+    Raises:
+        BrokenMedium: Nothing of it can be read.
+    """
+    path = root / name
+    try:
+        with videos.opened(str(path)) as video:
+            for frame in video.chosen(wanted):
+                yield Picture(frame.image, name, frame.number, round(frame.time, 6))
+            if shortfall := video.shortfall:
+                cut_off[name] = shortfall.removeprefix(f"{path}: ")
+    except InputError as error:
+        raise BrokenMedium(str(error).removeprefix(f"{path}").lstrip(": ")) from None
+
+
+def every(seconds: float) -> Wanted:
+    """The first frame, and the next one whenever so many seconds have gone by."""
+    due = 0
+
+    def wanted(number: int, time: float) -> bool:
+        nonlocal due
+        if not seconds:
+            return True
+        step = int(time / seconds + 1e-6)  # times are rounded
+        taken = number == 1 or step >= due
+        due = step + 1 if taken else due
+        return taken
+
+    return wanted
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
