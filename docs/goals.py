@@ -47,7 +47,10 @@ def goals(found: Mapping[str, Any]) -> Table | None:
             row(f"{device}: {name} end to end, share of its floor", share, one["of_floor"] if device == here else None, 3)
     for name, one in found["methods"].items():
         row(f"GPU: {name}'s floor, share of the matrix rate", of_matrix, one["floor_of_matrix"] if here == "GPU" else None, 3)
-        what, loaded = f"GPU: {name} end to end, pairs/s: the output of {LOADERS} loaders of PoseDual's code", LOADERS * POSEDUAL_PAIRS_LARGE
+        what, loaded = (
+            f"GPU: {name} end to end, pairs/s: the output of {LOADERS} loaders of PoseDual's code",
+            LOADERS * POSEDUAL_PAIRS_LARGE,
+        )
         row(what, loaded, one["end_to_end"] if here == "GPU" else None, 0)
     row("pairs from the crop pack, pairs/s: 2.4 times PoseDual's code", 2.4 * posedual, found["data_road"], 0)
     row("cutting out by one process, people/s: 3 times PoseDual's code", 3 * 2 * posedual, found["cutting"], 0)
@@ -62,7 +65,7 @@ def goals(found: Mapping[str, Any]) -> Table | None:
             "PoseDual's public code was measured in one process on another CPU",
             "its loader reads, cuts out and augments again in each step: "
             f"269 to {POSEDUAL_PAIRS} pairs/s (twice as many people) from images of 240 px, {POSEDUAL_PAIRS_LARGE} from images of 640 px; here the "
-            f"images have {found['image_px']} px"
+            f"images have {found['image_px']} px",
         ],
         [dict(zip(("what", "target", "measured", "reached"), one, strict=True)) for one in rows],
     )

@@ -19,12 +19,17 @@ from pipeline.tracking import track
 from pipeline.tracking.origin import repo_root
 from semipose.config.load import load
 from semipose.config.tree import Params, fingerprint
-from semipose.utils.errors import Everywhere, InputError, Stopped
+from semipose.utils.errors import DOWNLOAD_AGAIN, PACK_AGAIN, SPLIT_AGAIN, Everywhere, InputError, Stopped
 from semipose.utils.progress import shown
 
 DISK = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room on that disk")
 DISK |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make that folder writable")
 GOES_ON = "A training goes on from its last checkpoint."
+COMMANDS = {  # the library's messages know no DVC
+    DOWNLOAD_AGAIN: "dvc repro --force download",
+    PACK_AGAIN: "dvc repro --force --single-item prepare",
+    SPLIT_AGAIN: "dvc repro split",
+}
 STOPPED = 75  # exit code of a stage that was asked to stop and is to be run again (EX_TEMPFAIL of sysexits.h)
 
 
@@ -113,7 +118,11 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
     try:
         work(*arguments)
     except InputError as error:
-        sys.stderr.write(f"semipose: {error}\nNothing was changed; what the stage had written before is back with `dvc checkout`.\n")
+        commands = "".join(f"To {what}, run `{command}`. " for what, command in COMMANDS.items() if what in str(error))
+        sys.stderr.write(
+            f"semipose: {error}\n{commands}Run `dvc repro` again after that. "
+            "Nothing was changed; `dvc checkout` brings back what the stage had written before.\n"
+        )
         raise SystemExit(1) from None
     except OSError as error:
         if error.errno not in DISK:

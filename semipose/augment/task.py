@@ -15,7 +15,7 @@ from semipose.data.loading.pack import Crops
 from semipose.pose import geometry, heatmap
 from semipose.pose.heatmap import STRIDE
 from semipose.pose.skeleton import Skeleton
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 
 if TYPE_CHECKING:
     from semipose.config.augment import Augment
@@ -132,5 +132,5 @@ def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cp
     model = params.model
     if abs(pack.aspect - model.width / model.height) > 1e-6:
         wanted = model.width / model.height
-        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}: run `dvc repro prepare`")
+        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}; {PACK_AGAIN}")
     return Task(pack.people.skeleton, model.height, model.width, torch.device(device), model.sigma, params.augment)

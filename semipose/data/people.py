@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semipose.pose.skeleton import Skeleton, decode
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 from semipose.utils.files import replacing
 
 ARRAYS = {
@@ -95,8 +95,11 @@ class People:
 
     @staticmethod
     def load(path: Path | str) -> "People":
-        """Read what `save` wrote. Raises InputError where the file is absent or is no people table."""
-        remedy = "run `dvc repro prepare` to write it again"
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
         try:
             with np.load(path, allow_pickle=False) as table:
                 return People(
@@ -106,6 +109,6 @@ class People:
                     **{name: table[name] for name in (*ARRAYS, *(OPTIONAL.keys() & table.files))},
                 )
         except FileNotFoundError as error:
-            raise InputError(f"{path}: there is no people table here; {remedy}") from error
+            raise InputError(f"{path}: missing; {PACK_AGAIN}") from error
         except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged file
-            raise InputError(f"{path}: not a people table ({error}); {remedy}") from error
+            raise InputError(f"{path}: not an annotation table ({error}); {PACK_AGAIN}") from error

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.people import People
-from semipose.utils.errors import InputError
+from semipose.utils.errors import SPLIT_AGAIN, InputError
 from semipose.utils.validation import read_valid
 
 
@@ -80,18 +80,21 @@ def make_splits(
 
 
 def read_split(path: Path | str, people: People) -> Split:
-    """The positions in `people` of a record of `make_splits` that was written as JSON.
+    """Read a record of `make_splits` that was written as JSON.
 
-    Raises InputError where the file is absent or damaged, or was made from another people table.
+    Returns:
+        The positions of its people in `people`.
+
+    Raises:
+        InputError: The file is missing or damaged, or was made from other person annotations.
     """
-    remedy = "run `dvc repro split` to make it again"
-    record = read_valid(RECORD, Path(path), str(path), remedy)
+    record = read_valid(RECORD, Path(path), str(path), SPLIT_AGAIN)
     ids = np.array(record["labelled"], dtype=np.int64)
     if record["pool_digest"] != _digest(people.ids):
-        raise InputError(f"{path}: `pool_digest` is that of another people table than this one; {remedy}")
+        raise InputError(f"{path}: `pool_digest` belongs to other person annotations; {SPLIT_AGAIN}")
     split = _split(np.flatnonzero(np.isin(people.ids, ids)), len(people), record["unlabelled"])
     if record["digest"] != _digest(ids, people.ids[split.unlabelled]):
-        raise InputError(f"{path}: `labelled` or `unlabelled` was changed, they do not fit its `digest`; {remedy}")
+        raise InputError(f"{path}: `labelled` or `unlabelled` was changed and does not fit `digest`; {SPLIT_AGAIN}")
     return split
 
 

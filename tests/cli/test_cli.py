@@ -414,9 +414,9 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     assert failed(predict(photos, text, more=["--strict"]), "text.jpg cannot be read as an image: not an image file")
     assert failed(predict(cut, text), "none of the 2 images can be read")
     assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
-    assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
-    assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations belong to images")
-    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: no folder can be made there")
+    assert failed(predict(photos, out=text), "text.jpg: this folder cannot be made")
+    assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations works only with images")
+    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: this folder cannot be made")
     assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
     assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")
     assert failed(predict(photos, weights=text), "text.jpg", "not a semipose weight file")
@@ -427,7 +427,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(photos, weights, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "locked")])
-    assert failed(result, "locked", "nothing can be written")
+    assert failed(result, "locked", "this folder cannot be written")
 
 
 # all

@@ -111,7 +111,7 @@ def test_file_image_person_and_field_are_named(tmp_path, wrong, message):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"ai_challenger_keypoint_train_\*/keypoint_train_annotations_\*\.json is not there; run `dvc repro download`"
+        InputError, match=r"ai_challenger_keypoint_train_\*/keypoint_train_annotations_\*\.json is not there; download the data set again"
     ):
         read_aic(tmp_path, "train")
     write(tmp_path, {})

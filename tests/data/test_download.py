@@ -295,7 +295,7 @@ def test_check_layout_names_all_that_is_missing(tmp_path, source):
         check_layout(source, root)
     message = str(caught.value)
     assert "lacks annotations/person_keypoints_train2017.json, val2017/ of" in message
-    assert "`dvc repro download`" in message
+    assert "download the data set again" in message
     assert "data.root in params.yaml" in message
     (root / "annotations/person_keypoints_train2017.json").touch()
     (root / "val2017/2.jpg").touch()

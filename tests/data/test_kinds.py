@@ -160,7 +160,7 @@ def test_what_is_refused_is_refused_by_all_in_the_same_words(tmp_path: Path, kin
         read_people("custom", root, "val", custom=layout.custom)
     with pytest.raises(InputError, match=rf"val\.json: {words}") as error:
         evaluate_oks(root / "val.json", [])
-    assert str(error.value).split(" (7 more")[0] == told[0].split("; run `dvc")[0]
+    assert str(error.value).split(" (7 more")[0] == told[0].split("; download the data set")[0]
 
 
 def test_every_fault_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_wrong_files_and_missing_images_are_named(tmp_path):
     with pytest.raises(InputError, match=r"images/000000040\.jpg: not there, but valid\.json has its person"):
         read_mpii(tmp_path, "val")
     (tmp_path / "annot/valid.json").unlink()
-    with pytest.raises(InputError, match=r"neither annot/valid\.json or .* nor mpii_human_pose_v1_u12_2/.*; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"neither annot/valid\.json or .* nor mpii_human_pose_v1_u12_2/.*; download the data set again"):
         read_mpii(tmp_path, "val")
 
 

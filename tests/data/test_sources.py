@@ -145,7 +145,9 @@ def test_clamp_is_the_peers(box, clamped):
     ],
 )
 def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
-    with pytest.raises(InputError, match=rf"(?s)person_keypoints_train2017\.json: annotations\[1\]: {message}.*; (repair|run `dvc)"):
+    with pytest.raises(
+        InputError, match=rf"(?s)person_keypoints_train2017\.json: annotations\[1\]: {message}.*; (repair|download the data set again)"
+    ):
         read_coco(write(tmp_path, [annotation(1, 3), entry, annotation(9, 3)]), "train")
 
 
@@ -176,7 +178,7 @@ def test_coco_names_the_wrong_list(tmp_path, changes, message):
 
 
 def test_coco_names_a_missing_and_a_broken_file(tmp_path):
-    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: no such file; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: no such file; download the data set again"):
         read_coco(tmp_path, "train")
     path = write(tmp_path, [annotation(1, 3)]) / "annotations/person_keypoints_train2017.json"
     for data in (path.read_bytes()[:-5], b"\xff\xfe\x00", b"[" * 100_000):
@@ -253,7 +255,7 @@ def test_lsp_validation_must_leave_both_parts(tmp_path, validation):
 
 
 def test_lsp_names_a_wrong_file(tmp_path):
-    with pytest.raises(InputError, match=r"joints\.mat: no such file; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"joints\.mat: no such file; download the data set again"):
         lsp.read_lsp(tmp_path, "train", 2)
     joints = write_lsp(tmp_path)
     for content, message in (

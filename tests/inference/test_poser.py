@@ -148,7 +148,7 @@ def test_what_is_no_video_is_named(weights: Path, images: list[Image.Image], tmp
     assert "text.mp4 cannot be opened as a video file" in said(str(tmp_path / "text.mp4"))
     assert "gone.mp4 cannot be opened as a video file" in said(str(tmp_path / "gone.mp4"))
     assert "77 cannot be opened as a webcam" in said("77")
-    assert "text.mp4 is a video: predict it alone" in said(str(tmp_path / "text.mp4"), str(tmp_path / "a.jpg"))
+    assert "text.mp4 is a video; predict it without other inputs" in said(str(tmp_path / "text.mp4"), str(tmp_path / "a.jpg"))
     assert not list((tmp_path / "out").glob("*"))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from semipose.data.download.archives import unpack, unpacked
 from semipose.data.download.fetch import checksums, fetch
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
@@ -118,9 +118,9 @@ def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> Non
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
         nearest = min(lacking, key=len)
-        remedy = "run `dvc repro download` with data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
+        remedy = f"set data.root in params.yaml to the folder that has it, or to null and {DOWNLOAD_AGAIN}"
         if custom is not None:
-            remedy = "data.custom in params.yaml says where they are, relative to data.root"
+            remedy = "correct data.custom in params.yaml: its paths are relative to data.root"
         if source in BY_HAND:
             remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
         raise InputError(f"data.root: {root} {found} {', '.join(nearest)} of source {source}; {remedy}")

@@ -21,12 +21,11 @@ from torch import Tensor
 
 from semipose.data.people import People
 from semipose.pose.geometry import from_box, identity, transform
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 from semipose.utils.files import DIGEST, digest
 
 PACK = "pack.json"
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
-WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
 
 
 def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
@@ -158,15 +157,15 @@ class CropPack:
             crops = (_open_jpegs if made["quality"] else _open_raw)(folder, count, size)
             pack = cls(folder=folder, people=people, crops=crops, matrices=matrices, **made)
         except FileNotFoundError as error:
-            raise InputError(f"{error.filename}: missing from the crop pack; {WRITE_AGAIN}") from None
+            raise InputError(f"{error.filename}: missing from the crop pack; {PACK_AGAIN}") from None
         except InputError:
             raise
         except Exception as error:  # numpy raises a dozen kinds for a damaged file
-            raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
+            raise InputError(f"{folder}: not a crop pack ({error}); {PACK_AGAIN}") from error
         if (matrices.shape, len(people)) != ((count, 2, 3), count):
-            raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")
+            raise InputError(f"{folder}: the files of this crop pack do not belong together; {PACK_AGAIN}")
         if digest_of(folder, record) != pack.digest:
-            raise InputError(f"{folder}: the files of this crop pack have changed since; {WRITE_AGAIN}")
+            raise InputError(f"{folder}: the files of this crop pack have changed since; {PACK_AGAIN}")
         return pack
 
     def images(self, positions: ArrayLike) -> Tensor:
@@ -223,4 +222,4 @@ def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
 def _hold(content: bytes | memoryview, digests: NDArray[np.uint8], row: int, path: Path) -> None:
     """A stored crop against its digest."""
     if digest(content) != digests[row].tobytes():
-        raise InputError(f"{path}: crop {row} has changed since it was written; {WRITE_AGAIN}")
+        raise InputError(f"{path}: crop {row} has changed since it was written; {PACK_AGAIN}")

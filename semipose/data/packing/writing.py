@@ -25,7 +25,7 @@ from semipose.data.packing.unfinished import Unfinished
 from semipose.data.people import People
 from semipose.data.pixels import Exif
 from semipose.pose import geometry
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 from semipose.utils.files import naming, write_text
 from semipose.utils.progress import Progress
 from semipose.utils.workers import in_processes
@@ -113,7 +113,7 @@ def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
         more = f" (and {len(missing) - 1:,} more images)" if len(missing) > 1 else ""
         raise InputError(
             f"{root / missing[0]}: missing, but annotation {people.ids[people.images.index(missing[0])]} needs it{more}; "
-            "check data.root, or run `dvc repro --force download`"
+            f"check data.root, or {DOWNLOAD_AGAIN}"
         )
     return [(name, about.st_size, about.st_mtime_ns) for name in names for about in [(root / name).stat()]]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.pixels import BrokenImage, Exif, image_size
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 
 HEADER_THREADS = 8
-BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
+BRING = f"{DOWNLOAD_AGAIN}, or set data.root in params.yaml to the folder that has it"
 
 
 def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[str, int]]:
