@@ -64,8 +64,8 @@ def goals(found: Mapping[str, Any]) -> Table | None:
         [
             "PoseDual's public code was measured in one process on another CPU",
             "its loader reads, cuts out and augments again in each step: "
-            f"269 to {POSEDUAL_PAIRS} pairs/s (twice as many people) from images of 240 px, {POSEDUAL_PAIRS_LARGE} from images of 640 px; here the "
-            f"images have {found['image_px']} px",
+            f"269 to {POSEDUAL_PAIRS} pairs/s (twice as many people) from images of 240 px, "
+            f"{POSEDUAL_PAIRS_LARGE} from images of 640 px; here the images have {found['image_px']} px",
         ],
         [dict(zip(("what", "target", "measured", "reached"), one, strict=True)) for one in rows],
     )
