@@ -473,9 +473,9 @@ def test_hours_follow_from_a_measurement(tmp_path, demo):
     hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
     assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
     for found, words in (
-        (known | {"methods": {"supervised": methods["supervised"]}}, "nothing was measured of akm, "),
+        (known | {"methods": {"supervised": methods["supervised"]}}, "akm, "),
         (known | {"methods": methods, "batch_size": 4}, "4 people at once, but these parameters train"),
-        ([], "not what `semipose bench --json` writes"),
+        ([], "not a file that `semipose bench --json` wrote"),
     ):
         file.write_text(json.dumps(found))
         told = run(made, ["demo", "--bench", str(file)])
