@@ -113,7 +113,7 @@ class Tracker:
         except subprocess.TimeoutExpired:
             self.uploader.kill()
             self.uploader.wait()
-            how = f"not everything was uploaded within {limit_s:.0f} s"
+            how = f"not everything was uploaded within {limit_s:g} s"
         self._listen()
         if self.journal.folder.exists():
             self._warn(how)

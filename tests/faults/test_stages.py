@@ -123,7 +123,9 @@ def test_killed_and_stopped_it_ends_with_the_same_files(project: Path, whole: Wh
         assert disturbed(signal.SIGKILL, moments.randint(1, 3)) == -signal.SIGKILL
     assert disturbed(signal.SIGTERM, 2) == stage.STOPPED
     said = words.read_text()
-    step = re.search(rf"stopped by SIGTERM: a checkpoint was left after step (\d+) of {STEPS}. Run `dvc repro` to continue from there", said)
+    step = re.search(
+        rf"stopped by SIGTERM: a checkpoint was left after step (\d+) of {STEPS}. Run `dvc repro` to continue from there", said
+    )
     assert step, said
     (left,) = state.iterdir()
     found = checkpoint.load(left)
