@@ -200,7 +200,7 @@ def test_a_file_that_is_cut_off_says_so_everywhere(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     path.write_bytes(path.read_bytes()[:900])
     layout = recognise(tmp_path)
-    words = r"train\.json is not JSON: it is cut off \(EOF while parsing"
+    words = r"train\.json is not JSON: it is truncated \(EOF while parsing"
     (told,) = [finding.text for finding in examine(tmp_path, layout).findings if finding.grade == "stops"]
     for read in (lambda: read_people("custom", tmp_path, "train", custom=layout.custom), lambda: evaluate_oks(path, [])):
         with pytest.raises(InputError, match=words) as error:

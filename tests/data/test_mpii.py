@@ -432,7 +432,7 @@ def test_the_limit_counts_pelvis_and_thorax_do_not_and_unknown_heads_are_left_ou
     assert values.values()["joint/pelvis"] == 0
     assert values.per_person()[:2].tolist() == [1, 0]
     assert np.isnan(values.per_person()[2])
-    with pytest.raises(InputError, match="PCKh is measured by the size of the head"):
+    with pytest.raises(InputError, match="PCKh needs the size of the head"):
         pckh(points, truth, np.ones((3, 16), int), None, MPII16.joints)
 
 
