@@ -1,4 +1,4 @@
-"""AI Challenger: the reader on small files in the official layout, which itself lies behind share links."""
+"""AI Challenger: the reader on small files in the official layout, which itself is behind share links."""
 
 import json
 from pathlib import Path
@@ -135,7 +135,7 @@ def test_download_says_what_to_get_and_checks_it(tmp_path):
         download("aic", tmp_path)
     message = str(caught.value)
     assert f"{tmp_path} lacks ai_challenger_keypoint_validation_*/keypoint_validation_annotations_*.json" in message
-    assert "lies behind share links: get its archives ai_challenger_keypoint_train_*.zip" in message
+    assert "is behind share links: get its archives ai_challenger_keypoint_train_*.zip" in message
     assert "data.root" in message
     write(tmp_path, entries(), "val")
     assert download("aic", tmp_path) == []

@@ -74,7 +74,7 @@ def broken(drawn: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     invisible["keypoints"][2] = 3
     said["visibility"] = "keypoints: has a visibility that is not 0, 1 or 2"
     far["bbox"] = [900, 900, 20, 20]
-    said["outside"] = "bbox: lies wholly outside"
+    said["outside"] = "bbox: is completely outside"
     nan["bbox"][0] = None
     said["number"] = "bbox[0]: should be a valid number, not None"
     lost["image_id"] = 777

@@ -113,7 +113,7 @@ def test_a_cut_connection_goes_on_where_it_was_cut(server, tmp_path):
 
 def test_the_next_run_goes_on_where_the_last_gave_up(server, tmp_path):
     server.cuts = [200_000, 0, 0, 0]
-    with pytest.raises(InputError, match=r"file\.bin: given up after 4 attempts.*go on from there"):
+    with pytest.raises(InputError, match=r"file\.bin: failed after 4 attempts.*to continue"):
         fetch.fetch(server.url(), tmp_path / "file.bin", SHA256)
     assert names(tmp_path) == ["file.bin.part", "file.bin.part.version"]
     server.asked.clear()
@@ -197,7 +197,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server, tmp_path
 
 
 def test_no_server_is_named(server, tmp_path):
-    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/x: given up after 4 attempts"):
+    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/x: failed after 4 attempts"):
         fetch.fetch("http://127.0.0.1:9/x", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 

@@ -145,7 +145,7 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
     out.mkdir()
     EXPORTS[kind](root, out)
     if "of" not in kind and kind != "addresses":
-        with pytest.raises(InputError, match=f"is an export of {kind}; `semipose doctor .* --convert FOLDER`"):
+        with pytest.raises(InputError, match=f"is an export of {kind}; run `semipose doctor .* --convert FOLDER`"):
             recognise(out)
     result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
     assert result.exit_code == 0, result.output
@@ -185,8 +185,8 @@ def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("labels.v001.slp", "a project of SLEAP, which is not read: .*save_ultralytics"),
-        ("CollectedData_me.h5", r"give the CollectedData_\*\.csv"),
+        ("labels.v001.slp", "a project of SLEAP, which cannot be read: .*save_ultralytics"),
+        ("CollectedData_me.h5", r"use the CollectedData_\*\.csv"),
     ],
 )
 def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str) -> None:

@@ -512,7 +512,7 @@ def test_addresses_and_layouts_of_mpii(tmp_path):
 
 def test_sets_behind_share_links_are_asked_for():
     assert "mpii" not in BY_HAND
-    with pytest.raises(InputError, match=r"data\.root: nowhere is not there; it lacks ai_challenger.* lies behind share links: get its"):
+    with pytest.raises(InputError, match=r"data\.root: nowhere is not there; it lacks ai_challenger.* is behind share links: get its"):
         download("aic", Path("nowhere"))
 
 

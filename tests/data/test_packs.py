@@ -335,7 +335,7 @@ def test_broken_images_are_named_counted_and_left_out_with_their_people(tmp_path
     }[damage]
     (tmp_path / "b.jpg").write_bytes(broken)
     people = make_people(["a.jpg", "b.jpg", "c.jpg", "b.jpg"], [(10, 10, 30, 40)] * 4, (80, 60))
-    with pytest.raises(InputError, match=r"1 broken images and data.max_broken = 0: .*b\.jpg \(.+\)"):
+    with pytest.raises(InputError, match=r"1 broken images, but data.max_broken = 0: .*b\.jpg \(.+\)"):
         write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
     assert not (tmp_path / "pack").exists()
     summary = write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"max_broken": 1})
@@ -425,7 +425,7 @@ def test_opening_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="have changed"):
         CropPack.open(tmp_path / "pack")
     (tmp_path / "pack" / "pack.json").write_text(json.dumps(record | {"count": 2}))
-    with pytest.raises(InputError, match="do not belong together"):
+    with pytest.raises(InputError, match="do not fit each other"):
         CropPack.open(tmp_path / "pack")
     (tmp_path / "pack" / "pack.json").write_text("{")
     with pytest.raises(InputError, match="not a crop pack"):
@@ -454,7 +454,7 @@ def test_a_jpeg_pack_that_was_cut_off_is_not_opened(tmp_path: Path) -> None:
     save_wave(tmp_path / "a.png", 40, 40)
     write_pack(make_people(["a.png"], [(5, 5, 20, 20)], (40, 40)), tmp_path, tmp_path / "pack", **SMALL | {"quality": 90})
     (tmp_path / "pack" / "crops.jpg").write_bytes(b"short")
-    with pytest.raises(InputError, match=r"crops\.jpg.* do not belong together"):
+    with pytest.raises(InputError, match=r"crops\.jpg.* do not fit each other"):
         CropPack.open(tmp_path / "pack")
 
 

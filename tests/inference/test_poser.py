@@ -181,5 +181,5 @@ def test_missing_detector_weights_are_named(tmp_path: Path, monkeypatch: pytest.
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
     monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first use, this test's for all that come after
-    with pytest.raises(InputError, match=r"cannot be downloaded .*bring that file and name it with --detector-weights"):
+    with pytest.raises(InputError, match=r"cannot be downloaded .*download that file by hand and name it with --detector-weights"):
         Detector("small", None, 0.5, device)
