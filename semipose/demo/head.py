@@ -1,4 +1,6 @@
-"""The head of a drawn person: a ball of hair, a face on its front, ears, eyes, nose, mouth, and a hat now and then."""
+"""The head of a synthetic person: a ball of hair, a face on its
+front, ears, eyes, nose, mouth, and sometimes a hat.
+"""
 
 from functools import cache
 

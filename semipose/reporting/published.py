@@ -1,4 +1,6 @@
-"""Published numbers beside ours: published.csv has every one with its table, source and what is known of its protocol."""
+"""Published numbers beside ours: published.csv has every one with its table, source and what is
+known of its protocol.
+"""
 
 import csv
 import statistics
@@ -16,16 +18,24 @@ BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.y
 
 
 def published() -> list[dict[str, str]]:
-    """The rows of published.csv: table, method (as the table calls it), entry (of params.yaml; "" for what no entry is), backbone, input,
-    dataset, labelled, unlabelled, metric, value, source, networks ("" where the source does not say), note."""
+    """The rows of published.csv.
+
+    Its columns are table, method (as the table calls it), entry (of params.yaml; "" if there is
+    none), backbone, input, dataset, labelled, unlabelled, metric, value, source, networks ("" if
+    the source does not say), note.
+    """
     with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
-    """Rows: the methods of the sweep, each with AP and with every other metric that is published of it with this data, backbone and input.
-    Columns: for each budget ours (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is
-    published of the kind."""
+    """The table of published numbers; None if nothing comparable is published.
+
+    Rows: the methods of the sweep, each with AP and every other metric that is published with this
+    data, backbone and input.
+    Columns: for each budget ours (mean ± standard deviation over
+    seeds, or the interval of a single one) and theirs.
+    """
     if not runs:
         return None
     example = next(iter(runs.values()))
@@ -57,7 +67,9 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
 
 
 def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list[str]:
-    """What must be equal for numbers to stand beside each other, and is not: the way of evaluating, or the networks that are trained."""
+    """What differs but must be equal for a comparison: the
+    evaluation, or the networks that are trained.
+    """
     notes = []
     for name, theirs in {"boxes": "ground truth", "flip_test": False, "decode": "quarter"}.items():  # of the papers' tables on COCO val2017
         if ours := sorted({str(run.protocol[name]) for run in runs.values() if run.protocol[name] != theirs}):
@@ -71,7 +83,7 @@ def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list
 
 
 def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
-    """Where the numbers come from, and how they came about otherwise than ours."""
+    """Where the published numbers come from, and how their protocol differs from ours."""
     sources = dict.fromkeys(f"{row['table']} ({row['source']})" for row in used)
     unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
