@@ -37,7 +37,7 @@ def take(count: int) -> int:
 
 
 class Autocast(MixedPrecision):
-    """bf16-mixed for the networks alone: in bfloat16, keypoints and crop matrices would be off by up to two cells."""
+    """bf16-mixed for the networks alone: in bfloat16, keypoints and crop matrices would be off by up to two heatmap cells."""
 
     def convert_input(self, data: Any) -> Any:
         return data

@@ -1,4 +1,6 @@
-"""What an epoch has lost so far: sums over its steps, read off the device now and then, so that no step waits for it."""
+"""The running averages of an epoch's losses: sums over its steps, read from the device now and
+then, so that no step waits.
+"""
 
 from collections.abc import Callable
 
@@ -11,9 +13,9 @@ from semipose.utils.errors import Everywhere
 Row = dict[str, float]
 Fault = tuple[int, str, float]  # a step, and the name and value of what is no number there
 
-EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
+EXPLODED = 1e4  # heatmaps are in 0-1: with such a loss, every heatmap value is wrong by a hundred
 UNREAD = 16
-"""Groups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
+"""Most groups of a step with unread losses on the device: a training ends at most this late after a loss that is not a number."""
 
 
 class LossLog:

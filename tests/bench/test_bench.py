@@ -195,7 +195,7 @@ def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> 
     ("more", "words"),
     [
         (["--methods", "akn"], "--methods akn"),
-        (["--backbone", "resnet18"], "belong together"),
+        (["--backbone", "resnet18"], "need each other"),
         (["--backbone", "resnet18", "--size", "256"], "--size 256"),
         (["--backbone", "resnet18", "--size", "250x192"], "multiple"),
     ],

@@ -329,7 +329,7 @@ def test_the_release_names_what_is_wrong(tmp_path):
         with pytest.raises(InputError, match=rf"annolist\(2\)\.annorect\(1\): {message}"):
             read_mpii(tmp_path, "train", 1)
     release(tmp_path, [(0, 1, person(1))])
-    with pytest.raises(InputError, match="nobody with annopoints"):
+    with pytest.raises(InputError, match="no person with annopoints"):
         read_mpii(tmp_path, "train", 1)
     savemat(tmp_path / RELEASE, {"other": 1})
     with pytest.raises(InputError, match="no RELEASE with annolist"):

@@ -105,7 +105,7 @@ def test_impossible_budgets_are_named(budget):
 
 
 def test_nobody_left_unlabelled_is_named():
-    with pytest.raises(InputError, match=r"split\.budgets\.full.*leaves nobody"):
+    with pytest.raises(InputError, match=r"split\.budgets\.full.*has no people"):
         make_splits(crowd(), {"full": 200}, "first", 0, "rest")
 
 

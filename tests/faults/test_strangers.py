@@ -75,7 +75,7 @@ def test_checkpoints(harmful: Harmful, tmp_path: Path, capsys: pytest.CaptureFix
     content = saved({"step": harmful})
     (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(content).digest() + content)
     assert checkpoint.load(tmp_path) is None
-    assert "checkpoint.pt is damaged: the training starts anew" in capsys.readouterr().err
+    assert "checkpoint.pt is damaged: the training starts over" in capsys.readouterr().err
     assert not harmful.mark.exists()
 
 
