@@ -148,7 +148,7 @@ class Tracker:
         self.warned = True
         with suppress(OSError):  # the reader of stderr has gone
             said = f"warning: MLflow at {shown(tracking_uri(self.root))} is missing a part of this run ({why})."
-            goes_on = "The stage goes on; bring the rest there later with: python -m pipeline.track sync"
+            goes_on = "The stage continues; upload the rest later with: python -m pipeline.track sync"
             print(said, goes_on, file=sys.stderr, flush=True)
 
 

@@ -90,7 +90,7 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
 
 
 def peak_memory(device: torch.device) -> float:
-    """Largest memory so far (MiB): of the GPU where there is one, else of this process."""
+    """Largest memory so far (MiB): of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -24,7 +24,7 @@ class LossLog:
     def __init__(
         self, people: Callable[[int], tuple[list[int], list[int]]], earliest: Callable[[Fault | None], Fault | None] = lambda fault: fault
     ) -> None:
-        """people: ids of a step's labelled and unlabelled people, for the message about a loss that is no number. earliest: of the faults
+        """people: ids of a step's labelled and unlabelled people, for the message about a loss that is not a number. earliest: of the faults
         that the processes of a training have found by now, the first."""
         self.people, self.earliest = people, earliest
         self.sums: Row = {}
@@ -38,7 +38,7 @@ class LossLog:
             self.read()
 
     def read(self) -> Row:
-        """The sums of all that was added. Raises Everywhere at a loss that is no number or beyond all measure, naming it, its step and
+        """The sums of all that was added. Raises Everywhere at a loss that is not a number, or is far too large, naming it, its step and
         people; what was added after it counts no more. Several processes read together."""
         unread, self.unread = self.unread, []
         values = torch.stack([value for _, _, named in unread for value in named.values()]).tolist() if unread else []

@@ -207,7 +207,7 @@ def _read_release(path: Path) -> tuple[_Rows, list[Any]]:
 
 
 def _person(person: mat_struct, where: str) -> tuple[list[float], float, NDArray[np.float64], NDArray[np.int64], list[float]]:
-    """Centre, scale, joints [16, 2], visibility [16] and head box (x1, y1, x2, y2; NaN where there is none)."""
+    """Centre, scale, joints [16, 2], visibility [16] and head box (x1, y1, x2, y2; NaN if there is none)."""
     joints, visibility = np.zeros((JOINTS, 2)), np.zeros(JOINTS, np.int64)
     for point in _structs(getattr(_structs(person.annopoints)[0], "point", None)):
         joint, x, y = (_number(point, name) for name in ("id", "x", "y"))

@@ -68,7 +68,7 @@ Keypoints of one person in a crop. Trained with semipose, a laboratory for semi-
 
 ## What it is not for
 
-It was measured on people like those above and on nobody else: measure it on yours (`semipose evaluate`) before you rely on it. A joint that
+It was measured only on people like those above: measure it on yours (`semipose evaluate`) before you rely on it. A joint that
 cannot be seen still gets a place; its confidence says how far to trust it. It does not find people: it needs their boxes.
 """
 
