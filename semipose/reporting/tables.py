@@ -148,17 +148,17 @@ def _build(
             if stepwise:
                 row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
-    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row to its own)" * (len(held) > 1)
+    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
     legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}; in brackets its 95 % interval, "
-        "both on the same resamples (paired bootstrap, over seeds their mean). "
-        "Masks: measured mean number of masked keypoints of a person. "
-        "Reported: which network's number it is; mean: the mean of the networks' numbers. "
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}. "
+        "In brackets: its 95 % interval by the paired bootstrap, with the same resamples for both and the mean over seeds. "
+        "Masks: measured mean number of masked keypoints per person. "
+        "Reported: the network whose number it is; mean: the mean over the networks. "
         "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
-        "Budgets are separated by a stroke where they differ."
+        "A slash separates budgets if they differ."
     )
     if stepwise:
-        legend += f" {ABOVE.capitalize()}: the same difference, to the method of the row above."
+        legend += f" {ABOVE.capitalize()}: the same difference, to the method in the row above."
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
