@@ -132,9 +132,9 @@ def _is_turned(path: Path, orientation: int, stored: tuple[int, int], annotated:
     if orientation >= SWAPS and all(annotated) and stored[0] != stored[1]:
         return annotated == stored[::-1]
     raise UndecidedExif(
-        f"{path}: its EXIF orientation ({orientation}) {'turns' if orientation >= SWAPS else 'mirrors or half-turns'} it, and the size in "
-        "the annotations does not say whether they were made before or after that; set data.exif in params.yaml: apply, if they fit the "
-        "image as viewers show it, ignore, if they fit the stored pixels"
+        f"{path}: its EXIF orientation ({orientation}) {'turns it' if orientation >= SWAPS else 'mirrors it or turns it by 180 degrees'}, "
+        "and the annotated size does not tell whether the annotations were made before or after that. Set data.exif in params.yaml "
+        "to apply if they fit the image as viewers show it, or to ignore if they fit the stored pixels"
     )
 
 

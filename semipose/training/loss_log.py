@@ -24,8 +24,12 @@ class LossLog:
     def __init__(
         self, people: Callable[[int], tuple[list[int], list[int]]], earliest: Callable[[Fault | None], Fault | None] = lambda fault: fault
     ) -> None:
-        """people: ids of a step's labelled and unlabelled people, for the message about a loss that is not a number. earliest: of the faults
-        that the processes of a training have found by now, the first."""
+        """Start with empty sums.
+
+        Args:
+            people: Ids of a step's labelled and unlabelled people, for the message about a loss that is not a number.
+            earliest: The first of the faults that the processes of a training have found.
+        """
         self.people, self.earliest = people, earliest
         self.sums: Row = {}
         self.unread: list[tuple[int, float, dict[str, Tensor]]] = []

@@ -239,5 +239,5 @@ def test_sizes_decide_about_exif_or_the_user_is_asked(tmp_path: Path) -> None:
     told = [finding.text for finding in examine(root, layout).findings if finding.grade == "stops"]
     assert len(told) == 2
     assert all("4 of 4 images are turned or mirrored by their EXIF orientation" in text for text in told)
-    with pytest.raises(InputError, match=r"train1\.png: its EXIF orientation \(3\) mirrors or half-turns it.*data\.exif"):
+    with pytest.raises(InputError, match=r"train1\.png: its EXIF orientation \(3\) mirrors it or turns it by 180 degrees.*data\.exif"):
         write_pack(train, root, tmp_path / "pack", recipe, 0, 1)
