@@ -220,7 +220,7 @@ def test_five_joints_of_another_animal(tmp_path):
 
 def test_a_custom_set_names_file_category_and_field(tmp_path):
     for changes, words, message in (
-        ({}, {}, r"2 categories with `keypoints` \(the joints' names\) where one is wanted; .*: fox, bird; name one"),
+        ({}, {}, r"2 categories with `keypoints` \(the joints' names\) instead of one; .*: fox, bird; name one"),
         ({}, {"category": "cat"}, r"0 categories with `keypoints` .* are named 'cat'"),
         ({"skeleton": [[0, 1]]}, {"category": "fox"}, r"categories\[\d\]: skeleton\[0\]\[0\]: should be greater than or equal to 1, not 0"),
         ({"skeleton": [[1, 6]]}, {"category": "fox"}, r"category fox: `skeleton` has \[1, 6\]"),
