@@ -18,4 +18,4 @@ def enough_memory(advice: str) -> Iterator[None]:
     except RuntimeError as error:
         if "out of memory" not in str(error).lower():
             raise
-        raise InputError(f"the device's memory is full ({str(error).splitlines()[0][:150]}); {advice}") from None
+        raise InputError(f"the device's memory is full: {advice} ({str(error).splitlines()[0][:150]})") from None

@@ -148,7 +148,7 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
         assert result.exit_code == 0, said(result)
         return json.loads((tmp_path / "out.json").read_text())
 
-    assert failed(run(app, base), "joint 'wing_tip' has no OKS sigma: give the sigmas (--sigmas")
+    assert failed(run(app, base), "joint 'wing_tip' has no OKS sigma; give the sigmas (--sigmas")
     assert measured("--weights", f"{tmp_path}/W") == measured("--sigmas", "0.05,0.02,0.1")
     assert measured("--weights", f"{tmp_path}/W")["AP"] != measured("--sigmas", "0.05,0.2,0.1")["AP"]
     pck = measured("--metric", "pck", "--weights", f"{tmp_path}/W")
@@ -414,7 +414,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
     assert failed(predict(photos, text, more=["--strict"]), "text.jpg cannot be read as an image: not an image file")
     assert failed(predict(cut, text), "none of the 2 images can be read")
-    assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
+    assert failed(predict(photos, out=photos), "contains a.jpg", "name another folder")
     assert failed(predict(photos, out=text), "text.jpg: this folder cannot be made")
     assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations works only with images")
     assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: this folder cannot be made")

@@ -176,7 +176,7 @@ def test_wrong_bytes_are_named_and_removed(server, tmp_path, kind):
     server.files["/file.bin"] = BODY[:-1] + b"?"
     wanted = {"sha256": SHA256, "md5": MD5}[kind]
     got = hashlib.new(kind, server.files["/file.bin"]).hexdigest()
-    with pytest.raises(InputError, match=rf"{server.url()}: expected {kind} {wanted}, got {got}; .*run the same"):
+    with pytest.raises(InputError, match=rf"{server.url()}: expected {kind} {wanted}, got {got}; .*Run the same"):
         fetch.fetch(server.url(), tmp_path / "file.bin", **{kind: wanted})
     assert names(tmp_path) == []
 

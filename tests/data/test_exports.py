@@ -209,7 +209,7 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str
         (
             "Label Studio",
             ("project-1.json", '[{"data": {"img": "/data/upload/9.png"}, "annotations": [{"result": []}]}]'),
-            "image .*9.png' is not there",
+            "image .*9.png' is missing",
         ),
         ("CVAT", ("annotations.xml", "<annotations><image name='a'></image></annotations>"), "no image has a skeleton"),
     ],

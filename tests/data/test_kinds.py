@@ -205,7 +205,7 @@ def test_a_file_that_is_cut_off_says_so_everywhere(tmp_path: Path) -> None:
     for read in (lambda: read_people("custom", tmp_path, "train", custom=layout.custom), lambda: evaluate_oks(path, [])):
         with pytest.raises(InputError, match=words) as error:
             read()
-        assert str(error.value).split("; run")[0] == told.split("; run")[0]
+        assert str(error.value).split("; download")[0] == told.split("; download")[0]
 
 
 def test_whoever_is_on_a_broken_image_is_not_to_be_found(tmp_path: Path) -> None:

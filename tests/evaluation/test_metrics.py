@@ -255,7 +255,7 @@ def test_other_skeletons_need_their_sigmas():
     results = noisy(annotations, 0.05, rng)
     sigmas = rng.uniform(0.02, 0.1, 14)
     assert evaluate_oks(annotations, results, sigmas) == reference(annotations, results, sigmas)
-    with pytest.raises(InputError, match=r"joint .* has no OKS sigma: give the sigmas .*pck"):
+    with pytest.raises(InputError, match=r"joint .* has no OKS sigma; give the sigmas .*pck"):
         evaluate_oks(annotations, results)
 
 
