@@ -94,8 +94,8 @@ def in_short(name: str) -> str:
         parts.append("\n### What of AKM matters on real people\n\n")
         for words, kept in (("below", [r for r in rows if (r[3].high or 0) < 0]), ("above", [r for r in rows if (r[3].low or 0) > 0])):
             names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
-            parts.append(f"Beyond their interval {words} AKM: {names or 'none'}.\n")
-        parts.append("All others are within theirs; one seed shows large effects only.\n")
+            parts.append(f"Variants {words} AKM by more than their interval: {names or 'none'}.\n")
+        parts.append("All others are within their interval; one seed shows only large effects.\n")
         parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
         for variant, labels, seeds, score in rows:
             parts.append(

@@ -1,1 +1,1 @@
-"""The stages of the pipeline, one thin module each, and the only place that knows DVC and MLflow."""
+"""The stages of the pipeline, one thin module each; the only package that knows DVC and MLflow."""

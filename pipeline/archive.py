@@ -18,7 +18,7 @@ from semipose.utils.errors import InputError
 def archive(
     name: Annotated[str | None, typer.Argument(help="Name of the archive. Default: the preset that params.yaml equals.")] = None,
 ) -> None:
-    """Copy every finished run that `sweep` and `ablation` name to results/NAME/, to be committed.
+    """Copy every finished run of `sweep` and `ablation` to results/NAME/, to be committed.
 
     Example: python -m pipeline.archive coco
     """
@@ -26,10 +26,10 @@ def archive(
         p = load(Path("params.yaml"))
         name = name or next((preset for preset in NAMES if load(preset_file(preset)) == p), None)
         if not name or not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-            raise InputError(f"{name or 'params.yaml equals no preset'}: name the archive with letters, digits, dots and hyphens")
+            raise InputError(f"{name or 'params.yaml equals no preset'}: give the archive a name of letters, digits, dots and hyphens")
         runs = [run for grid in grids(p) for run in read_runs(Path("reports/runs"), p.data.source, grid).values()]
         if not runs:
-            raise InputError("reports/runs: none of the runs of params.yaml has finished; run `dvc repro` first")
+            raise InputError("reports/runs: no run of params.yaml has finished; run `dvc repro` first")
         folder, today = Path("results") / name, datetime.datetime.now(datetime.UTC).date().isoformat()
         for run in runs:
             print(add_run(folder, Path(), run, today))

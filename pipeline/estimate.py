@@ -1,4 +1,6 @@
-"""What the cells of a params.yaml cost to train, before any of them is: `python -m pipeline.estimate coco`."""
+"""What training the runs of a params.yaml costs, before it
+begins: `python -m pipeline.estimate coco`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,7 +18,7 @@ from semipose.utils.files import read_json
 
 
 class Cost(NamedTuple):
-    """Of one cell: its entry of `method`, optimiser steps, floating-point operations (10^15)."""
+    """Cost of one run: its entry of `method`, optimiser steps, floating-point operations (10^15)."""
 
     stage: str
     cell: str
@@ -26,14 +28,19 @@ class Cost(NamedTuple):
 
 
 def estimate(
-    preset: Annotated[str | None, typer.Argument(help="A preset. Default: params.yaml as it is.")] = None,
-    tflops: Annotated[float, typer.Option(min=0.001, help="Operations per second (10^12) of the GPU in large matrix products.")] = 790.0,
-    fraction: Annotated[float, typer.Option(min=0.001, max=1, help="The share of them that training reaches.")] = 1.0,
-    bench: Annotated[Path | None, typer.Option(help="Instead of both: the rates that `semipose bench --json` found.")] = None,
+    preset: Annotated[str | None, typer.Argument(help="Name of a preset. Default: the current params.yaml.")] = None,
+    tflops: Annotated[
+        float, typer.Option(min=0.001, help="Speed of the GPU in large matrix products, in 10^12 operations per second.")
+    ] = 790.0,
+    fraction: Annotated[float, typer.Option(min=0.001, max=1, help="Share of that speed that training reaches.")] = 1.0,
+    bench: Annotated[
+        Path | None, typer.Option(help="File of `semipose bench --json`, to use measured speeds instead of --tflops and --fraction.")
+    ] = None,
 ) -> None:
-    """Say what training each cell costs, and how long one GPU would take; nothing is trained.
+    """Estimate what training each run costs, and how long one GPU would take; nothing is trained.
 
-    The default rate is an H200's in bf16. `semipose bench` measures rate and share on a machine of yours.
+    The default speed is that of an H200 in bf16.
+    `semipose bench` measures speed and share on your machine.
 
     Example: python -m pipeline.estimate coco-full --bench bench.json
     """
@@ -41,29 +48,34 @@ def estimate(
         p = load(preset_file(preset) if preset else Path("params.yaml"))
         costs = costs_of(p)
         rates = measured(p, read_json(bench)) if bench else {}
-    typer.echo("| stage | cell | steps | PFLOP | hours |\n|---|---|---|---|---|")
+    typer.echo("| stage | run | steps | PFLOP | hours |\n|---|---|---|---|---|")
     times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
-    costs.append(Cost("all", f"{len(costs)} cells", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
+    costs.append(Cost("all", f"{len(costs)} runs", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
     for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
         typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(time)} |")
 
 
 def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
-    """Operations per second (10^12) that training each method reaches from end to end; an entry that was not measured has those of its
-    base. Raises InputError where something else was measured."""
+    """Operations per second (10^12) that training each method reaches from end to end.
+
+    An entry that was not measured takes the value of its base.
+
+    Raises:
+        InputError: Something else was measured.
+    """
     at_once = p.train.batch_size // p.train.batch_groups
     wanted = f"{p.model.backbone}, {p.model.height}x{p.model.width}, {p.train.precision}, {at_once} people at once"
     try:
         there = f"{found['backbone']}, {found['input']}, {found['precision']}, {found['batch_size']} people at once"
         rates = {name: one["gflop"] * one["end_to_end"] / 1000 for name, one in found["methods"].items()}
     except (KeyError, TypeError):
-        raise InputError("--bench: not what `semipose bench --json` writes") from None
+        raise InputError("--bench: not a file that `semipose bench --json` wrote; run it again") from None
     if there != wanted:
-        raise InputError(f"--bench: measured with {there}, but these parameters train {wanted}")
+        raise InputError(f"--bench: measured with {there}, but these parameters train {wanted}; measure with these parameters")
     needed = dict.fromkeys(cost.method for cost in costs_of(p))
     if missing := [name for name in needed if not {name, p.method[name].base} & set(rates)]:
         several = ",".join([*rates, *missing])
-        raise InputError(f"--bench: nothing was measured of {', '.join(missing)}: say --methods {several} to semipose bench")
+        raise InputError(f"--bench: {', '.join(missing)} was not measured; run semipose bench with --methods {several}")
     return {name: rates.get(name, rates.get(p.method[name].base, 0.0)) for name in needed}
 
 
@@ -76,7 +88,7 @@ def short(number: float) -> str:
 
 
 def costs_of(p: Params) -> list[Cost]:
-    """The cells of `warmup` (where it has steps), `train` and `ablate`."""
+    """The runs of `warmup` (if it has steps), `train` and `ablate`."""
     costs, equal = [], equal_steps(p)
     for labels in p.sweep.labels:
         if steps := by_budget(p.warmup.steps, labels):

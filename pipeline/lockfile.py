@@ -1,8 +1,10 @@
-"""`python -m pipeline.lockfile`: what a kill cut off while DVC wrote it is mended: a dvc.lock is brought back to its last whole stage, and
-.dvc/tmp/rwlock, DVC's list of who reads and writes what at the moment, begun anew.
+"""`python -m pipeline.lockfile`: repair the files that DVC was writing when it was killed.
 
-DVC writes these files in place and refuses a part of one. What is lost with the end of a dvc.lock costs no training: DVC's run cache still
-has the outputs. The list names processes that were running; DVC itself strikes off those that have ended.
+DVC writes two files in place and refuses a truncated one.
+A dvc.lock is cut back to its last complete stage.
+That costs no training, because DVC's run cache still has the outputs.
+.dvc/tmp/rwlock, DVC's list of current readers and writers, is removed.
+It names processes that were running; DVC itself removes those that have ended.
 """
 
 import json
@@ -21,8 +23,8 @@ STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # a stage's name, alone on its l
 
 
 def readable(text: str) -> bool:
-    """Would DVC read it?"""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # takes a while to come
+    """Whether DVC could read it."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # a slow import
     from voluptuous import Invalid
 
     try:
@@ -33,7 +35,7 @@ def readable(text: str) -> bool:
 
 
 def mend(path: Path) -> str | None:
-    """Bring it back, and say what was done or cannot be done; None where nothing was to do."""
+    """Repair the file; return what was done or cannot be done, or None if it is whole."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else EMPTY
     if readable(text):
         return None
@@ -42,20 +44,20 @@ def mend(path: Path) -> str | None:
     left = text[: starts[-1]] if len(starts) > 1 else EMPTY if BEGIN.startswith(text[: len(BEGIN)]) else text
     if not readable(left):
         return (
-            f"{path} is no lock file that DVC can read, and not one that was cut off: `git checkout {path}` brings the committed one back"
+            f"{path} is not a lock file that DVC can read, and not a truncated one: run `git checkout {path}` to restore the committed file"
         )
     write_text(path, left)
-    return f"{path} was cut off while DVC wrote it: the stages before that were kept, DVC's run cache has the outputs of the others"
+    return f"{path} was truncated while DVC wrote it: the stages before that were kept, and DVC's run cache has the outputs of the others"
 
 
 def forget(path: Path) -> str | None:
-    """Remove a list of readers and writers that is no JSON, and say so; None where nothing was to do."""
+    """Remove a list of readers and writers that is not JSON; return a note, or None if it is whole."""
     with suppress(FileNotFoundError):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except ValueError:  # of JSON, or of UTF-8
             path.unlink()
-            return f"{path} was cut off while DVC wrote it, and is begun anew"
+            return f"{path} was truncated while DVC wrote it; a new one is started"
     return None
 
 
@@ -65,10 +67,10 @@ if __name__ == "__main__":
 
     said, lock, users = [], Path("dvc.lock"), Path(".dvc/tmp/rwlock")
     if lock.exists() and not readable(lock.read_text(encoding="utf-8", errors="replace")):
-        with Repo().lock:  # nobody is writing it at this moment
+        with Repo().lock:  # no process is writing it now
             said.append(mend(lock))
     if users.exists():
-        with make_lock(f"{users}.lock", tmp_dir=str(users.parent), wait=True):  # DVC takes it to read or write the list
+        with make_lock(f"{users}.lock", tmp_dir=str(users.parent), wait=True):  # the lock that DVC takes to read or write the list
             said.append(forget(users))
     for line in filter(None, said):
         print(f"semipose: {line}", file=sys.stderr)

@@ -14,10 +14,11 @@ from semipose.utils.console import reported
 from semipose.utils.errors import InputError
 
 
-def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Trainings at a time; 2 need two CPU cores, or two GPUs.")]) -> None:
+def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Number of trainings at a time; 2 need two CPU cores, or two GPUs.")]) -> None:
     """Run every stage as `dvc repro` does, with independent runs side by side.
 
-    A run that fails stops no other one. Run the command again to continue.
+    A failed run does not stop the others.
+    Run the command again to continue.
 
     Example: python -m pipeline.parallel 2
     """
@@ -28,7 +29,10 @@ def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Trainings at a tim
             with ThreadPoolExecutor(jobs) as pool:
                 failed = [name for name, done in pool.map(lambda stages: (stages[-1], _side_by_side(stages)), round_) if not done]
             if failed:
-                raise InputError(f"{len(failed)} of {len(round_)} failed: {', '.join(failed)}. Their messages are above")
+                raise InputError(
+                    f"{len(failed)} of {len(round_)} failed: {', '.join(failed)}. Their messages are above; run this command "
+                    "again after repairing the cause"
+                )
         _repro()
 
 
@@ -37,7 +41,7 @@ def _warmups(p: Params) -> list[list[str]]:
 
 
 def _runs(p: Params) -> list[list[str]]:
-    """Training and evaluation of each run."""
+    """Training and evaluation stages of each run."""
     stages = (("train", "evaluate"), ("ablate", "evaluate_ablation"))
     return [
         [f"{stage}@{method}-{labels}-{seed}" for stage in pair]
@@ -52,7 +56,10 @@ def _repro(*targets: str) -> None:
 
 
 def _side_by_side(stages: Iterable[str]) -> bool:
-    """Stages alone: to look at those before them would lock files that another run reads. DVC's own lock is held for moments."""
+    """Run stages without those before them, whose check would lock files that another run reads.
+
+    DVC's own lock is held only for moments.
+    """
     return not subprocess.run(["dvc", "--wait-for-lock", "repro", "--single-item", *stages], check=False).returncode
 
 

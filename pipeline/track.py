@@ -11,7 +11,7 @@ from pipeline.tracking.uploader import sync
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.track", description="The MLflow store of this project.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("ensure", help="create the database and the experiments where they are missing")
+    commands.add_parser("ensure", help="create the database and the experiments if they are missing")
     commands.add_parser("sync", help="upload what MLflow missed while it was down")
     args = parser.parse_args()
     root = repo_root()
@@ -27,7 +27,7 @@ def main() -> int:
         return 1
     failed = [(journal, fault) for journal, fault in outcome if fault]
     for journal, fault in failed:
-        print(f"{journal.folder} is still to be uploaded: {reason(fault)}", file=sys.stderr)
+        print(f"{journal.folder} is not uploaded yet: {reason(fault)}", file=sys.stderr)
     print(f"{len(outcome) - len(failed)} journals uploaded to {place}, {len(failed)} still to upload")
     return 1 if failed else 0
 

@@ -1,4 +1,4 @@
-"""`make ui`: MLflow's UI on this project's store, and the address at which the main comparison is.
+"""`make ui`: MLflow's UI on this project's store, and the address of the main comparison.
 
 python -m pipeline.ui [PORT]
 """
@@ -10,7 +10,7 @@ from pipeline.tracking.origin import repo_root
 from pipeline.tracking.store import open_store, reason, shown, tracking_uri
 from pipeline.tracking.views import RESULTS, address
 
-SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs are for language models; without them the UI starts at once
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs serve language models; without them the UI starts at once
 
 
 def main(port: str = "5000") -> None:

@@ -18,30 +18,35 @@ NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def preset_file(name: str) -> Path:
-    """Raises InputError for a name that no preset has."""
+    """The file of a preset.
+
+    Raises:
+        InputError: There is no preset of this name.
+    """
     if name not in NAMES:
         raise InputError(f"there is no preset {name}: choose one of {', '.join(NAMES)}")
     return PRESETS / f"{name}.yaml"
 
 
 def use(
-    preset: Annotated[str | None, typer.Argument(help=f"One of {', '.join(NAMES)}.")] = None,
-    migrate: Annotated[Path | None, typer.Option(help="Give a params file of semipose 0.1 today's keys.", metavar="FILE")] = None,
+    preset: Annotated[str | None, typer.Argument(help=f"Name of a preset: {', '.join(NAMES)}.")] = None,
+    migrate: Annotated[Path | None, typer.Option(help="Rename the keys of a params file of semipose 0.1.", metavar="FILE")] = None,
 ) -> None:
-    """Write a preset as the whole params.yaml and print the difference; `git checkout params.yaml` brings the former one back.
+    """Write a preset as the whole params.yaml and print the
+    difference; `git checkout params.yaml` undoes it.
 
     Example: python -m pipeline.use coco
     """
     with reported():
         if (preset is None) == (migrate is None):
-            raise InputError("name a preset, or a file with --migrate")
+            raise InputError("give the name of a preset, or a file with --migrate")
         target = migrate or Path("params.yaml")
         old = target.read_text(encoding="utf-8") if target.exists() else ""
         if preset:
             load(preset_file(preset))
             new = whole_text(preset_file(preset))
         else:
-            read_yaml(target)  # says it if there is no such file
+            read_yaml(target)  # raises if there is no such file
             new = migrated(old)
         with replacing(target) as temporary:
             temporary.write_text(new, encoding="utf-8")

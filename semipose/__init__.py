@@ -1,6 +1,7 @@
 """A reproducible laboratory for semi-supervised 2D human pose estimation.
 
-The public names below load what they need when they are first used, so that ``import semipose`` takes no time.
+The public names below load what they need when they are
+first used, so `import semipose` takes no time.
 """
 
 import sys
@@ -57,7 +58,7 @@ def __dir__() -> list[str]:
 
 
 class _Moved(ModuleType):
-    """The address that a module had in 0.1; removed in 0.3."""
+    """The address of a module in 0.1; removed in 0.3."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,4 +1,6 @@
-"""What dvc.yaml declares of a stage: what it reads, for the fingerprint, and what it wrote, for the line at its end."""
+"""What dvc.yaml declares for a stage: its inputs, for the
+fingerprint, and its outputs, for its last line.
+"""
 
 import re
 from collections import Counter
@@ -13,12 +15,12 @@ from semipose.utils.errors import InputError
 
 
 def _declared(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What dvc.yaml says of all stages, and of this one."""
+    """What dvc.yaml declares for all stages, and for this one."""
     try:
         stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
         return stages, stages[name]
     except (OSError, KeyError):
-        raise InputError(f"dvc.yaml with a stage {name} is not in {Path.cwd()}: run stages from the root of the repository") from None
+        raise InputError(f"{Path.cwd()} has no dvc.yaml with a stage {name}: run stages from the root of the repository") from None
 
 
 def _fill(text: str, item: dict[str, str], params: Params) -> str:
@@ -28,7 +30,10 @@ def _fill(text: str, item: dict[str, str], params: Params) -> str:
 
 
 def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, Any], list[str]]:
-    """The params (by dotted key) and files that dvc.yaml says the stage reads: what DVC watches is what the fingerprint covers."""
+    """The params (by dotted key) and files that a stage reads according to dvc.yaml.
+
+    What DVC watches is therefore what the fingerprint covers.
+    """
     _, entry = _declared(name)
     deps = [_fill(path, item, params) for path in entry.get("deps", [])]
     keys = [_fill(key, item, params) for key in entry.get("params", []) if isinstance(key, str)]
@@ -37,7 +42,9 @@ def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, An
 
 
 def summary(name: str, cell: str, item: dict[str, str], params: Params, seconds: float) -> str:
-    """What a finished stage read and wrote, how long it took, and which stages read what it wrote."""
+    """The last line of a stage: what it read and wrote, how
+    long it took, which stages read its outputs.
+    """
     stages, entry = _declared(name)
     read = [path for path in entry.get("deps", []) if not path.startswith(("semipose/", "pipeline/", "params.ok", "entries/"))]
     wrote = _written(entry)
@@ -53,13 +60,13 @@ def _under(path: str, folder: str) -> bool:
 
 
 def _written(entry: dict[str, Any]) -> list[str]:
-    """Paths under outs, metrics and plots, where each is a path or a mapping of one."""
+    """Paths under outs, metrics and plots; an entry is a path, or a mapping with one key."""
     listed = [one for kind in ("outs", "metrics", "plots") for one in entry.get(kind, [])]
     return [one if isinstance(one, str) else next(iter(one)) for one in listed]
 
 
 def _folders(paths: Iterable[str]) -> list[str]:
-    """Several files of one folder as that folder."""
+    """Replace several files of one folder by the folder."""
     known = list(paths)
     parents = Counter(str(Path(path).parent) for path in known)
     return list(dict.fromkeys(str(Path(path).parent) if parents[str(Path(path).parent)] > 2 else path for path in known))

@@ -1,4 +1,4 @@
-"""When a training ends before its work is done: at `machine.max_minutes`, or when the machine asks it to stop (SIGTERM)."""
+"""When a training ends early: at `machine.max_minutes`, or on SIGTERM."""
 
 import signal
 import time
@@ -7,7 +7,9 @@ from typing import Any, Self
 
 
 class Limit:
-    """Within `with`, SIGTERM does not end the process: it is asked for between two steps, as is the time."""
+    """Inside `with`, SIGTERM does not end the process: signal
+    and time are checked between two steps.
+    """
 
     def __init__(self, minutes: float | None) -> None:
         self.minutes, self.begun, self.asked = minutes, time.monotonic(), False
@@ -21,11 +23,11 @@ class Limit:
         signal.signal(signal.SIGTERM, self.before)
 
     def __call__(self) -> str | None:
-        """Why to stop now, or None."""
+        """The reason to stop now, or None."""
         if self.asked:
             return "stopped by SIGTERM"
         if self.minutes is not None and time.monotonic() - self.begun > 60 * self.minutes:
-            return f"machine.max_minutes = {self.minutes:g} are over"
+            return f"the {self.minutes:g} minutes of machine.max_minutes are over"
         return None
 
     def _ask(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a cell learns from: the people of a budget, and the task that params.yaml describes."""
+"""What a run learns from: the people of a budget, and the task that params.yaml describes."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from semipose.data.splits import Split, read_split, split_file
 
 
 class Material(NamedTuple):
-    """split: who of the pack's people is labelled, and who is not."""
+    """What a run learns from; `split` says which people of the pack are labelled."""
 
     pack: CropPack
     split: Split
@@ -21,12 +21,20 @@ class Material(NamedTuple):
 
 
 def open_pack(name: str) -> CropPack:
-    """A crop pack of this project. Raises InputError where it is damaged."""
+    """Open a crop pack of this project.
+
+    Raises:
+        InputError: The pack is missing or damaged.
+    """
     return CropPack.open(Path("data/packs") / name)
 
 
 def read_material(p: Params, labels: str, seed: int, device: torch.device, tracker: Tracker) -> Material:
-    """Of one budget and seed; MLflow learns who is labelled. Raises InputError if files are missing or do not belong together."""
+    """Read pack, split and task of one budget and seed, and tell MLflow who is labelled.
+
+    Raises:
+        InputError: Files are missing or do not fit each other.
+    """
     pack, path = open_pack("train"), split_file(labels, seed)
     split = read_split(path, pack.people)
     tracker.dataset(f"{p.data.source}-{labels}-labelled", "labelled", str(path), pack.digest[:32], people=len(split.labelled))

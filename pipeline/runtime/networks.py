@@ -1,4 +1,4 @@
-"""The networks that a cell begins with: as the stage `warmup` left them, or warmed up in the cell."""
+"""The networks that a run starts with: from the stage `warmup`, or warmed up inside the run."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,8 +20,14 @@ from semipose.utils.errors import InputError
 def first_networks(
     this: Stage, fabric: Fabric, material: Material, report: Callable[[Row, int], None], stop: Callable[[], str | None]
 ) -> list[PoseNet]:
-    """As many as the cell's entry of `method` trains. One that the entry describes itself, or all where it has a warm-up of its own, are
-    warmed up here. Raises InputError where the stage's are not those of params.yaml."""
+    """Load or warm up the networks that the run's entry of `method` trains.
+
+    A network is warmed up here if the entry describes it, all
+    of them if the entry has its own warm-up.
+
+    Raises:
+        InputError: The networks of the stage `warmup` are not those of params.yaml.
+    """
     p, method = this.params, this.item["method"]
     entry, warm = p.method[method], warming(this, fabric, material, report, stop)
     nets = []
@@ -40,7 +46,7 @@ def first_networks(
 def warming(
     this: Stage, fabric: Fabric, material: Material, report: Callable[[Row, int], None], stop: Callable[[], str | None]
 ) -> Callable[[str, Model, Warmup], PoseNet]:
-    """Warms up a network of this name in this cell (semipose.training.warmup.warm_up, with `report` and `stop`)."""
+    """Return a function that warms up a network of the given name inside this run."""
     return partial(
         warm_up,
         fabric=fabric,
@@ -59,7 +65,10 @@ def warming(
 
 
 def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, dict[str, Any]]:
-    """The network of a warm-up's weight file, and its metadata.
+    """Read the weight file of a warm-up.
+
+    Returns:
+        The network and its metadata.
 
     Raises:
         InputError: The file was written for another network or another skeleton.
@@ -70,6 +79,6 @@ def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, di
     ours = {"joints": list(skeleton.joints), **model.model_dump(exclude=start)}
     for key, value in ours.items():
         if value != theirs[key]:
-            raise InputError(f"{path} was warmed up with {key} = {theirs[key]}, now it is {value}: run `dvc repro`, which warms up anew")
+            raise InputError(f"{path} was warmed up with {key} = {theirs[key]}, now it is {value}: run `dvc repro` to warm up again")
     net.model = model
     return net, metadata

@@ -1,4 +1,4 @@
-"""What a trained cell leaves behind: weights, history, masks, pictures, cost."""
+"""What a trained run leaves behind: weights, history, masks, pictures, cost."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ from semipose.utils.files import replacing, write_text
 
 
 def training_record(p: Params, name: str, labels: str, steps: int, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
-    """What the weight file and the run's record say of the training of the entry `name`."""
+    """What the weight file and the run's record contain about the training of the entry `name`."""
     cost = step_cost(method)
     return {
         "steps": steps,
@@ -43,7 +43,10 @@ def training_record(p: Params, name: str, labels: str, steps: int, method: Metho
 
 
 def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, metadata: dict[str, Any]) -> None:
-    """Each network under its name, and their names, the method's own network first. `evaluate` makes the weight file for use of it."""
+    """Write each network under its name, and the list of names, the method's main network first.
+
+    The stage `evaluate` makes the weight file for prediction from them.
+    """
     for name, net in method.networks.items():
         metadata_of_it = network_metadata(net.model, skeleton, padding, **metadata, network=name)
         save_network(net, folder / "networks" / f"{name}.safetensors", metadata_of_it)
@@ -59,7 +62,9 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 
 def write_masks(path: Path, found: Probe | None) -> None:
-    """The last probe, person by person; only the heading where the method draws no keypoint masks of its own."""
+    """Write the last probe, one line per person; only the header
+    if the method samples no keypoint masks.
+    """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "count", "simple", "teacher_error"])
@@ -69,7 +74,11 @@ def write_masks(path: Path, found: Probe | None) -> None:
 
 
 def write_pseudo_labels(path: Path, found: Columns | None) -> None:
-    """What the method says of each pseudo-label at the end of training, and its true error; only the heading where there is none."""
+    """Write what the method says about each pseudo-label at
+    the end of training, and its true error.
+
+    Only the header is written if there is nothing to say.
+    """
     columns = found or dict.fromkeys(("peak", "disagreement", "spread", "error"), np.empty(0))
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -78,7 +87,10 @@ def write_pseudo_labels(path: Path, found: Columns | None) -> None:
 
 
 def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> dict[str, Any]:
-    """Time, memory and origin, apart from what equal training makes equal. Those of the last process, if a run was resumed."""
+    """Write time, memory and origin, which may differ between equal trainings.
+
+    After a resumed training, they are those of its last process.
+    """
     head, changed = commit()
     cost = {
         "seconds": round(seconds, 1),
@@ -94,6 +106,6 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
 
 
 def _mean(rows: list[Row], name: str) -> float | None:
-    """Mean over the training of what each epoch's row says; None where the method says nothing of the kind."""
+    """Mean of a column over the epochs' rows; None if the method has no such column."""
     values = [row[name] for row in rows if name in row]
     return round(float(np.mean(values)), 4) if values else None

@@ -8,7 +8,9 @@ from semipose.utils.files import read_json
 
 
 def steps_of(p: Params, method: str, labels: str) -> int:
-    """Optimiser steps of a run; with `train.equal_cost` those that the stage `check` found for it."""
+    """Optimiser steps of a run; with `train.equal_cost`, the
+    number that the stage `check` computed.
+    """
     if p.train.equal_cost is None:
         return by_budget(p.train.steps, labels)
     steps: int = read_json(Path("entries") / f"{method}.json")["steps"][labels]

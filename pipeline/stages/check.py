@@ -1,4 +1,6 @@
-"""Stage `check`: params.yaml is whole and within its limits, and MLflow's database exists before anything runs in parallel."""
+"""Stage `check`: params.yaml is complete and within its limits, and MLflow's database exists before
+stages run in parallel.
+"""
 
 import ast
 import json
@@ -19,10 +21,10 @@ METHODS = Path("semipose/methods")
 def check() -> None:
     params = load()
     check_networks(params)
-    # Says itself what is wrong with the store; a store that is down stops no stage.
+    # Prints itself what is wrong with the store; a store that is down stops no stage.
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
-    # Constant content: what depends on it reruns for its own parameters only.
-    write_text(Path("params.ok"), "params.yaml was read and found good\n")
+    # Constant content: what depends on it reruns only for its own parameters.
+    write_text(Path("params.ok"), "params.yaml was read and found valid\n")
     steps = equal_steps(params)
     for name, method in params.method.items():
         code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
@@ -31,7 +33,7 @@ def check() -> None:
 
 
 def code_of(file: Path) -> list[Path]:
-    """A method's file and the files of its folder that it imports, directly or not; sorted."""
+    """The file of a method and the files of its folder that it imports, directly or not; sorted."""
     found, waiting = {file}, [file]
     while waiting:
         for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Stage `download`: the images and annotations are there, and data/manifest.json says where and which."""
+"""Stage `download`: get images and annotations, and record where they are in data/manifest.json."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ def bring() -> None:
     with stage.opened("download", "download", {}) as (this, tracker):
         data = this.params.data
         DRAWN.mkdir(parents=True, exist_ok=True)
-        # The folder of record: DVC removes a stage's outputs before it runs, so what earlier downloads were is remembered here.
+        # DVC removes a stage's outputs before it runs, so earlier downloads are remembered in this folder.
         remembered = this.root / ".semipose" / "downloads.json"
         known: dict[str, dict[str, Any]] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
-        # First what the user has to bring: downloads take hours.
+        # First what the user has to get by hand: downloads take hours.
         boxes = [describe_file(this.root / data.detections.file, "data.detections.file")] if data.detections else []
         beside = _beside(data.unlabelled, this.root) if data.unlabelled else []
         files: list[dict[str, Any]] = []
@@ -57,7 +57,13 @@ def _beside(unlabelled: Unlabelled, repo: Path) -> list[dict[str, Any]]:
 def _bring(
     source: str, root: str | None, repo: Path, known: dict[str, dict[str, Any]], custom: Custom | None = None
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Root and files of a set: the user's own folder, described, or what is downloaded, which `known` then remembers by its address."""
+    """Describe the user's own folder, or download the set.
+
+    `known` remembers downloads by their address.
+
+    Returns:
+        The root of the set and a list of its files.
+    """
     if root is not None:
         return str(repo / root), describe(source, repo / root, custom)
     folder = repo / "data" / source

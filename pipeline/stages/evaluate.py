@@ -1,4 +1,6 @@
-"""Stages `evaluate` and `evaluate_ablation`: the figures of one trained cell, and pictures of its best, median and worst people."""
+"""Stages `evaluate` and `evaluate_ablation`: scores of one trained run, and pictures of its best,
+median and worst people.
+"""
 
 import json
 import shutil
@@ -25,7 +27,7 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import replacing, write_text
 
 TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple")
-SHOWN = 24  # people of whom the report shows every method's pose
+SHOWN = 24  # number of people for whom the report shows every method's pose
 
 
 def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
@@ -69,37 +71,49 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""  # its versions: the seeds, and what came later
+        registered = (
+            f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""
+        )  # versions of the registered model: the seeds, and later runs
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         undefined = [name for name, score in record["metrics"].items() if score["value"] is None]
         if undefined:
-            tracker.note(f"Undefined, because nobody in the validation set has what it is measured by: {', '.join(undefined)}.")
+            tracker.note(f"Undefined, because no validation person has the annotations that it needs: {', '.join(undefined)}.")
         value = record["metrics"][metric]["value"]
         print(f"{full}: {metric} {'undefined' if value is None else f'{value:.2f}'}")
 
 
 def _networks(folder: Path, skeleton: Skeleton, device: torch.device) -> tuple[dict[str, PoseNet], dict[str, Any]]:
-    """The networks of a trained cell by name, in their order, and the metadata of the first. Raises InputError for another skeleton's."""
+    """Read the networks of a trained run.
+
+    Returns:
+        The networks by name, in their order, and the metadata of the first.
+
+    Raises:
+        InputError: They were trained for another skeleton.
+    """
     names = json.loads((folder / "networks" / "names.json").read_text(encoding="utf-8"))
     loaded = {name: load_network(folder / "networks" / f"{name}.safetensors") for name in names}
     metadata = loaded[names[0]][1]
     if metadata["skeleton"]["joints"] != list(skeleton.joints):
         raise InputError(
-            f"{folder / 'networks'} was trained for the joints of {metadata['skeleton']['name']}, the validation people have "
-            f"those of {skeleton.name}: run `dvc repro`, which trains again"
+            f"{folder / 'networks'} was trained for the joints of {metadata['skeleton']['name']}, but the validation "
+            f"people have those of {skeleton.name}: run `dvc repro` to train again"
         )
     return {name: net.to(device) for name, (net, _) in loaded.items()}, metadata
 
 
 def _as_evaluated(p: Params, val: CropPack) -> dict[str, Any]:
-    """What a weight file says of its evaluation, so that `semipose predict` cuts out people and decodes heatmaps as that did."""
+    """Settings of the evaluation for the weight file, so that `semipose predict` does the same."""
     crop = {"size": val.size, "extent": val.extent, "quality": val.quality, "clamped": p.data.source in CLAMPED}
     return {"crop": crop, "decode": p.evaluate.decode, "flip_test": p.evaluate.flip_test}
 
 
 def _draw(folder: Path, scored: Path, val: CropPack, found: Evaluation, p: Evaluate) -> dict[str, Path]:
-    """Sheets of the best, median and worst people, by name; and for the report, which shows every method on the same people, pictures of
-    some under truth and prediction, with their scores in a table."""
+    """Write sheets of the best, median and worst people, and return them by name.
+
+    For the report, which shows every method on the same people, some people are also written
+    one by one, with truth and prediction, and their scores in a table.
+    """
     made = dict(ranked(val, found.predictions, found.scores, p.overlays, "OKS" if p.metric == "oks" else headline(p)))
     chosen = sample(found.scores, SHOWN)
     ids = val.people.ids[chosen]

@@ -1,4 +1,6 @@
-"""Stage `report`: the runs that `sweep` and `ablation` name -> results.csv, tables, figures, index.html."""
+"""Stage `report`: from the runs of `sweep` and `ablation` to
+results.csv, tables, figures and index.html.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,10 +32,19 @@ def report(
     topics: Mapping[str, Sequence[str]],
     settings: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[str]:
-    """Write `reports/` from `reports/runs/`; `bases` is what each variant is one of, `differs` what it changes, `topics` the variants that
-    have a table of their own, by its name, `settings` the columns of the table of settings. Returns the names of the tables.
+    """Write `reports/` from `reports/runs/`.
 
-    Raises InputError for a file that is broken or does not belong where it lies.
+    Args:
+        bases: Name of a variant -> its base.
+        differs: Name of a variant -> what it changes.
+        topics: Name of a separate ablation table -> its variants.
+        settings: Columns of the table of settings.
+
+    Returns:
+        The names of the tables.
+
+    Raises:
+        InputError: A file is damaged or in the wrong place.
     """
     reports = root / "reports"
     trained, ablated = (read_runs(reports / "runs", data, grid) for grid in (sweep, ablation))
@@ -61,8 +72,13 @@ def report(
 
 
 def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, Any]:
-    """Save what can be plotted, and return it by name; None if there is nothing to plot."""
-    from semipose.reporting import calibration, curves, figures, style  # matplotlib takes a second: a broken run is told before it
+    """Save everything that can be plotted and return it by name; None for an empty plot."""
+    from semipose.reporting import (
+        calibration,
+        curves,
+        figures,
+        style,
+    )  # matplotlib takes a second to import: report a damaged run before that
 
     look = style.styles([*sweep.methods, *ablation.methods])
     metric = headline(runs.values())
@@ -71,7 +87,9 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
     control = [name for name in ablation.methods if bases[name] == BASE and differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
     ruled = {name: {"masking", "response"} & set(differs[name]) for name in ablation.methods if bases[name] == BASE}
-    counting = [name for name, keys in ruled.items() if keys and differs[name].get("masking") != "fixed"]  # a fixed count follows nobody
+    counting = [
+        name for name, keys in ruled.items() if keys and differs[name].get("masking") != "fixed"
+    ]  # a fixed count does not follow difficulty
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}

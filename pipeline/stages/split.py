@@ -1,4 +1,4 @@
-"""Stage `split`: who is labelled, for every budget and seed at once."""
+"""Stage `split`: which people are labelled, for every budget and seed at once."""
 
 import json
 from pathlib import Path

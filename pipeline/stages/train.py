@@ -1,4 +1,6 @@
-"""Stages `train` and `ablate`: one method or variant, one budget, one seed, on from the warm-up's weights."""
+"""Stages `train` and `ablate`: train one method or variant with one
+budget and seed, from the warm-up's weights.
+"""
 
 import sys
 import time
@@ -65,7 +67,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
 
 
 def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:
-    """The method on its networks, its people and what is looked at in training."""
+    """The method on its networks, its batches, and the observer of the training."""
     task, pack, unlabelled = replace(material.task, augment=entry.augmented(p.augment)), material.pack, material.split.unlabelled
     if p.data.unlabelled:
         pack = open_pack("unlabelled")
@@ -78,7 +80,7 @@ def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, se
 def _leave(
     this: stage.Stage, tracker: Tracker, method: Method, observe: Observer, rows: list[Row], metadata: dict[str, Any], seconds: float
 ) -> None:
-    """Write the cell's outputs, and tell MLflow."""
+    """Write the run's outputs, and log them to MLflow."""
     cell = f"{this.params.data.source}-{this.cell}"
     folder = Path("runs") / cell
     outputs.write_rows(folder / "history.csv", rows)

@@ -1,4 +1,4 @@
-"""Stage `warmup`: each network named in `model.networks`, trained on the labelled people alone."""
+"""Stage `warmup`: train each network of `model.networks` on labelled people only."""
 
 import sys
 from pathlib import Path

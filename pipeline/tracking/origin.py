@@ -1,4 +1,4 @@
-"""Where a run comes from: the repository, the commit, the DVC stage and experiment, the host."""
+"""Where a run comes from: repository, commit, DVC stage and experiment, host."""
 
 import os
 import socket
@@ -7,16 +7,21 @@ from pathlib import Path
 
 
 def repo_root() -> Path:
-    """The real repository: `DVC_ROOT` (`dvc exp run --temp` works in a copy of it), else git's top level, else here."""
+    """The root of the real repository.
+
+    `DVC_ROOT` if it is set (`dvc exp run --temp` works in a
+    copy), else git's top level, else this folder.
+    """
     if dvc_root := os.environ.get("DVC_ROOT"):
         return Path(dvc_root).resolve()
     return Path(_git("rev-parse", "--show-toplevel") or Path.cwd())
 
 
 def commit() -> tuple[str, bool]:
-    """The commit under the code that runs here ("" outside git), and whether code or parameters differ from it.
+    """The commit of the running code ("" outside git), and
+    whether code or parameters differ from it.
 
-    DVC rewrites its lock file and the reports while it works; they do not make the code another one.
+    DVC rewrites its lock file and the reports while it works; these do not count as differences.
     """
     head = _git("rev-parse", "HEAD") or ""
     changed = _git("status", "--porcelain", "--", ":/", ":(top,exclude)dvc.lock", ":(top,exclude)reports")
@@ -24,7 +29,7 @@ def commit() -> tuple[str, bool]:
 
 
 def tags(stage: str) -> dict[str, str]:
-    """What MLflow should know about the origin of a run of `stage`."""
+    """The origin of a run of `stage`, as tags for MLflow."""
     found = {"host": socket.gethostname(), "mlflow.source.name": f"pipeline.{stage}", "mlflow.source.type": "LOCAL"}
     head, dirty = commit()
     if head:
@@ -36,7 +41,7 @@ def tags(stage: str) -> dict[str, str]:
 
 
 def _git(*words: str) -> str | None:
-    """What git answers, or None where there is no git or no repository."""
+    """The output of git, or None without git or a repository."""
     try:
         asked = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
     except OSError:

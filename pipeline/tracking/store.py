@@ -1,7 +1,7 @@
 """The MLflow store: where it is, and how it and its experiments are made.
 
-The store is `MLFLOW_TRACKING_URI` where that is set, else `sqlite:///<repo root>/mlflow.db`; pictures and files lie
-under `<repo root>/mlruns/` unless a server keeps them.
+The store is `MLFLOW_TRACKING_URI` if that is set, else `sqlite:///<repo root>/mlflow.db`.
+Pictures and files are under `<repo root>/mlruns/` unless a server keeps them.
 """
 
 import os
@@ -17,7 +17,7 @@ from pipeline.tracking.views import VIEWS, experiment_tags
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-# MLflow's own defaults keep trying a dead server for minutes; here the journal waits instead.
+# MLflow's own defaults retry a dead server for minutes; here, the journal waits instead.
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -29,24 +29,24 @@ SETTINGS = {
 
 
 class Store(NamedTuple):
-    """experiments: the id of each, by its name."""
+    """An open store; `experiments` maps names to ids."""
 
     client: "MlflowClient"
     experiments: dict[str, str]
 
 
 def tracking_uri(root: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, else the database in the repo root."""
+    """`MLFLOW_TRACKING_URI`, else the database in the root of the repository."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
 def shown(text: str) -> str:
-    """A text with addresses as it may be printed: without user names and passwords."""
+    """A text with addresses, without user names and passwords, fit for printing."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def reason(error: Exception) -> str:
-    """One short line, without the password that MLflow's errors repeat with the address; of a request that failed its cause alone."""
+    """One short line about an error, without the password that MLflow repeats with the address."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed"
     said = shown(f"{type(error).__name__}: {error}").splitlines()[0]
@@ -55,12 +55,17 @@ def reason(error: Exception) -> str:
 
 
 def open_store(root: Path) -> Store:
-    """The store of the repository at `root`; the database and the experiments are created where they are missing.
+    """Open the store of the repository at `root`; make
+    database and experiments if they are missing.
 
-    Safe for any number of processes at once. MLflow's own schema migration is not, so a new database is made by one
-    process, under a temporary name, and renamed when it is whole. An experiment deleted in the UI is restored.
+    Any number of processes may do this at once.
+    MLflow's own schema migration is not safe for that, so one process makes a new database under a
+    temporary name and renames it when it is complete.
+    An experiment that was deleted in the UI is restored.
 
-    Raises whatever MLflow raises when the store is down, and ModuleNotFoundError where MLflow is not installed.
+    Raises:
+        Exception: Whatever MLflow raises if the store is down.
+        ModuleNotFoundError: MLflow is not installed.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -82,7 +87,7 @@ def open_store(root: Path) -> Store:
 
 
 def _experiment(client: "MlflowClient", name: str, artifacts: Path | None) -> str:
-    """The id of an experiment, which is there afterwards, with its note and views."""
+    """The id of an experiment, which is made if it is missing, with its note and views."""
     found = client.get_experiment_by_name(name)
     if found is None:
         place = (artifacts / name.replace(" ", "-")).as_uri() if artifacts else None
@@ -90,6 +95,6 @@ def _experiment(client: "MlflowClient", name: str, artifacts: Path | None) -> st
     elif found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     for key, value in experiment_tags(name, found.experiment_id).items():
-        if key not in found.tags:  # what somebody wrote there stays
+        if key not in found.tags:  # a user's own note stays
             client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)

@@ -1,8 +1,9 @@
-"""MLflow tracking for the stages: one run per cell, and never a reason for training to stop.
+"""MLflow tracking for the stages: one MLflow run per run, and never a reason for training to stop.
 
-Everything that a stage logs goes into a journal on disk; a process beside it (`uploader`) carries the journal into
-MLflow. A store that is slow, down or full costs one warning. What it missed stays in the journal, and arrives with the
-next run or by
+Everything that a stage logs goes into a journal on disk.
+A process beside the stage (`uploader`) carries the journal into MLflow.
+A store that is slow, down or full costs one warning.
+What it missed stays in the journal, and arrives with the next run or by
 
     python -m pipeline.track sync
 """
@@ -27,31 +28,41 @@ CODE = Path(__file__).resolve().parent.parent.parent
 
 
 class Tracker:
-    """What a stage logs to. No call waits for MLflow, or raises because of it or of a full disk; without a journal none does anything."""
+    """What a stage logs to.
+
+    No call waits for MLflow, or raises because of MLflow or a full disk.
+    Without a journal, no call does anything.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.journal: Journal | None = None
         self.uploader: subprocess.Popen[bytes] | None = None
         self.warned = False
-        self.step = 0  # the last one logged
+        self.step = 0  # the step logged last
 
     def dataset(self, name: str, context: str, source: str | Path, digest: str, people: int) -> None:
-        """A data input: `context` says what it is for (train, unlabelled, validation), `source` which file it is."""
+        """Log a data input: `context` is its use (train,
+        unlabelled, validation), `source` its file.
+        """
         self._log("dataset", name=name, context=context, source=str(source), digest=digest, profile={"people": people})
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Points of the curves. Steps of a name must grow: one that MLflow already has is not stored again. A value `step` is the axis."""
+        """Log points of curves.
+
+        The steps of a metric must grow: a step that MLflow already has is not stored again.
+        A value named `step` is the axis.
+        """
         self.step = max(self.step, step)
         curves = {name: float(value) for name, value in values.items() if name.split("/")[-1] != "step"}
         self._log("metrics", metrics=curves, step=step)
 
     def final(self, values: Mapping[str, float]) -> None:
-        """The final metrics; they belong to the last step that was logged."""
+        """Log the final metrics; they belong to the last logged step."""
         self.metrics(values, self.step)
 
     def file(self, name: str, path: str | Path) -> None:
-        """A copy of a file, kept in MLflow as the artifact `name`, a relative path such as people/best.jpg."""
+        """Log a copy of a file as the artifact `name`, a relative path such as people/best.jpg."""
         if self.journal:
             with self._unstopped():
                 place = self.journal.folder / "files" / name
@@ -60,12 +71,15 @@ class Tracker:
                 self._log("artifact", name=name)
 
     def note(self, text: str) -> None:
-        """Markdown that MLflow prints above the run."""
+        """Set the Markdown that MLflow shows above the run."""
         self._log("note", text=text)
 
     def model(self, weights: Path, metrics: Mapping[str, float], digest: str, name: str, registered: str = "") -> None:
-        """The final metrics, and a model entry in MLflow that they are linked to. It points at the weights, which stay with DVC; with
-        `registered`, it is a version of the registered model of that name too."""
+        """Log the final metrics, and a model entry in MLflow that is linked to them.
+
+        The entry points at the weights, which stay with DVC.
+        With `registered`, it is also a version of the registered model of that name.
+        """
         place = weights.resolve()
         tags = {"weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place), "digest": digest}
         name, registered = (re.sub(r"[^\w -]", "_", text) for text in (name, registered))
@@ -73,11 +87,13 @@ class Tracker:
         self._log("model", name=name, registered=registered, tags=tags, metrics=values, step=self.step)
 
     def open(self, journal: Journal, lock: IO[str], **start: Any) -> None:
-        """Begin the journal, and start the process that uploads it until the end or until this process dies."""
+        """Start the journal, and the process that uploads it
+        until the end or until this process dies.
+        """
         self.journal = journal
         journal.append("start", **start)
-        # A process and not a thread: MLflow's import costs training nothing and cannot meet torch's half-way, no lock of it is held while
-        # data loaders fork, and what waits for a server that never answers can be ended.
+        # A process and not a thread: MLflow's import costs training no time and cannot collide with torch's;
+        # no lock of it is held while data loaders fork; and a wait for a dead server can be ended.
         self.uploader = subprocess.Popen(
             [sys.executable, "-m", "pipeline.tracking.uploader", str(journal.folder), str(self.root), str(os.getpid())],
             stdin=subprocess.DEVNULL,
@@ -85,11 +101,11 @@ class Tracker:
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(CODE)]))},
             pass_fds=[lock.fileno()],
-            start_new_session=True,  # Ctrl-C is for the stage; the uploader has yet to tell MLflow how it ended
+            start_new_session=True,  # Ctrl-C is for the stage; the uploader still has to tell MLflow how it ended
         )
 
     def close(self, status: str, limit_s: float, error: str = "") -> None:
-        """End the run and wait for the upload, `limit_s` seconds at most."""
+        """End the run and wait for the upload, at most `limit_s` seconds."""
         if not self._log("end", status=status, error=error[:5000]) or not self.uploader or not self.journal:
             return
         try:
@@ -97,13 +113,13 @@ class Tracker:
         except subprocess.TimeoutExpired:
             self.uploader.kill()
             self.uploader.wait()
-            how = f"it did not take everything within {limit_s:g} s"
+            how = f"not everything was uploaded within {limit_s:g} s"
         self._listen()
         if self.journal.folder.exists():
             self._warn(how)
 
     def _log(self, kind: str, **content: Any) -> bool:
-        """Whether the line was written."""
+        """Append a line; return whether it was written."""
         if self.journal:
             self._listen()
             with self._unstopped():
@@ -112,27 +128,27 @@ class Tracker:
         return False
 
     def _listen(self) -> None:
-        """Pass on what the uploader had to say, without waiting for it."""
+        """Print what the uploader reported, without waiting for it."""
         if self.journal and not self.warned:
             with suppress(FileNotFoundError):
                 self._warn((self.journal.folder / "trouble").read_text())
 
     @contextmanager
     def _unstopped(self) -> Iterator[None]:
-        """A disk that is full or read-only stops the journal, not the stage."""
+        """A full or read-only disk stops the journal, not the stage."""
         try:
             yield
         except OSError as error:
             self._warn(reason(error))
 
     def _warn(self, why: str) -> None:
-        """Once per run: what fails now fails again at every step."""
+        """Warn once per run: what fails now fails again at every step."""
         if self.warned:
             return
         self.warned = True
-        with suppress(OSError):  # nobody reads stderr any more
+        with suppress(OSError):  # the reader of stderr has gone
             said = f"warning: MLflow at {shown(tracking_uri(self.root))} is missing a part of this run ({why})."
-            goes_on = "The stage goes on; bring the rest there later with: python -m pipeline.track sync"
+            goes_on = "The stage continues; upload the rest later with: python -m pipeline.track sync"
             print(said, goes_on, file=sys.stderr, flush=True)
 
 
@@ -145,11 +161,14 @@ def run(
     tags: Mapping[str, str] | None = None,
     limit_s: float = 30.0,
 ) -> Iterator[Tracker]:
-    """Track one stage cell as one run in MLflow, named after the cell and found again by its fingerprint.
+    """Track one run of a stage as one run in MLflow, named after
+    `cell` and identified by its fingerprint.
 
-    A fingerprint whose run was killed or failed goes on in the same run; one whose run is finished gets a new run. The
-    run ends FINISHED, FAILED (the error is a tag, and is raised again) or KILLED (a signal, Ctrl-C, a time limit).
-    Leaving waits `limit_s` seconds at most.
+    If the run of this fingerprint was killed or failed, it
+    continues; if it is finished, a new run starts.
+    The run ends as FINISHED, FAILED (the error becomes a tag and is raised again) or KILLED (a
+    signal, Ctrl-C, a time limit).
+    Leaving waits at most `limit_s` seconds.
     """
     root = repo_root()
     tracker = Tracker(root)

@@ -1,4 +1,4 @@
-"""How the lines of a journal become one run in MLflow, each of them once."""
+"""How the lines of a journal become one run in MLflow, each line once."""
 
 import json
 import re
@@ -20,9 +20,10 @@ LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, LONGEST_DIGEST = 250, 6000, 8000, 36
 
 
 class Upload:
-    """A journal on its way into its run. Made again after every failure: to send a line twice changes nothing.
+    """Uploads one journal into its run; made again after every
+    failure, since sending a line twice changes nothing.
 
-    A line of the journal is sent by the method of its kind.
+    Each kind of line is sent by the method of that name.
     """
 
     def __init__(self, journal: Journal, store: Store, start: Line) -> None:
@@ -33,7 +34,9 @@ class Upload:
         self.steps = {name: max(point.step for point in self.client.get_metric_history(self.run_id, name)) for name in run.data.metrics}
 
     def _run(self, start: Line) -> "Run":
-        """The latest run of the fingerprint; a new one if there is none, or if another journal has finished it."""
+        """The latest run of the fingerprint; a new one if there is
+        none, or if another journal finished it.
+        """
         experiment, fingerprint = self.experiments[experiment_of(start["stage"])], self.journal.fingerprint
         same = f"tags.`semipose.fingerprint` = '{fingerprint}'"
         for run in self.client.search_runs([experiment], same, max_results=1, order_by=["attributes.start_time DESC"]):
@@ -43,7 +46,7 @@ class Upload:
         return self.client.create_run(experiment, start["time"], tags, run_name(start["stage"], start["cell"]))
 
     def send(self, lines: list[Line]) -> None:
-        """Send those of all lines of the journal that this object has not sent."""
+        """Of all lines of the journal, send those that this object has not sent yet."""
         from mlflow.exceptions import MlflowException
 
         for kind, same in groupby(lines[self.sent :], key=lambda line: line["kind"]):
@@ -57,12 +60,12 @@ class Upload:
             except MlflowException as error:
                 if error.error_code != "INVALID_PARAMETER_VALUE":
                     raise
-                # A line that MLflow will never take must not hold up those behind it.
+                # A line that MLflow will never accept must not block those behind it.
                 self.client.set_tag(self.run_id, "semipose.refused", f"{kind}: {error}"[:LONGEST_TAG])
             self.sent += len(group)
 
     def start(self, line: Line) -> None:
-        """Params and tags; a run that was killed runs again."""
+        """Params and tags; a killed run becomes running again."""
         from mlflow.entities import Param, RunTag
 
         run = self.client.get_run(self.run_id)
@@ -77,7 +80,12 @@ class Upload:
         self.client.update_run(self.run_id, "RUNNING")
 
     def metrics(self, lines: list[Line], model: str | None = None) -> None:
-        """Values of steps that the store does not have; steps that a resumed run repeats are left out. A `model` (its id) is linked."""
+        """Send the values of steps that the store does not have yet;
+        repeated steps of a resumed run are left out.
+
+        Args:
+            model: Id of a model to link the values to.
+        """
         from mlflow.entities import Metric
 
         new = []
@@ -106,7 +114,9 @@ class Upload:
         self.client.set_tag(self.run_id, NOTE, line["text"][:LONGEST_TAG])
 
     def model(self, line: Line) -> None:
-        """A model that points at the weights, which DVC keeps. Each step is done only where it is missing."""
+        """Make a model entry that points at the weights, which DVC
+        keeps; steps already done are left out.
+        """
         import mlflow
         from mlflow.entities import LoggedModelOutput
 
@@ -129,5 +139,5 @@ class Upload:
 
 
 def legal_name(name: str) -> str:
-    """A name that MLflow takes: `PCK@0.2 torso` becomes `PCK_0.2 torso`."""
+    """A name that MLflow accepts: `PCK@0.2 torso` becomes `PCK_0.2 torso`."""
     return re.sub(r"[^\w\-./ ]", "_", name, flags=re.ASCII)[:LONGEST_NAME]

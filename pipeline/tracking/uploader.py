@@ -1,4 +1,6 @@
-"""The process beside a stage that carries its journal into MLflow, and then what other runs left behind."""
+"""The process beside a stage that carries its journal into
+MLflow, and then the journals of earlier runs.
+"""
 
 import os
 import sys
@@ -13,7 +15,7 @@ from pipeline.tracking.upload import Upload
 
 
 def sync(root: Path, store: Store) -> Iterator[tuple[Journal, Exception | None]]:
-    """Upload, one by one, what dead processes left behind; yields each journal and what went wrong."""
+    """Upload, one by one, what dead processes left; yield each journal and its error, or None."""
     for journal in journals(root):
         try:
             with journal.locked():
@@ -35,22 +37,27 @@ def _finish(journal: Journal, store: Store) -> None:
 
 
 def _closed(lines: list[Line]) -> list[Line]:
-    """The lines of a dead process, with an end, so that its run is not left RUNNING."""
+    """The lines of a dead process, with an end added, so that its run does not stay RUNNING."""
     if lines[-1]["kind"] == "end":
         return lines
-    said = "ended without a word: killed, or its disk was full"
+    said = "ended without a message: killed, or its disk was full"
     return [*lines, {"kind": "end", "time": int(time.time() * 1000), "status": "KILLED", "error": said}]
 
 
 def follow(journal: Journal, root: Path, stage: int) -> None:
-    """Upload a journal while its stage (a process id) writes it, and remove it once all has arrived; in between, what others left.
+    """Upload a journal while its stage (a process id) writes
+    it, and remove it when all has arrived.
 
-    After a failure it tries again, less and less often, and a last time when the stage is over. Raises what that failed of.
+    In between, upload what others left.
+    After a failure it tries again, less and less often, and a last time when the stage has ended.
+
+    Raises:
+        Exception: The error of the last try.
     """
     lines: list[Line] = []
     upload, read, wait_s, next_try = None, 0, 0.0, 0.0
     while True:
-        dead = os.getppid() != stage  # asked before the journal is read: no line comes after
+        dead = os.getppid() != stage  # checked before the journal is read: no line comes after
         new, read = journal.read(read)
         lines += new
         over = dead or lines[-1]["kind"] == "end"
@@ -76,7 +83,9 @@ def follow(journal: Journal, root: Path, stage: int) -> None:
 
 
 def _finish_earlier(journal: Journal, root: Path, store: Store) -> None:
-    """Earlier journals of the same fingerprint go into the run first; the uploader of a killed process may still be at work on one."""
+    """Upload earlier journals of the same fingerprint first; the
+    uploader of a killed process may still work on one.
+    """
     for earlier in journals(root):
         if earlier.fingerprint == journal.fingerprint and earlier.folder.name < journal.folder.name:
             with earlier.locked(wait=True):

@@ -1,7 +1,10 @@
-"""What MLflow's UI opens with: for each experiment saved views of its runs, and a note that links to them.
+"""What MLflow's UI shows first: saved views of each
+experiment's runs, and a note that links to them.
 
-A saved view is a tag of its experiment, as the UI itself writes it (the button `Views` above the table of runs, MLflow 3.17): the columns,
-their order and widths, the sorting, the filter and the grouping. A UI that does not know the form leaves the view out.
+A saved view is a tag of its experiment, as the UI itself writes it (the button `Views` above the
+table of runs, MLflow 3.17).
+It has the columns, their order and widths, the sorting, the filter and the grouping.
+A UI that does not know this format ignores the view.
 """
 
 import json
@@ -12,15 +15,16 @@ from urllib.parse import quote
 DATA, TRAINING, RESULTS = "semipose data", "semipose training", "semipose results"
 DATA_STAGES = {"check", "download", "prepare", "split"}
 RESULT_STAGES = {"evaluate", "evaluate_ablation", "report"}
-NOTE = "mlflow.note.content"  # where MLflow keeps the text that it prints above an experiment or a run
-NAME_PX, COLUMN_PX = 400, 105  # widths of the names of runs and groups, and of a figure
+NOTE = "mlflow.note.content"  # where MLflow keeps the text above an experiment or a run
+NAME_PX, COLUMN_PX = 400, 105  # widths of the names of runs and groups, and of a number
 
 
 def _view(title: str, columns: tuple[str, ...], sort: str = "", mean_of: str = "") -> tuple[str, str]:
-    """The title of a table of runs, and the text that MLflow keeps of it.
+    """The title of a table of runs, and the text in which MLflow keeps it.
 
-    Columns are metrics.`x`, params.`x` or tags.`x`; those that no run has are not shown. With `mean_of` (a stage) the table has that
-    stage's runs alone, those that differ in the seed as one row with their mean.
+    Columns are metrics.`x`, params.`x` or tags.`x`; columns without values are not shown.
+    With `mean_of` (a stage), the table has only that stage's runs, and groups those that differ in
+    the seed, with their mean.
     """
     widths = {"attributes.`Run Name`": NAME_PX} | dict.fromkeys(columns, COLUMN_PX)
     state: dict[str, Any] = {"selectedColumns": columns, "columnOrder": list(widths), "columnWidths": widths}
@@ -36,7 +40,7 @@ def _view(title: str, columns: tuple[str, ...], sort: str = "", mean_of: str = "
 FIGURES = tuple(f"metrics.`{name}`" for name in ("AP", "AP50", "AP75", "AR", "PCKh_0.5", "PCK_0.2 torso"))
 CURVES = tuple(f"metrics.`{name}`" for name in ("val/AP", "val/PCK_0.2 torso", "loss/supervised", "pseudo/PCK_0.1 box", "masks", "seconds"))
 CELL = tuple(f"tags.`{name}`" for name in ("method", "labels", "seed"))
-VIEWS = {  # experiment -> key in addresses -> view; the first one is what the note puts first
+VIEWS = {  # experiment -> key in addresses -> view; the note names the first one first
     DATA: {"stages": _view("Stages of the data", ("metrics.`train/people`", "metrics.`val/people`"))},
     TRAINING: {
         "cells": _view("Every training", (*CURVES, *CELL), "metrics.`val/AP`"),
@@ -44,28 +48,30 @@ VIEWS = {  # experiment -> key in addresses -> view; the first one is what the n
     },
     RESULTS: {
         "methods": _view("Methods, mean over seeds", FIGURES, "metrics.`AP`", mean_of="evaluate"),
-        "cells": _view("Every cell", (*FIGURES, *CELL), "metrics.`AP`"),
+        "cells": _view("Every evaluated run", (*FIGURES, *CELL), "metrics.`AP`"),
     },
 }
 ABOUT = {
-    DATA: "Where the data came from: one run per stage that downloads, crops and splits.",
-    TRAINING: "One run per warm-up and trained cell: parameters, data inputs, live curves, pictures of the views that it saw.",
-    RESULTS: "One run per evaluated cell: figures, best and worst people, the model. The run `report` holds the tables and figures.",
+    DATA: "Origin of the data: one run for each stage that downloads, crops and splits.",
+    TRAINING: "One run for each warm-up and training: parameters, data inputs, live curves, pictures of its views.",
+    RESULTS: "One run for each evaluation: scores, best and worst people, the model. The run `report` holds the tables and figures.",
 }
 
 
 def experiment_of(stage: str) -> str:
-    """The experiment that the runs of a stage belong to."""
+    """The experiment of the runs of a stage."""
     return DATA if stage in DATA_STAGES else RESULTS if stage in RESULT_STAGES else TRAINING
 
 
 def run_name(stage: str, cell: str) -> str:
-    """What a run is called: by its cell, as in reports/runs/, where the experiment tells the stage."""
+    """The name of a run: as in reports/runs/, with the stage's
+    name if the experiment does not tell it.
+    """
     return cell if cell == stage or stage not in DATA_STAGES | {"warmup"} else f"{stage} {cell}"
 
 
 def address(experiment: str, view: str = "", only: str = "", charts: bool = False) -> str:
-    """Where the UI shows the runs of an experiment (its id): what follows the server's own address."""
+    """The part of an address after the server's own, at which the UI shows an experiment (its id)."""
     parts = {"workflowType": "machine_learning", "viewStateShareKey": view, "searchFilter": only}
     parts |= {"compareRunsMode": "CHART"} if charts else {}
     return f"#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value)}" for key, value in parts.items() if value)
@@ -81,7 +87,7 @@ def experiment_tags(name: str, experiment: str) -> dict[str, str]:
 
 
 def run_note(stage: str, cell: str, experiments: Mapping[str, str]) -> str:
-    """Where a training and its evaluation lead to each other; "" for other runs. `experiments`: name -> id."""
+    """Links between a training and its evaluation; "" for other runs. `experiments`: name -> id."""
     leads = {TRAINING: ("Its figures", RESULTS), RESULTS: ("How it was trained", TRAINING)}.get(experiment_of(stage))
     if leads is None or stage in ("warmup", "report"):
         return ""

@@ -1,1 +1,1 @@
-"""Augmentations: pure batched functions, whose every draw comes from the generator that is handed in."""
+"""Augmentations: pure batched functions; all random numbers come from the generator passed in."""

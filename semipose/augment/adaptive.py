@@ -1,4 +1,6 @@
-"""AKM's number of masks (arXiv 2404.14835): the more of a person's keypoints are simple for the teacher, the more are masked."""
+"""AKM's number of masks (arXiv 2404.14835): the more keypoints are
+simple for the teacher, the more are masked.
+"""
 
 import math
 from typing import TYPE_CHECKING
@@ -13,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
-    """Which keypoints are simple, [B, K] bool: response r_i^j >= tau, with H_i^j = max over pixels of heatmap j.
+    """Which keypoints are simple, [B, K] bool: response r_i^j >=
+    tau, with H_i^j = max over pixels of heatmap j.
 
-    relative: (H_i^j - H_i^min) / (H_i^max - H_i^min + eps), the reading of the paper's symbols; relative_max: H_i^j / H_i^max;
-    absolute: H_i^j itself, which alone sees that all of a person's keypoints are faint.
+    Args:
+        response: `relative`: (H_i^j - H_i^min) / (H_i^max - H_i^min + eps), as the paper's symbols
+            read; `relative_max`: H_i^j / H_i^max; `absolute`: H_i^j, the only one that shows if all
+            keypoints of a person are faint.
     """
     peak = heatmaps.amax(dim=(2, 3))  # H_i^j
     if response == "absolute":
@@ -31,8 +36,10 @@ def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
 def adaptive_count(heatmaps: Tensor, simple: Tensor, p: "Adaptive") -> Tensor:
     """Number of masks n_i, [B] int; n_min for an extremely difficult person.
 
-    share: max(n_min, floor(n_max * #simple / K + 1/2)). inferred: floor(8 l / 24), or n_min if that is 0, with l = #simple less the
-    keypoint of the highest peak; the rule of the code that methods.md 2.3 infers to be AKM's.
+    `p.count` is `share`: max(n_min, floor(n_max * #simple / K + 1/2)).
+    Or it is `inferred`: floor(8 l / 24), or n_min if that is 0, where l is #simple without the
+    keypoint of the highest peak.
+    That is the rule of the code that methods.md 2.3 infers to be AKM's.
     """
     keypoints = heatmaps.shape[1]
     if p.count == "inferred":

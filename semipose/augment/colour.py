@@ -1,9 +1,13 @@
-"""RandAugment (Cubuk et al. 2020) and TrivialAugment (Müller and Hutter 2021), without the ops that move the person.
+"""RandAugment (Cubuk et al. 2020) and TrivialAugment (Müller and Hutter 2021), without operations
+that move the person.
 
-Each person of a batch draws their own ops and strengths. Images are RGB uint8 [B, 3, H, W], as ``views.denormalise``
-makes them. From the peers' code: the ops, their ranges and how a level of 0 ... 30 becomes a strength (RandAugment:
-PoseCons; TrivialAugment: MultiAugs). Not from there: they hand BGR images to Pillow as if they were RGB; here channels
-are what they are. Pixels may be one or two of 255 off Pillow's, and CutoutAbs grows with the width as all patches do.
+Each person of a batch has its own random operations and strengths.
+Images are RGB uint8 [B, 3, H, W], as `views.denormalise` makes them.
+Operations, ranges, and how a level of 0 ... 30 becomes a strength are those of the released code
+(RandAugment: PoseCons; TrivialAugment: MultiAugs).
+That code gives BGR images to Pillow as if they were RGB; here they are RGB.
+Pixels may differ from Pillow's by one or two of 255, and
+CutoutAbs grows with the width as all patches do.
 """
 
 from collections.abc import Callable
@@ -17,15 +21,19 @@ from semipose.data.loading.normalise import constant
 from semipose.utils.seeding import on_host
 
 LEVELS = 30  # the strongest level
-FILL = (125, 123, 114)  # RGB colour of CutoutAbs, the peers' mean colour
+FILL = (125, 123, 114)  # RGB colour of CutoutAbs, the mean colour of the released code
 
-Op = Callable[[Tensor, Tensor, Tensor], Tensor]  # images, level [B] of whole numbers, uniform draws [B, 3] -> new images
+Op = Callable[[Tensor, Tensor, Tensor], Tensor]  # images, level [B] of whole numbers, uniform samples [B, 3] -> new images
 
 
 def rand_augment(images: Tensor, count: int, level: int, generator: torch.Generator, cutout: bool = True) -> Tensor:
-    """New uint8 images [B, 3, H, W]: each went through ``count`` ops in a row, drawn with replacement, all at ``level``.
+    """Apply `count` random operations, sampled with replacement, to each person, all at `level`.
 
-    PoseCons has count 2, level 20. MultiAugs leaves CutoutAbs out (``cutout`` False).
+    PoseCons has count 2, level 20.
+    MultiAugs has no CutoutAbs (`cutout` False).
+
+    Returns:
+        New uint8 images [B, 3, H, W].
     """
     ops = RAND_AUGMENT if cutout else RAND_AUGMENT[:-1]
     kinds, uniforms = draw(len(images), count, len(ops), generator)
@@ -33,21 +41,31 @@ def rand_augment(images: Tensor, count: int, level: int, generator: torch.Genera
 
 
 def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """New uint8 images [B, 3, H, W]: each went through one of nine ops, at a level drawn from 0 ... 30."""
+    """Apply one of nine operations to each person, at a random level of 0 ... 30.
+
+    Returns:
+        New uint8 images [B, 3, H, W].
+    """
     kinds, uniforms = draw(len(images), 1, len(TRIVIAL_AUGMENT), generator)
     levels = torch.randint(LEVELS + 1, kinds.shape, generator=generator, device=generator.device)
     return apply(images, TRIVIAL_AUGMENT, kinds, levels, uniforms)
 
 
 def draw(n: int, count: int, ops: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which op each of n people gets in each of ``count`` turns, [n, count], on the host, which calls the ops; and what it may use,
-    [n, count, 3] in [0, 1)."""
+    """Sample operations and their random numbers for n people and `count` turns.
+
+    Returns:
+        The operation of each turn, [n, count], on the host, which calls the operations; and uniform
+        numbers for them, [n, count, 3] in [0, 1).
+    """
     kinds = torch.randint(ops, (n, count), generator=on_host(generator))
     return kinds, torch.rand(n, count, 3, generator=generator, device=generator.device)
 
 
 def apply(images: Tensor, ops: tuple[Op, ...], kinds: Tensor, levels: Tensor, uniforms: Tensor) -> Tensor:
-    """Put each person through their ops: ``kinds`` (on the host) and ``levels`` [B, turns], ``uniforms`` [B, turns, 3]."""
+    """Apply each person's operations: `kinds` (on the host) and
+    `levels` [B, turns], `uniforms` [B, turns, 3].
+    """
     result = images.clone()
     levels, uniforms = levels.to(images.device), uniforms.to(images.device)
     for turn in range(kinds.shape[1]):
@@ -59,39 +77,39 @@ def apply(images: Tensor, ops: tuple[Op, ...], kinds: Tensor, levels: Tensor, un
 
 
 def posterise(images: Tensor, bits: Tensor) -> Tensor:
-    """Keep the highest ``bits`` [B] of each value."""
+    """Keep the highest `bits` [B] of each value."""
     return images & _each(256 - 2 ** (8 - bits)).to(torch.uint8)
 
 
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
-    """Invert the values from ``threshold`` [B] on."""
+    """Invert the values from `threshold` [B] on."""
     return torch.where(images >= _each(threshold), 255 - images, images)
 
 
 def solarise_add(images: Tensor, addition: Tensor) -> Tensor:
-    """Add ``addition`` [B], at most up to 255, then invert the values from 128 on."""
+    """Add `addition` [B], up to 255, then invert the values from 128 on."""
     brighter = (images + _each(addition)).clamp(max=255).to(torch.uint8)
     return solarise(brighter, torch.full_like(addition, 128))
 
 
 def saturate(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from the grey image by ``factor`` [B] (Pillow's Color): 0 is grey, 1 changes nothing."""
+    """Move away from the grey image by `factor` [B] (Pillow's Color): 0 is grey, 1 changes nothing."""
     return _blend(images, F.rgb_to_grayscale(images), factor)
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from the mean grey by ``factor`` [B]."""
+    """Move away from the mean grey by `factor` [B]."""
     grey = F.rgb_to_grayscale(images).float().mean(dim=(1, 2, 3), keepdim=True)
     return _blend(images, grey.round(), factor)
 
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
-    """Times ``factor`` [B]."""
+    """Multiply by `factor` [B]."""
     return _blend(images, torch.zeros_like(images), factor)
 
 
 def sharpen(images: Tensor, factor: Tensor) -> Tensor:
-    """Away from the smoothed image by ``factor`` [B]; the outermost pixels stay."""
+    """Move away from the smoothed image by `factor` [B]; the outermost pixels stay."""
     (height, width), smooth = images.shape[-2:], images.clone()
     around = [images[..., y : height - 2 + y, x : width - 2 + x].float() for y in range(3) for x in range(3)]
     smooth[..., 1:-1, 1:-1] = ((torch.stack(around).sum(dim=0) + 4 * around[4]) / 13).round().to(torch.uint8)  # Pillow's SMOOTH
@@ -99,9 +117,12 @@ def sharpen(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def cutout_abs(images: Tensor, side: Tensor, place: Tensor) -> Tensor:
-    """A square of ``side`` [B] px in the colour FILL about a uniform centre, ``place`` [B, 2] (x, y) as shares of the extent.
+    """Put a square of `side` [B] px in the colour FILL at a uniformly random centre.
 
-    As in the peers' code, a square that would begin left of or above the image is moved inside.
+    As in the released code, a square that would begin left of or above the image is moved inside.
+
+    Args:
+        place: The centre [B, 2] (x, y), as shares of the extent.
     """
     height, width = images.shape[-2:]
     columns, rows = (_covered(extent, place[:, axis] * extent, side) for axis, extent in enumerate((width, height)))
@@ -117,7 +138,9 @@ def _covered(extent: int, centre: Tensor, side: Tensor) -> Tensor:
 
 
 def _blend(images: Tensor, other: Tensor, factor: Tensor) -> Tensor:
-    """``other`` + ``factor`` [B] (images - other), cut off at 0 and 255; whole numbers by truncation, as in Pillow."""
+    """`other` + `factor` [B] (images - other), clipped to 0 and
+    255, truncated to whole numbers as in Pillow.
+    """
     share = _each(factor)
     return (images * share + other * (1 - share)).clamp(0, 255).to(torch.uint8)
 

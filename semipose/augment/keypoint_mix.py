@@ -1,4 +1,6 @@
-"""Keypoint-Mix of Teacher-Reviewer-Student (arXiv 2501.09565), a reconstruction: patches of different keypoints are blended."""
+"""Keypoint-Mix of Teacher-Reviewer-Student (arXiv 2501.09565), a reconstruction: patches of
+different keypoints are blended.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,23 @@ if TYPE_CHECKING:
 
 
 def keypoint_mix(images: Tensor, points: Tensor, p: "KeypointMix", patch: "Patch", generator: torch.Generator) -> Tensor:
-    """New images [B, C, H, W] (normalised) with ``p.count`` mixed patches each; the targets stay those of the person mixed into.
+    """Blend `p.count` patches of each person with patches of
+    other keypoints; the person's targets stay.
 
-    ``points`` [B, K, 2] (px) are the keypoints of the same people, K of two or more. Each of the ordered pairs (j, j') joins two different
-    keypoints: patch_j <- beta patch_j + (1 - beta) patch_j', beta uniform in p.weight_min ... p.weight_max. Targets j are distinct; j' is
-    the same person's (``p.source`` "self") or that of a person from a permutation of the batch, now and then oneself ("batch"). Patches
-    are those of Cut-Occlude: read from ``images`` as they came, cut off at both frames; of patches that overlap the last one is mixed in.
+    Each ordered pair (j, j') has two different keypoints: patch_j <- beta patch_j + (1 - beta)
+    patch_j', beta uniform in p.weight_min ... p.weight_max.
+    Targets j are distinct.
+    j' belongs to the same person (`p.source` "self"), or to a person of a random permutation of the
+    batch, which may be the same ("batch").
+    Patches are those of Cut-Occlude: read from the unchanged `images`, and cut off at both frames.
+    Of overlapping patches, the last one is blended in.
+
+    Args:
+        images: [B, C, H, W], normalised.
+        points: Keypoints of the same people, [B, K, 2] px, K of two or more.
+
+    Returns:
+        New images [B, C, H, W].
     """
     (n, keypoints), device = points.shape[:2], generator.device
     partner = mixing.partner(n, generator) if p.source == "batch" else torch.arange(n, device=device)

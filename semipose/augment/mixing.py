@@ -1,4 +1,6 @@
-"""Mixup (Zhang et al. 2018) of images, features or heatmaps of one batch: one weight for the batch."""
+"""Mixup (Zhang et al. 2018) of images, features or heatmaps of
+one batch, with one weight for the batch.
+"""
 
 import torch
 from scipy.special import betaincinv
@@ -6,13 +8,20 @@ from torch import Tensor
 
 
 def sample_alpha(alpha: float, generator: torch.Generator) -> float:
-    """A weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its distribution function; `generator`: of the host."""
+    """Sample a weight in [0, 1] from Beta(alpha, alpha), alpha > 0, by the inverse of its
+    distribution function.
+
+    Args:
+        generator: A generator on the CPU.
+    """
     uniform = torch.rand((), generator=generator, dtype=torch.float64)
     return float(betaincinv(alpha, alpha, uniform.item()))
 
 
 def partner(n: int, generator: torch.Generator) -> Tensor:
-    """A permutation [n] of the batch: whom each one is mixed with (now and then itself)."""
+    """A random permutation [n] of the batch: the partner of
+    each person, sometimes the person itself.
+    """
     return torch.randperm(n, generator=generator, device=generator.device)
 
 
@@ -22,10 +31,12 @@ def mix(x: Tensor, partner: Tensor, alpha: float) -> Tensor:
 
 
 def yoco(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
-    """New images [B, C, H, W], cut in the middle: above or left of the cut ``first``, the rest ``second``.
+    """New images [B, C, H, W], cut in the middle: `first` above or
+    left of the cut, `second` on the other side.
 
-    Both are copies of the same people, of the same type. Each image draws the direction of its cut, both equally likely;
-    of an odd size the second half is the larger one.
+    Both are copies of the same people, of the same type.
+    The direction of the cut is random for each image, both equally likely.
+    If a size is odd, the second half is the larger one.
     """
     height, width = first.shape[-2:]
     coin = torch.rand(len(first), generator=generator, device=generator.device).to(first.device)

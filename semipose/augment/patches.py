@@ -1,8 +1,12 @@
-"""Keypoint masking (Joint Cutout of PoseCons, Xie et al. 2021): patches over keypoints, set to the mean colour.
+"""Keypoint masking (Joint Cutout of PoseCons, Xie et al. 2021):
+patches over keypoints, set to the mean colour.
 
-Unlike the released code, the joints are the K real ones, drawn without replacement, patches reach every row of a
-portrait crop (it clamps rows by the width and columns by the height), and the input is never written to. The first two
-are options, ``channels`` and ``clamp``, so that the released code's results can be measured too.
+Unlike in the released code, joints are the K real ones, sampled without replacement.
+Patches reach every row of a portrait crop (the released code
+clamps rows by the width and columns by the height).
+The input is never written to.
+`channels` and `clamp` bring the first two back, so that the
+released code's results can be measured too.
 """
 
 from functools import lru_cache
@@ -34,18 +38,26 @@ def keypoint_masks(
     channels: int | None = None,
     clamp: Clamp = "frame",
 ) -> Tensor:
-    """Draw a mask [B, H, W] (bool, True: to be hidden) over ``counts`` [B] of the K keypoints of every image.
+    """Sample a mask [B, H, W] (bool, True: hidden) over keypoints of every image.
 
-    ``points`` [B, K, 2] in px of the image of ``size`` (H, W); ``eligible`` [B, K] bool, or None for all. Exactly
-    min(counts, number eligible) distinct keypoints are chosen, uniformly.
+    Exactly min(counts, number eligible) distinct keypoints are chosen, uniformly.
 
-    The peers' reference_bugs: ``channels`` (24 in their networks; ``eligible`` must be None, or ValueError is raised) draws
-    ``counts`` times with replacement among that many heatmap channels, of which only K are keypoints (T3);
-    ``clamp`` as in ``paint`` (T1).
+    Args:
+        points: [B, K, 2] in px of the image.
+        counts: Number of keypoints to mask, [B].
+        eligible: [B, K] bool; None: all.
+        size: (H, W) of the image.
+        channels: Bug T3 of the released code (24 in its networks): `counts` keypoints are sampled
+            with replacement from that many heatmap channels, of which only K are keypoints;
+            `eligible` must be None.
+        clamp: Bug T1 of the released code, as in `paint`.
+
+    Raises:
+        ValueError: Both `channels` and `eligible` are given.
     """
     if channels is not None:
         if eligible is not None:
-            raise ValueError("the draw among the peers' channels has no eligible keypoints: eligible must be None")
+            raise ValueError("sampling from the released code's channels has no eligible keypoints: eligible must be None")
         chosen = choose_with_replacement(counts.to(points.device), channels, generator)
         points = add_unreal(points, channels, size, generator)
     else:
@@ -55,7 +67,9 @@ def keypoint_masks(
 
 
 def choose(counts: Tensor, keypoints: int, eligible: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Choose ``counts`` [B] of the keypoints without replacement, [B, K] bool; of the ``eligible`` ones [B, K] as many as there are."""
+    """Choose `counts` [B] keypoints without replacement, [B, K]
+    bool; at most as many as are `eligible` [B, K].
+    """
     device = generator.device
     keys = torch.rand(len(counts), keypoints, generator=generator, device=device)
     if eligible is not None:
@@ -65,18 +79,21 @@ def choose(counts: Tensor, keypoints: int, eligible: Tensor | None, generator: t
 
 
 def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-    """Draw ``counts`` [B] times (at most ``channels``) among all channels; [B, channels] bool, True: drawn at least once."""
+    """Sample `counts` [B] times (at most `channels`) from all
+    channels; [B, channels] bool, True: at least once.
+    """
     shape = (len(counts), channels)
     draws = torch.randint(channels, shape, generator=generator, device=generator.device).to(counts.device)
     every = torch.arange(channels, device=counts.device)
-    drawn = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, draw, channel]
+    drawn = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, sample, channel]
     return drawn.any(dim=1)
 
 
 def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """The peers' [B, channels, 2] points: the K real ones [B, K, 2] first, then those of the channels that nothing trains.
+    """Points [B, channels, 2] as in the released code: the K real ones
+    [B, K, 2], then those of untrained channels.
 
-    The peak of an untrained channel may be anywhere: it is drawn uniformly over the image of ``size`` (H, W).
+    The peak of an untrained channel may be anywhere: it is uniform over the image of `size` (H, W).
     """
     shape = (len(points), channels - points.shape[1])
     columns, rows = (extent * torch.rand(shape, generator=generator, device=generator.device) for extent in (size[1], size[0]))
@@ -84,10 +101,14 @@ def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: 
 
 
 def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A patch for every keypoint: centres [B, K, 2] and half sizes [B, K, 2] (x, y), whole px.
+    """Sample a patch for every keypoint.
 
-    The centre is the point moved by ``jitter`` z px per axis, truncated; half sizes are uniform over the integers
-    half_min ... half_max, per axis. All three are px of a 192 px wide input, times ``scale``.
+    The centre is the point moved by `jitter` z px per axis, truncated.
+    Half sizes are uniform over the integers half_min ... half_max, per axis.
+    All three are px of a 192 px wide input, times `scale`.
+
+    Returns:
+        Centres [B, K, 2] and half sizes [B, K, 2] (x, y), whole px.
     """
     jitter = torch.randn(points.shape, generator=generator, device=generator.device).to(points.device)
     halves = sample_halves(points.shape, scale, patch, generator)
@@ -96,48 +117,57 @@ def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torc
 
 
 def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
-    """Half sizes of patches, uniform over half_min ... half_max, times ``scale``, whole px, at least 1."""
+    """Half sizes of patches, uniform over half_min ...
+    half_max, times `scale`, whole px, at least 1.
+    """
     halves = torch.randint(patch.half_min, patch.half_max + 1, shape, generator=generator, device=generator.device)
     return _scaled_halves(patch.half_max, scale, generator.device)[halves]
 
 
 @lru_cache
 def _scaled_halves(largest: int, scale: float, device: torch.device) -> Tensor:
-    """What each half size from 0 to the largest becomes; kept on the device."""
+    """Scaled half sizes for each half size from 0 to the largest; kept on the device."""
     return (torch.arange(largest + 1) * scale).round().clamp(min=1).to(device)
 
 
 def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int], clamp: Clamp = "frame") -> Tensor:
     """The union [B, H, W] of the chosen patches [c - a, c + a), cut off at the image's edges.
 
-    ``clamp`` "reference" cuts columns off at the height and rows at the width, as the released code does (reference bug T1), so that
-    nothing below y = W of a portrait image, or right of x = H of a landscape one, is ever hidden.
+    Args:
+        clamp: "reference" cuts columns off at the height and rows at the width, as the released
+            code does (T1): nothing below y = W of a portrait image, or right of x = H of a
+            landscape one, is ever hidden.
     """
     (height, width), device = size, centres.device
     grid = steps(max(size), device)
-    # c - a <= g < c + a, of whole numbers; a patch that was not chosen has no extent
+    # c - a <= g < c + a, in whole numbers; a patch that was not chosen has no extent
     covered = (grid - (centres - 0.5)[..., None]).abs() < (halves * chosen[..., None])[..., None]  # [B, K, 2, L]
     if clamp == "reference":
         covered = covered & (grid < fixed((height, width), device)[:, None])
     columns, rows = covered.float().unbind(2)
-    return rows[..., :height].mT @ columns[..., :width] > 0  # how many patches cover a pixel
+    return rows[..., :height].mT @ columns[..., :width] > 0  # number of patches over a pixel
 
 
 def mask_keypoints(images: Tensor, mask: Tensor) -> Tensor:
-    """New images [B, C, H, W] (normalised) with the mean colour, 0, where ``mask`` [B, H, W]."""
+    """New images [B, C, H, W] (normalised) with the mean colour, 0, where `mask` [B, H, W]."""
     return images.masked_fill(mask[:, None], 0.0)
 
 
 def cutout(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """New images [B, C, H, W] (normalised) with ``count`` holes each, drawn by ``holes``."""
+    """New images [B, C, H, W] (normalised) with `count` holes each, sampled by `holes`."""
     return mask_keypoints(images, holes(images, count, patch, generator, clamp))
 
 
 def holes(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """Draw a mask [B, H, W] (bool, True: in a hole) for ``images`` [B, C, H, W]: ``count`` holes each.
+    """Sample a mask [B, H, W] (bool, True: in a hole) for
+    `images` [B, C, H, W]: `count` holes each.
 
-    Centres are uniform over the pixels, half sizes those of keypoint masks; ``patch.jitter`` plays no part. ``clamp``
-    "reference": columns of centres are drawn below H, rows below W, and holes are cut off there (reference bug T1).
+    Centres are uniform over the pixels, half sizes are those of
+    keypoint masks; `patch.jitter` has no effect.
+
+    Args:
+        clamp: "reference": columns of centres are below H, rows
+            below W, and holes are cut off there (T1).
     """
     n, (height, width) = len(images), images.shape[-2:]
     limits = (width, height) if clamp == "frame" else (height, width)  # of x, of y
@@ -149,9 +179,10 @@ def holes(images: Tensor, count: int, patch: "Patch", generator: torch.Generator
 
 
 def cutmix(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """New images [B, C, H, W] whose ``count`` holes show the same place of a partner, by a random permutation of the batch.
+    """New images [B, C, H, W] whose `count` holes show the same place of a partner, by a random
+    permutation of the batch.
 
-    Holes are those of random cutout, ``clamp`` too.
+    Holes are those of random cutout, including `clamp`.
     """
     mask = holes(images, count, patch, generator, clamp)
     partner = mixing.partner(len(images), generator).to(images.device)
@@ -168,15 +199,26 @@ def cut_occlude(
     channels: int | None = None,
     transposed: bool = False,
 ) -> Tensor:
-    """New images [B, C, H, W] (normalised) with ``count`` patches each; the targets stay those of the person pasted onto.
+    """Paste `count` patches from another person onto each person; the person's targets stay.
 
-    ``points`` [B, K, 2] (px) are the joints of the same people. Each image draws one image of the batch, now and then
-    itself, and ``count`` (at most K) joints of both. The patch around the other's joint, drawn as for a keypoint mask and
-    read from ``images`` as they came, is pasted around the own joint, moved likewise; what leaves either frame is left
-    out. A later patch covers an earlier one.
+    Each image gets a random image of the batch, sometimes
+    itself, and `count` (at most K) joints of both.
+    The patch around the other person's joint is sampled as for a
+    keypoint mask and read from the unchanged `images`.
+    It is pasted around the person's own joint, moved by the same
+    jitter; what leaves either frame is left out.
+    A later patch covers an earlier one.
 
-    The peers' reference_bugs: ``channels`` (24) draws joints with replacement among that many heatmap channels, the unreal ones
-    lying anywhere (T3); ``transposed`` swaps x and y of every centre, and follows the released code at the frame (T2).
+    Args:
+        images: [B, C, H, W], normalised.
+        points: Joints of the same people, [B, K, 2] px.
+        channels: Bug T3 of the released code: joints are sampled with replacement from that many
+            heatmap channels, and those without a joint lie anywhere.
+        transposed: Bug T2 of the released code: x and y of every centre are swapped, and patches at
+            the frame are as there.
+
+    Returns:
+        New images [B, C, H, W].
     """
     (n, keypoints), (height, width) = points.shape[:2], images.shape[-2:]
     partner = torch.randint(n, (n,), generator=generator, device=generator.device).to(images.device)
@@ -194,15 +236,24 @@ def cut_occlude(
 def transplanted(
     images: Tensor, partner: Tensor, targets: Tensor, sources: Tensor, centres: Tensor, halves: Tensor, peers: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """What patches around other people's joints show, moved to the own joints: colours [B, C, H, W], and which patch covers each pixel,
-    [B, H, W] (the last one; -1: none).
+    """Patches around other people's joints, moved to a person's own joints.
 
-    ``images`` [B, C, H, W]; ``partner`` [B] is whose patches a person gets; ``targets`` and ``sources`` [B, N] are the own joints and the
-    partner's, ``centres`` and ``halves`` [B, K, 2] everybody's patches. ``peers``: the released code at the frame (``_span``).
+    Args:
+        images: [B, C, H, W].
+        partner: Whose patches a person gets, [B].
+        targets: The person's own joints, [B, N].
+        sources: The partner's joints, [B, N].
+        centres: Everybody's patches, [B, K, 2].
+        halves: Their half sizes, [B, K, 2].
+        peers: Whether patches at the frame are as in the released code (`_span`).
+
+    Returns:
+        Colours [B, C, H, W], and the patch that covers each
+        pixel, [B, H, W] (the last one; -1: none).
     """
     n, (height, width) = len(images), images.shape[-2:]
     people = torch.arange(n, device=images.device)
-    origin = torch.zeros(n, height, width, dtype=torch.long, device=images.device)  # which pixel of the partner is shown
+    origin = torch.zeros(n, height, width, dtype=torch.long, device=images.device)  # the partner's pixel that is shown
     patch_of = torch.full_like(origin, -1)
     for number, (target, source) in enumerate(zip(targets.T, sources.T, strict=True)):
         own, other, half = centres[people, target], centres[partner, source], halves[partner, source]  # [B, 2]
@@ -212,13 +263,15 @@ def transplanted(
         place = (y[:, :, None] * width + x[:, None, :]).masked_fill((blank_x | blank_y)[:, None, None], height * width)
         origin = torch.where(inside, place, origin)
         patch_of = patch_of.masked_fill(inside, number)
-    donors = F.pad(images[partner].flatten(2), (0, 1))  # and behind the last pixel one of the mean colour
+    donors = F.pad(images[partner].flatten(2), (0, 1))  # and, after the last pixel, one of the mean colour
     colours = donors.gather(2, origin.flatten(1)[:, None].expand(-1, images.shape[1], -1)).view(images.shape)
     return colours, patch_of
 
 
 def sample_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
-    """``count`` joints of each of n people, [n, count]: distinct keypoints, or any channels with replacement."""
+    """`count` joints for each of n people, [n, count]: distinct
+    keypoints, or any channels with replacement.
+    """
     device = generator.device
     if channels is not None:
         return torch.randint(channels, (n, count), generator=generator, device=device)
@@ -226,11 +279,16 @@ def sample_joints(n: int, count: int, keypoints: int, channels: int | None, gene
 
 
 def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, peers: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Along one axis: where each pixel would come from and whether it lies in the patch, [B, extent]; who gets no colours, [B].
+    """One axis of a patch: the source of each pixel and whether it is in the patch, [B, extent];
+    who gets no colours, [B].
 
-    ``own`` and ``other`` [B] are the centres to paste at and to cut at. The released code never touches the last row and
-    column, and where the other's centre lies outside the frame it blanks a patch as large as that centre is far out; with
-    x and y swapped this befalls the lower quarter of a portrait image's joints.
+    The released code never touches the last row and column.
+    If the other person's centre is outside the frame, it blanks a patch as large as that distance.
+    With x and y swapped, this affects joints in the lower quarter of a portrait image.
+
+    Args:
+        own: The centre to paste at, [B].
+        other: The centre to cut at, [B].
     """
     grid = torch.arange(extent, device=own.device)
     offset = grid - own[:, None]

@@ -11,7 +11,9 @@ from semipose.pose.heatmap import STRIDE, decode
 
 
 class View(NamedTuple):
-    """Images [B, 3, H, W], the heatmaps [B, K, h, w] to be predicted on them, and their weights [B, K] in the loss."""
+    """Images [B, 3, H, W], the target heatmaps [B, K, h, w] for
+    them, and the weights [B, K] in the loss.
+    """
 
     images: Tensor
     targets: Tensor
@@ -20,13 +22,14 @@ class View(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """A teacher's answer on B weak views. Each decoding is computed once, on first use.
+    """A teacher's pseudo-labels on B weak views; each decoding is computed once, on first use.
 
     Attributes:
         heatmaps: [B, K, h, w], without gradient.
-        sigma: Width of the Gaussians in cells, for decoding.
-        weight: [B, K], what rendered pseudo-labels are weighted by instead of their peaks; None: by these.
-        spread: [B, K], the method's own measure of how unsure the teacher is (0: sure); None if it has none.
+        sigma: Width of the Gaussians in heatmap cells, for decoding.
+        weight: [B, K], weights of rendered pseudo-labels instead of their peaks; None: the peaks.
+        spread: [B, K], the method's own measure of the teacher's
+            uncertainty (0: certain); None if it has none.
     """
 
     heatmaps: Tensor
@@ -36,19 +39,23 @@ class PseudoLabels:
 
     @cached_property
     def points(self) -> Tensor:
-        """Keypoints [B, K, 2] in px of the weak view, to a quarter cell: where augmentations hide or paste."""
+        """Keypoints [B, K, 2] in px of the weak view, to a quarter
+        cell: where augmentations hide or paste.
+        """
         return decode(self.heatmaps, STRIDE, "quarter")[0]
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:
-        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their weight or confidence [B, K]: for targets."""
+        """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their weight or
+        confidence [B, K], for targets.
+        """
         points, confidence = decode(self.heatmaps, STRIDE, "dark", self.sigma)
         return points, confidence if self.weight is None else self.weight
 
 
 @dataclass(frozen=True, eq=False)
 class MaskedLabels(PseudoLabels):
-    """A teacher's answer that also says how many keypoints to mask.
+    """Pseudo-labels with the number of keypoints to mask.
 
     Attributes:
         simple: Which keypoints are simple for the teacher, [B, K] bool.
@@ -60,7 +67,10 @@ class MaskedLabels(PseudoLabels):
 
 
 def agreement(one: PseudoLabels, other: PseudoLabels) -> Tensor:
-    """How well two answers on the same weak views agree, [B, K] in 0 ... 1: the height, at the keypoint of one, of the Gaussian that is
-    rendered at the keypoint of the other; 1 where they are the same, 0.61 where they lie a sigma apart."""
+    """How well two predictions of the same weak views agree, [B, K] in 0 ... 1.
+
+    It is the height, at one keypoint, of a Gaussian rendered at the
+    other: 1 if they are equal, 0.61 a sigma apart.
+    """
     cells = (one.exact[0] - other.exact[0]).norm(dim=2) / STRIDE
     return torch.exp(-cells.square() / (2 * one.sigma**2))

@@ -1,4 +1,6 @@
-"""What makes a weak view strong before it moves: a path of strong augmentations, one after the other. Pseudo-labels stay as they are."""
+"""Strong augmentations of a weak view before it moves, one after
+the other; pseudo-labels stay as they are.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,18 +20,24 @@ from semipose.utils.seeding import on_host
 if TYPE_CHECKING:
     from semipose.config.augment import Augment, Augmentation, Augmentations, ReferenceBugs
 
-CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (reference bug T3)
+CHANNELS = 24  # channels of the released code's networks, whatever the number of keypoints (reference bug T3)
 
 
 def augment(images: Tensor, pseudo: PseudoLabels, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
-    """New images [B, 3, H, W] (normalised), strongly augmented by each of ``path`` in turn, at the keypoints of ``pseudo``."""
+    """Apply each strong augmentation of `path` in turn, at the keypoints of `pseudo`.
+
+    Returns:
+        New images [B, 3, H, W] (normalised).
+    """
     for name in path:
         images = one(name, images, pseudo, p, generator)
     return images
 
 
 def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment", generator: torch.Generator) -> Tensor:
-    """One strong augmentation, with the numbers of ``augment.strong_augment`` and the reference_bugs of ``augment.reference_bugs``."""
+    """One strong augmentation, with the numbers of `augment.strong_augment` and the bugs of
+    `augment.reference_bugs`.
+    """
     much, reference_bugs, channels, clamp = p.strong_augment, p.reference_bugs, channels_of(p.reference_bugs), clamp_of(p.reference_bugs)
     match name:
         case "joint_cutout" | "adaptive_cutout":
@@ -51,7 +59,7 @@ def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment"
         case "keypoint_mix":
             return keypoint_mix(images, pseudo.points, much.keypoint_mix, much.patch, generator)
         case "mixup":
-            # The person whose labels are taught stays the clearer one.
+            # The person whose labels count stays the clearer one.
             share = 1 - mixing.sample_alpha(much.mixup_alpha, on_host(generator)) / 4
             return mixing.mix(images, mixing.partner(len(images), generator), share)
         case "rand_augment" | "yoco":
@@ -62,14 +70,16 @@ def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment"
 
 
 def _recoloured(images: Tensor, change: Callable[[Tensor], Tensor], name: "Augmentation", generator: torch.Generator) -> Tensor:
-    """The colours of normalised images changed once; by YOCO those of each half by itself."""
+    """Change the colours of normalised images once; with YOCO, those of each half separately."""
     plain = denormalise(images)
     once = change(plain)
     return normalise(yoco(once, change(plain), generator) if name in ("yoco", "yoco_trivial") else once)
 
 
 def channels_of(reference_bugs: "ReferenceBugs") -> int | None:
-    """Among how many channels keypoints are drawn, with replacement; None: among those that there are, without (T3)."""
+    """Number of channels that keypoints are sampled from with replacement (T3); None: the real
+    ones, without replacement.
+    """
     return CHANNELS if reference_bugs.channels else None
 
 

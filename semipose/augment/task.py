@@ -1,4 +1,4 @@
-"""What is the same for every method of a comparison: the people's views, their targets and the sizes."""
+"""What all methods of a comparison share: views of people, their targets, and the sizes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from semipose.data.loading.pack import Crops
 from semipose.pose import geometry, heatmap
 from semipose.pose.heatmap import STRIDE
 from semipose.pose.skeleton import Skeleton
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 
 if TYPE_CHECKING:
     from semipose.config.augment import Augment
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """Height and width of the network's input in px, sigma in cells."""
+    """Views and targets of one training: height and width of
+    the input in px, sigma in heatmap cells.
+    """
 
     skeleton: Skeleton
     height: int
@@ -46,16 +48,20 @@ class Task:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """x, y of the input's centre (px), about which views turn."""
+        """x, y of the input's centre (px), about which views rotate."""
         return (self.width - 1) / 2, (self.height - 1) / 2
 
     @cached_property
     def flip(self) -> Tensor:
-        """The skeleton's `flip`, [K], on the device: to index with a list would copy it there each time, and wait for that."""
+        """The skeleton's `flip`, [K], on the device: indexing with a
+        list would copy it there each time, and wait.
+        """
         return torch.tensor(self.skeleton.flip, device=self.device)
 
     def view(self, crops: Tensor, matrices: Tensor) -> Tensor:
-        """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px): normalised images [B, 3, H, W]."""
+        """Crops uint8 [B, 3, S, S] seen through matrices [B, 2, 3] (crop px -> input px):
+        normalised images [B, 3, H, W].
+        """
         return geometry.warp(crops, matrices, self.size, normalise)
 
     def labelled(self, people: Labelled, generator: Generator) -> View:
@@ -68,7 +74,9 @@ class Task:
         return View(self.view(people.crops.pixels, matrices), *self.targets(points, visible))
 
     def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Draws of the weak view: matrices [B, 2, 3] from crop px to input px, and who is mirrored, [B] bool."""
+        """Sample weak views: matrices [B, 2, 3] from crop px to
+        input px, and who is mirrored, [B] bool.
+        """
         matrices, flipped = views.sample_weak(len(crops.base), self.augment.weak, self.centre, generator)
         return geometry.compose(matrices, crops.base), flipped
 
@@ -77,14 +85,16 @@ class Task:
         return self.view(crops.pixels, self.weak(crops, generator)[0])
 
     def strong(self, count: int, generator: Generator) -> Tensor:
-        """Draws theta of the strong view: matrices [B, 2, 3] from weak-view px to strong-view px."""
+        """Sample theta of strong views: matrices [B, 2, 3] from weak-view px to strong-view px."""
         theta = views.sample_strong(count, self.augment.strong, self.centre, generator)
         return views.sheared(theta, self.size) if self.augment.reference_bugs.shear else theta
 
     def label_transform(self, theta: Tensor) -> Tensor:
-        """How labels move where images move by theta: alike, unless the released codes' half-cell shift is asked for (reference bug T5).
+        """How labels move if images move by theta: alike, unless the
+        released code's half-cell shift is on (T5).
 
-        There heatmap cell u stands for pixel 4 u but turns about the heatmap's centre: labels turn about a point 1.5 px beside.
+        There, heatmap cell u stands for pixel 4 u but rotates about the heatmap's centre: labels
+        rotate about a point 1.5 px off.
         """
         if not self.augment.reference_bugs.half_cell:
             return theta
@@ -97,10 +107,11 @@ class Task:
 
         Args:
             images: Weak views [B, 3, H, W], perhaps strongly augmented.
-            pseudo: The teacher's answer on the weak views.
+            pseudo: The teacher's pseudo-labels on the weak views.
             theta: Matrices [B, 2, 3] from weak-view px to strong-view px; None: nothing moves.
-            targets: raw: the teacher's heatmaps, weight 1. rendered: a Gaussian at the moved keypoint, weighted by its
-                confidence. ``heatmap_loss`` squares the weight, so half the confidence counts a quarter.
+            targets: raw: the teacher's heatmaps, weight 1. rendered: a Gaussian at the moved
+                keypoint, weighted by its confidence; `heatmap_loss` squares the weight, so half the
+                confidence counts a quarter.
         """
         return View(images if theta is None else self.move_images(images, theta), *self.moved_labels(pseudo, theta, targets))
 
@@ -128,9 +139,13 @@ class Task:
 
 
 def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cpu") -> Task:
-    """The task that params.yaml and a crop pack describe. Raises InputError where the pack was made for another input aspect."""
+    """The task that params.yaml and a crop pack describe.
+
+    Raises:
+        InputError: The pack was made for another input aspect.
+    """
     model = params.model
     if abs(pack.aspect - model.width / model.height) > 1e-6:
         wanted = model.width / model.height
-        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}: run `dvc repro prepare`")
+        raise InputError(f"{pack.folder}: its crops have aspect {pack.aspect}, the network's input has {wanted}; {PACK_AGAIN}")
     return Task(pack.people.skeleton, model.height, model.width, torch.device(device), model.sigma, params.augment)

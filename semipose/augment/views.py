@@ -1,7 +1,8 @@
-"""Weak and strong views: the draws of their similarity transforms, and the way from crop to view.
+"""Weak and strong views: sampling their similarity transforms, and the way from crop to view.
 
-A weak view (the peers' "easy") is one draw; a strong view ("hard") is a strong draw on top of a weak one. The flip
-belongs to the weak view, so pseudo-heatmaps need no left-right swap between the two.
+A weak view ("easy" in the released code) is one transform; a strong view ("hard") is a stronger
+transform of a weak one.
+The flip belongs to the weak view, so pseudo-labels need no left-right swap between the two.
 """
 
 from typing import TYPE_CHECKING
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 
 
 def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw n weak transforms, on the generator's device, about ``centre`` (x, y in px of the view).
+    """Sample n weak transforms on the generator's device.
 
-    Returns matrices [n, 2, 3] (view px -> view px) and flipped [n] bool: where True, left and right joints must be
-    swapped. Rotation, with ``p.rotation_probability``: clip(rotation_deg z, -limit, limit), else 0. The box grows by
-    clip(1 + scale z, 1 - scale, 1 + scale), so the content shrinks by it. z is standard normal.
+    Rotation, with `p.rotation_probability`: clip(rotation_deg z, -limit, limit), else 0.
+    The box grows by clip(1 + scale z, 1 - scale, 1 + scale), so the
+    content shrinks by it; z is standard normal.
+
+    Args:
+        centre: (x, y) in px of the view.
+
+    Returns:
+        Matrices [n, 2, 3] (view px -> view px), and flipped [n] bool: if True, left and right
+        joints must be swapped.
     """
     angle, scale = _sample(n, p, generator)
     flipped = torch.rand(n, generator=generator, device=generator.device) < p.flip_probability
@@ -28,14 +36,20 @@ def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: t
 
 
 def sample_strong(n: int, p: "StrongView", centre: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Draw n strong transforms [n, 2, 3] about ``centre`` (x, y in px): the weak view's laws, and no flip."""
+    """Sample n strong transforms [n, 2, 3] about `centre` (x, y in
+    px): as for weak views, without the flip.
+    """
     angle, scale = _sample(n, p, generator)
     return similarity(angle, scale, None, centre)
 
 
 def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """The strong transforms of the released codes (reference bug T4): the same rotations and scales [n, 2, 3] in coordinates
-    normalised by the height and width ``size`` of the view, about whose centre they turn. If the view is not square, that shears."""
+    """The strong transforms of the released code (reference bug
+    T4), which shear a view that is not square.
+
+    They are the same rotations and scales [n, 2, 3], in coordinates normalised by the height and
+    width `size` of the view.
+    """
     height, width = size
     (a, b), (c, d) = (row.unbind(-1) for row in theta[:, :, :2].unbind(-2))
     b, c, x, y = b * (width / height), c * (height / width), (width - 1) / 2, (height - 1) / 2

@@ -224,13 +224,15 @@ def small(p: Params) -> Params:
 
 
 def check_gpu(
-    params: Annotated[Path, typer.Option(help="Network, batch and method are those of this file.")] = Path("pipeline/presets/coco.yaml"),
-    steps: Annotated[int, typer.Option(min=24, help="Training steps in each way.")] = 300,
-    dry: Annotated[bool, typer.Option("--dry", help="On a CPU, with a tiny network: tries the check itself.")] = False,
+    params: Annotated[Path, typer.Option(help="Params file with network, batch and method.")] = Path("pipeline/presets/coco.yaml"),
+    steps: Annotated[int, typer.Option(min=24, help="Training steps for each setting.")] = 300,
+    dry: Annotated[bool, typer.Option("--dry", help="Try the check itself on a CPU, with a tiny network.")] = False,
 ) -> None:
-    """Train AKM on synthetic people in each way that params.yaml offers, and say what to set."""
+    """Train AKM on synthetic people with each setting that
+    params.yaml offers, and print what to set.
+    """
     if not dry and not torch.cuda.is_available():
-        raise SystemExit("semipose: there is no GPU that torch can use; --dry tries the check on the CPU")
+        raise SystemExit("semipose: torch finds no GPU; use --dry to try the check on the CPU")
     p = load(params)
     p = p.model_copy(update={"model": p.model.model_copy(update={"pretrained": False})})
     p, steps, device = (small(p), 24, torch.device("cpu")) if dry else (p, steps, torch.device("cuda", 0))

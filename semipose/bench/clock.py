@@ -72,7 +72,7 @@ class Clock:
 
     @contextmanager
     def watching(self, part: str, thing: object, *names: str) -> Iterator[None]:
-        """Counts the time of these methods of an object, or functions of a module, as that of the part, whoever calls them."""
+        """Counts the time of these methods of an object, or functions of a module, as that of the part, no matter who calls them."""
         own = {name: vars(thing)[name] for name in names if name in vars(thing)}
         for name in names:
             vars(thing)[name] = self(part)(getattr(thing, name))

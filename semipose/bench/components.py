@@ -59,7 +59,7 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
 
 
 def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: int) -> float:
-    """People per second of its own time that one process cuts out, from the image's file to the digest and the system's copy of the crop;
+    """People that one process cuts out per second of its CPU time, from the image's file to the digest and the system's copy of the crop;
     the disk is not waited for."""
     how = asdict(recipe)
     quality = how.pop("quality")

@@ -1,4 +1,4 @@
-"""Crop packs at size: how fast they are written and read, what they take of disk and memory, how soon a training can begin."""
+"""Large crop packs: speed of writing and reading, disk and memory, time until a training can begin."""
 
 import json
 import os
@@ -32,9 +32,15 @@ READ = 32  # batches of a round
 
 
 def scale(p: "Params", people: People, root: Path, folder: Path, count: int, entries: int, rounds: int) -> dict[str, Any]:
-    """Write packs of `count` people, raw and JPEG, into `folder`; then the tables of a JPEG pack of `entries` people, whose crops are those
-    `count` again and again. Rates are people per second, sizes bytes. The people of `root` are repeated, each time in images of another
-    name."""
+    """Write packs of `count` people, raw and JPEG, into `folder`, then
+    the tables of a JPEG pack of `entries` people.
+
+    The people of `root` are repeated, each time in images of another name.
+    The crops of the larger pack are the same `count`, repeated.
+
+    Returns:
+        Rates in people per second, sizes in bytes.
+    """
     many = _repeated(people, root, folder / "images", count)
     crop = p.data.crop
     recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
@@ -58,7 +64,7 @@ def scale(p: "Params", people: People, root: Path, folder: Path, count: int, ent
 
 
 def _repeated(people: People, root: Path, folder: Path, count: int) -> People:
-    """The people of these images, whose folder appears under another name for each round through them."""
+    """The people of these images, repeated; for each repetition, their folder has another name."""
     folder.mkdir(parents=True)
     for k in range(-(-count // len(people))):
         (folder / str(k)).symlink_to(root.resolve())
@@ -67,14 +73,16 @@ def _repeated(people: People, root: Path, folder: Path, count: int) -> People:
 
 
 def _tiled(people: People, count: int) -> People:
-    """So many people, with ids of their own."""
+    """This many people, each with its own id."""
     rows = np.resize(np.arange(len(people)), count)
     arrays = {name: getattr(people, name)[rows] for name in ("image_ids", "sizes", "boxes", "areas", "points", "visibility")}
     return People(people.skeleton, ids=np.arange(1, count + 1), images=[people.images[row] for row in rows], **arrays)
 
 
 def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]:
-    """Of a pack of so many people: bytes on disk, seconds to write and to open, bytes of memory for its tables; in proportion."""
+    """For a pack of this many people, in proportion: bytes on disk, seconds to write and to open,
+    bytes of memory for its tables.
+    """
     one, start = found["format"][name], found["start"]
     return {
         "disk": people * one["disk"],
@@ -85,7 +93,9 @@ def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]
 
 
 def _reading(folder: Path, rounds: int) -> dict[str, Any]:
-    """People read per second, by one thread, in the order of the pack and in any order, from the page cache; and from the disk."""
+    """People read per second by one thread, in the order of the pack and in random order, from the
+    page cache; and from the disk.
+    """
     pack = CropPack.open(folder)
     before = _memory("RssAnon")
     generator = np.random.default_rng(0)
@@ -103,7 +113,7 @@ def _reading(folder: Path, rounds: int) -> dict[str, Any]:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     found = {"from disk": read(False)}
-    for start in range(0, len(pack), BATCH):  # all of it is held against its digests and comes into the page cache, if that has room
+    for start in range(0, len(pack), BATCH):  # everything is compared with its digests and comes into the page cache, if it has room
         pack.images(np.arange(start, min(start + BATCH, len(pack))))
     rates = in_turn({"in order": partial(read, True), "in any order": partial(read, False)}, rounds)
     found |= {name: spread(values).median for name, values in rates.items()}
@@ -111,7 +121,9 @@ def _reading(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def _start(pack: CropPack, folder: Path, entries: int) -> dict[str, Any]:
-    """Seconds to open a pack of so many entries, to find its labelled people, to read the first batch; and the memory that it takes."""
+    """Seconds to open a pack of this many entries, to find its labelled people, to read the first
+    batch; and its memory.
+    """
     folder.mkdir()
     rows = np.resize(np.arange(len(pack)), entries)
     _tiled(pack.people, entries).save(folder / "people.npz")
@@ -125,14 +137,16 @@ def _start(pack: CropPack, folder: Path, entries: int) -> dict[str, Any]:
     record = make_splits(opened, {"all": entries // 10}, "random", 0, "all")["all"]
     (folder / "split.json").write_text(json.dumps(record))
     del opened
-    (found,) = in_processes(_open, [folder], 2)  # in a process that has seen no such table before: freed memory would be used again
+    (found,) = in_processes(_open, [folder], 2)  # in a process that has seen no such table: freed memory would be used again
     disk = sum(path.stat().st_size for path in folder.iterdir() if path.name != "crops.jpg")
     shutil.rmtree(folder)
     return found | {"people": entries, "tables": disk / entries}
 
 
 def _open(folder: Path) -> dict[str, Any]:
-    """Seconds to open the pack, to find who is unlabelled and to read a first batch; bytes that this process then has more than before."""
+    """Seconds to open the pack, to find who is unlabelled and to read a first batch; and the
+    additional bytes of memory.
+    """
     before, begun = _memory("RssAnon"), time.perf_counter()
     whole = CropPack.open(folder)
     at_hand = time.perf_counter()
@@ -146,7 +160,9 @@ def _open(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _watched() -> Iterator[list[int]]:
-    """The memory that this process and its workers together have for themselves (bytes; pages of files are not in it), again and again."""
+    """Measure again and again the memory of this process and its
+    workers (bytes, without pages of files).
+    """
     seen, over = [0], threading.Event()
     own = _memory("RssAnon")
 

@@ -48,7 +48,7 @@ def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
 def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
     """Measure everything in `rounds` rounds of `steps` training steps each.
 
-    root: the data set that `p.data.source` lies in; None draws people. people: how many of them are cut out. Rates are
+    root: the data set that `p.data.source` lies in; None: synthetic people. people: how many of them are cut out. Rates are
     medians over the rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
     """
     fabric = launch(p.machine, p.train.precision)

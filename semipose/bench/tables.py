@@ -1,4 +1,4 @@
-"""A measurement as tables: training by method, where a step's time goes, everything beside."""
+"""A measurement as tables: training by method, the parts of a step's time, and other work."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from semipose.bench.packs import projected
 from semipose.reporting.tables import Cell, Column, Table
 
-PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and what may come
-TEXTS = ("format", "method", "people", "what")  # headings of columns of words; the others hold numbers
+PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and a larger set
+TEXTS = ("format", "method", "people", "what")  # headings of columns of words; the others are numbers
 SHARES = ("network", "views", "targets", "method", "optimiser", "data", "transfer")
 
 
 def tables(found: Mapping[str, Any]) -> list[Table]:
-    """Of what `bench` returns."""
+    """Tables of what `bench` returns."""
     methods: Mapping[str, Any] = found["methods"]
     training = [
         {
@@ -33,16 +33,16 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
         f"medians over {found['rounds']} rounds of {found['steps']} steps, all measured in turn; "
         "of floor: lowest and highest of the rounds",
         "a pair: a labelled and an unlabelled person; floor: the method's forward and backward passes alone, on tensors on the device",
-        "peak memory: of the device (CPU: of the process) while the method trains; the other methods' networks lie there too",
+        "peak memory: of the device (CPU: of the process) while the method trains; it includes the other methods' networks",
         f"matrix rate: {found['matrix_gflops']:.0f} GFLOP/s in a large product of the same precision",
     ]
     shares = [[Cell(name), *(Cell(f"{one['shares'].get(part, 0):.1%}") for part in SHARES)] for name, one in methods.items()]
-    told = ["method: what it does itself, such as masks, mixing and losses; data: reading the crop pack"]
+    told = ["method: the method's own work, such as masks, mixing and losses; data: reading the crop pack"]
     rates = {
-        f"cutting people out, crops of {found['crop']} px, per second of one process's own time": found["cutting"],
-        **{f"and writing the pack, {n} process(es), their start and the disk included": rate for n, rate in found["packing"].items()},
-        "data road: a pair's labelled view with its targets and its weak view, no network": found["data_road"],
-        "and its strong view": found["three_views"],
+        f"people cut out, crops of {found['crop']} px, one process, per second of its CPU time": found["cutting"],
+        **{f"the same with writing the pack, {n} process(es), start and disk included": rate for n, rate in found["packing"].items()},
+        "pairs from the crop pack: labelled view, targets and weak view, no network": found["data_road"],
+        "the same with the strong view": found["three_views"],
         "prediction, one pass": found["prediction"],
         **{f"decoding, OKS suppression and AP, in memory, {backend}": value for backend, value in found["scoring"].items()},
     }
@@ -50,12 +50,12 @@ def tables(found: Mapping[str, Any]) -> list[Table]:
     return [
         _table("training", "Training, pairs per second", training, notes),
         Table("shares", "Where a step's time goes", [Column("method", text=True), *map(Column, SHARES)], shares, told, []),
-        _table("beside", "Beside training, people (or pairs) per second", beside, [f"{found['people']} people"]),
+        _table("beside", "Other work, people (or pairs) per second", beside, [f"{found['people']} people"]),
     ]
 
 
 def scale_tables(found: dict[str, Any]) -> list[Table]:
-    """Of what `scale` returns."""
+    """Tables of what `scale` returns."""
     kinds = {"raw": "raw", "jpeg": f"JPEG, quality {found['quality']}"}
     measured = [
         {
@@ -72,9 +72,9 @@ def scale_tables(found: dict[str, Any]) -> list[Table]:
         for name, one in found["format"].items()
     ]
     notes = [
-        "cutting: per second of the process's own time, from an image's file to the crop's digest; it does not wait for the disk",
-        f"written by {found['processes']} processes, memory: the most that they and their parent had for themselves at any time",
-        "read by one thread, 64 at a time; own memory: what reading left, pages of the file not counted",
+        "cutting: per second of the process's CPU time, from the image file to the crop's digest, without waiting for the disk",
+        f"written by {found['processes']} processes; memory: the largest sum of theirs and their parent's",
+        "read by one thread, 64 at a time; own memory: memory left after reading, pages of the file not counted",
         f"JPEG: values differ from raw by {found['difference']:.2f} of 255 in the mean",
     ]
     ahead = {(people, name): projected(found, name, people) for people in PROJECTED for name in kinds}
@@ -97,6 +97,8 @@ def scale_tables(found: dict[str, Any]) -> list[Table]:
 
 
 def _table(name: str, caption: str, rows: Sequence[Mapping[str, str]], notes: list[str]) -> Table:
-    """Rows by the headings of their columns; without records, since the numbers themselves are in the measurement's JSON."""
+    """A table with headings from the rows' keys; without records,
+    because the numbers are in the measurement's JSON.
+    """
     columns = [Column(heading, text=heading in TEXTS) for heading in rows[0]]
     return Table(name, caption, columns, [list(map(Cell, row.values())) for row in rows], notes, [])

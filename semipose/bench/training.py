@@ -125,8 +125,8 @@ class Subject:
         return clock.shares()
 
     def data_road(self, strong: bool) -> int:
-        """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader makes, in the peers'
-        code), and perhaps its strong view; without any network."""
+        """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader of
+        the released code makes), and perhaps its strong view; without any network."""
         for number in range(self.steps):
             generator = generator_of(0, "data road", number, self.device)
             batch = self.batches(number, self.device)
@@ -156,7 +156,7 @@ class Subject:
 
 
 def forget_peak(device: torch.device) -> None:
-    """From here on the largest memory is counted anew."""
+    """Reset the largest memory."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux

@@ -1,1 +1,4 @@
-"""The commands of `semipose`, a file each. Heavy libraries are imported inside them, so that `--help` comes at once."""
+"""The commands of `semipose`, one file each.
+
+Heavy libraries are imported inside the commands, so that `--help` answers at once.
+"""

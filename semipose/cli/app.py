@@ -13,8 +13,8 @@ from semipose.cli.suggest import suggest
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Poses of people: find them in images, measure them, choose whom to label, look a data set over. "
-    "Exit codes: 0 done, 1 bad input, 2 wrong usage.",
+    help="Find poses of people in images, evaluate them, choose whom to label, check a data set. "
+    "Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 some images unreadable.",
 )
 for command in (predict, evaluate, suggest, doctor, export, bench, bench_packs):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""`semipose bench`: how fast this machine trains, and how near that comes to the network's own limit."""
+"""`semipose bench`: how fast this machine trains, and how near that is to the network's own limit."""
 
 import re
 from pathlib import Path
@@ -12,24 +12,28 @@ from semipose.utils.files import write_text
 
 
 def bench(
-    params: Annotated[Path, typer.Option(help="Network, batch, methods and data are those of this file.", metavar="FILE")] = Path(
-        "params.yaml"
-    ),
-    methods: Annotated[str | None, typer.Option(help="Entries of `method`, between commas. Default: those of `sweep`.")] = None,
+    params: Annotated[Path, typer.Option(help="Params file with network, batch, methods and data.", metavar="FILE")] = Path("params.yaml"),
+    methods: Annotated[str | None, typer.Option(help="Entries of `method`, separated by commas. Default: those of `sweep`.")] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", "--trunk", help="Another backbone, as published (resnet18, resnet50, hrnet_w32). Needs --size."),
+        typer.Option(
+            "--backbone", "--trunk", help="Replace the backbone by a published one (resnet18, resnet50, hrnet_w32). Needs --size."
+        ),
     ] = None,
-    size: Annotated[str | None, typer.Option(help="Its input, height x width in px.", metavar="256x192")] = None,
-    root: Annotated[Path | None, typer.Option(help="The data set of `data.source`. Default: `data.root`, or people drawn here.")] = None,
-    people: Annotated[int, typer.Option(min=2, help="How many people of it are cut out.")] = 512,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="Another batch. Default: train.batch_size over train.batch_groups.")] = None,
+    size: Annotated[str | None, typer.Option(help="Network input for --backbone, height x width in px.", metavar="256x192")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set of `data.source`. Default: `data.root`, or synthetic people.")
+    ] = None,
+    people: Annotated[int, typer.Option(min=2, help="Number of people to cut out.")] = 512,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Batch size. Default: train.batch_size divided by train.batch_groups.")
+    ] = None,
     precision: Annotated[Literal["32-true", "bf16-mixed"] | None, typer.Option(help="Another train.precision.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Another machine.threads.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each goes through all measurements.")] = 5,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps in a round. Default: 8, on a GPU 60.")] = None,
-    out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there.", metavar="OUT")] = None,
-    page: Annotated[Path | None, typer.Option(help="Write the tables there, as Markdown.", metavar="OUT.md")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; each round runs all measurements.")] = 5,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps per round. Default: 8, on a GPU 60.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.", metavar="OUT")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the tables to this file, as Markdown.", metavar="OUT.md")] = None,
 ) -> None:
     """Measure training, cutting out, prediction and scoring on one device of this machine.
 
@@ -42,9 +46,9 @@ def bench(
         named = methods.split(",") if methods else p.sweep.methods
         for name in named:
             if name not in p.method:
-                raise InputError(f"--methods {name}: {params} has the entries {', '.join(p.method)}")
+                raise InputError(f"--methods {name}: not an entry of `method` in {params}; choose from {', '.join(p.method)}")
         if (backbone is None) != (size is None):
-            raise InputError("--backbone and --size belong together: --backbone resnet18 --size 256x192")
+            raise InputError("--backbone and --size need each other; give both, such as --backbone resnet18 --size 256x192")
 
         import torch
 
@@ -55,7 +59,7 @@ def bench(
 
         if backbone is not None and size is not None:
             p = as_published(p, backbone, _height_width(size))
-        # What is measured is one device, and one group of those that it goes through one after the other.
+        # Measure one device, and one of the groups that it processes one after the other.
         machine = p.machine.model_copy(update={"devices": 1, "nodes": 1} | ({"threads": threads} if threads else {}))
         changed = {"batch_size": batch_size or p.train.batch_size // p.train.batch_groups, "precision": precision or p.train.precision}
         train = p.train.model_copy(update=changed | {"batch_groups": 1})

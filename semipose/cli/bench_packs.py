@@ -1,4 +1,4 @@
-"""`semipose bench-packs`: crop packs at size."""
+"""`semipose bench-packs`: speed and size of large crop packs."""
 
 import shutil
 from pathlib import Path
@@ -10,21 +10,21 @@ from semipose.utils.console import make_folder, reported, write_json
 
 
 def bench_packs(
-    root: Annotated[Path, typer.Option(help="The data set of `data.source`, whose people are cut out again and again.")],
-    out: Annotated[Path, typer.Option(help="Folder for the packs; what is written there is removed at the end.")],
-    params: Annotated[Path, typer.Option(help="Crops, network input and machine are those of this file.", metavar="FILE")] = Path(
-        "params.yaml"
-    ),
-    people: Annotated[int, typer.Option(min=64, help="So many are really written, raw and as JPEG.")] = 20_000,
-    entries: Annotated[int, typer.Option(min=64, help="So many has the pack whose opening is timed.")] = 273_000,
-    crop: Annotated[int | None, typer.Option(min=16, help="Another data.crop.size, px.")] = None,
+    root: Annotated[Path, typer.Option(help="Folder of the data set of `data.source`; its people are repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for the packs; they are removed at the end.")],
+    params: Annotated[Path, typer.Option(help="Params file with crops, network input and machine.", metavar="FILE")] = Path("params.yaml"),
+    people: Annotated[int, typer.Option(min=64, help="Number of people to write, as raw and as JPEG.")] = 20_000,
+    entries: Annotated[int, typer.Option(min=64, help="Number of entries in the pack used to time `open`.")] = 273_000,
+    crop: Annotated[int | None, typer.Option(min=16, help="Replace data.crop.size, px.")] = None,
     extent: Annotated[float | None, typer.Option(min=1, help="Another data.crop.extent.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of reading, and of cutting.")] = 5,
-    to: Annotated[Path | None, typer.Option("--json", help="Write the numbers there.", metavar="OUT")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of reading and of cutting out.")] = 5,
+    to: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.", metavar="OUT")] = None,
 ) -> None:
-    """Measure writing, reading and opening large crop packs, and project to COCO and to ten million people.
+    """Measure writing, reading and opening of large crop packs, and
+    project to COCO and to ten million people.
 
-    Example: semipose bench-packs --params pipeline/presets/coco.yaml --root data/coco --out scratch --json packs.json
+    Example: semipose bench-packs --params pipeline/presets/coco.yaml
+    --root data/coco --out scratch --json packs.json
     """
     with reported():
         from semipose.bench.packs import scale

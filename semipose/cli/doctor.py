@@ -1,4 +1,4 @@
-"""`semipose doctor`: what training would make of a data set."""
+"""`semipose doctor`: check how training would read a data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,28 +11,30 @@ from semipose.utils.errors import InputError
 if TYPE_CHECKING:
     from semipose.data.checks.examine import Examination, Layout
 
-GRADES = {"stops": "stops `dvc repro`", "look": "look at it", "note": "done of its own accord"}
+GRADES = {"stops": "errors (training would stop)", "look": "warnings (check these)", "note": "notes (handled automatically)"}
 
 
 def doctor(
     root: Annotated[Path | None, typer.Argument(help="Folder of the data set. Default: `data.root` of --params.", metavar="PATH")] = None,
-    params: Annotated[Path | None, typer.Option(help="Take the set that `data` of this file describes.", metavar="FILE")] = None,
-    validation_people: Annotated[int, typer.Option(min=1, help="LSP: so many people at the end of the file are validation.")] = 500,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that decode images.")] = 2,
+    params: Annotated[Path | None, typer.Option(help="Params file whose `data` describes the set.", metavar="FILE")] = None,
+    validation_people: Annotated[int, typer.Option(min=1, help="LSP: number of people at the end of the file used for validation.")] = 500,
+    threads: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
     convert: Annotated[
         Path | None,
         typer.Option(
-            help="Make a set of your own there, in COCO's format, of an export of CVAT, Label Studio, Ultralytics or DeepLabCut, or of "
-            "COCO-format files whose images lie elsewhere; then look at that set.",
+            help="Convert an export of CVAT, Label Studio, Ultralytics or DeepLabCut, or COCO-format files with their images "
+            "elsewhere, to a set in COCO's format in this folder; then check that set.",
             metavar="DIR",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people there.", metavar="DIR")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people to this folder.", metavar="DIR")] = None,
 ) -> None:
-    """Read a data set as training would, and say what would stop it, what is dropped, what looks wrong, and what params.yaml needs.
+    """Read a data set as training would, and report errors, dropped people, suspicious labels and
+    the lines that params.yaml needs.
 
-    COCO, LSP, FLIC, MPII, AI Challenger and sets of your own in COCO's format are told by their files.
-    Exit code 1 if `dvc repro` would stop.
+    The files tell whether the set is COCO, LSP, FLIC, MPII, AI
+    Challenger or your own in COCO's format.
+    Exit code 1 if training would stop.
 
     Example: semipose doctor /data/cats --out doctor
     """
@@ -43,9 +45,9 @@ def doctor(
             from semipose.data.exports.convert import convert as made_of
 
             if root is None:
-                raise InputError("say which export: semipose doctor PATH --convert DIR")
+                raise InputError("--convert needs an export; run semipose doctor PATH --convert DIR")
             made_of(root, convert)
-            typer.echo(f"made of {root}: {convert}")
+            typer.echo(f"converted {root} to {convert}")
             root = convert
         where, layout = _set(root, params)
         if out:
@@ -57,7 +59,7 @@ def doctor(
                 sheet.save(out / f"{part}.jpg", quality=90)
                 typer.echo(f"\ncontact sheet: {out / f'{part}.jpg'}")
         if examination.params:
-            typer.echo(f"\nparams.yaml needs, beside what the demo has:\n\n{examination.params}")
+            typer.echo(f"\nparams.yaml needs these changes to the demo's:\n\n{examination.params}")
         if examination.stops:
             raise typer.Exit(1)
 
@@ -68,14 +70,14 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
 
     if params is None:
         if root is None:
-            raise InputError("say which data set: semipose doctor PATH, or --params FILE")
+            raise InputError("no data set given; run semipose doctor PATH, or use --params FILE")
         return root, recognise(root)
     data = load(params).data
     where = root or (Path(data.root) if data.root else None)
     if where is None:
-        raise InputError(f"{params}: data.root is null; say where the set lies: semipose doctor PATH --params {params}")
+        raise InputError(f"{params}: data.root is null; name the folder of the set: semipose doctor PATH --params {params}")
     if not where.is_dir():
-        raise InputError(f"{where}: no such folder")
+        raise InputError(f"{where}: no such folder; check the path")
     return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif)
 
 
@@ -94,4 +96,4 @@ def _tell(examination: "Examination") -> None:
             for example in finding.examples:
                 typer.echo(f"      {example}")
     if not examination.stops:
-        typer.echo("\nnothing would stop `dvc repro`.")
+        typer.echo("\nno errors: training can read this set.")

@@ -20,31 +20,37 @@ def evaluate(
     metric: Annotated[
         Literal["oks", "pck", "pckh"],
         typer.Option(
-            help="oks: AP and AR of pycocotools; pck: PCK of the torso at 0.05, 0.1 and 0.2 with its area; pckh: PCKh@0.5, for which "
-            "every annotation has `head_size` (0.6 times the diagonal of the head's box in px, null if unknown)."
+            help="oks: AP and AR as pycocotools computes them; pck: PCK at 0.05, 0.1 and 0.2 of the torso and the area under "
+            "its curve; pckh: PCKh@0.5, needs `head_size` in every annotation (0.6 times the diagonal of the head's box "
+            "in px, null if unknown)."
         ),
     ] = "oks",
     weights: Annotated[Path | None, typer.Option(help="Take sigmas and torso from this weights.safetensors.", metavar="W")] = None,
     params: Annotated[Path | None, typer.Option(help="Take sigmas and torso from data.custom of this params.yaml.", metavar="P")] = None,
     sigmas: Annotated[
         str | None,
-        typer.Option(help="OKS sigma of each joint, separated by commas. Default: the set's own, or those of joints of that name."),
+        typer.Option(
+            help="OKS sigma of each joint, separated by commas. Default: those of the set, or of known joints with the same names."
+        ),
     ] = None,
     torso: Annotated[
-        str | None, typer.Option(help="Two joints, separated by a comma. Default: the set's own, or left_shoulder,right_hip.")
+        str | None, typer.Option(help="Two joints, separated by a comma. Default: those of the set, or left_shoulder,right_hip.")
     ] = None,
     pck_reference: Annotated[
-        Literal["torso", "box"], typer.Option(help="What pck is measured by: torso, or the longer side of the annotated box.")
+        Literal["torso", "box"], typer.Option(help="Unit of pck: the torso, or the longer side of the annotated box.")
     ] = "torso",
     backend: Annotated[
         Literal["pycocotools", "faster-coco-eval"],
-        typer.Option(help="Who counts AP and AR: the reference, or a faster package (to be installed) that agrees to 15 digits."),
+        typer.Option(
+            help="Package that computes AP and AR: the reference, or a faster one that agrees to 15 digits and must be installed."
+        ),
     ] = "pycocotools",
-    out: Annotated[Path | None, typer.Option("--json", help="Write the numbers there: 0-1, -1 if undefined.", metavar="OUT")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file: 0-1, -1 if undefined.", metavar="OUT")] = None,
 ) -> None:
-    """Measure keypoint results against annotations.
+    """Evaluate keypoint results against annotations.
 
-    Example: semipose evaluate --annotations person_keypoints_val2017.json --predictions predictions.json --json metrics.json
+    Example: semipose evaluate --annotations person_keypoints_val2017.json --predictions
+    predictions.json --json metrics.json
     """
     with reported():
         from semipose.data.annotations import read_annotations
@@ -74,9 +80,9 @@ def evaluate(
 
 
 def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -> "Skeleton | None":
-    """That of a weight file, or of the user's own set in a params.yaml."""
+    """Return the skeleton of a weight file, or of the user's own set in a params.yaml."""
     if weights and params:
-        raise InputError("--weights and --params both say what joints are measured by: give one of them")
+        raise InputError("--weights and --params both give sigmas and torso; use only one of them")
     if weights:
         from semipose.models.network import load_weights, skeleton_of
 
@@ -88,7 +94,7 @@ def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -
 
     own = load(params).data.custom
     if own is None:
-        return None  # a set that semipose knows has joints that it knows
+        return None  # a known set: its joints are known by name
     return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
 
 
@@ -117,7 +123,7 @@ def _pck(
 
 def _pck_note(hits: "Hits", reason: str) -> str:
     note = f"of {len(hits.hit)} people"
-    return note + (f"; {hits.left_out} left out, because {reason}" if hits.left_out else "")
+    return note + (f"; {hits.left_out} left out because {reason}" if hits.left_out else "")
 
 
 def _print_table(values: dict[str, float], note: str) -> None:

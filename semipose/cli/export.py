@@ -9,9 +9,11 @@ from semipose.utils.console import make_folder, reported
 
 
 def export(
-    weights: Annotated[Path, typer.Option(help="A weights.safetensors that training wrote.", metavar="W")],
+    weights: Annotated[Path, typer.Option(help="A weights.safetensors that the stage `evaluate` wrote.", metavar="W")],
     out: Annotated[Path, typer.Option(help="Folder for model.onnx, model.safetensors, the model card and an example.", metavar="DIR")],
-    licence: Annotated[str, typer.Option(help="Of the weights, an SPDX name; the data's own terms may narrow it.")] = "Apache-2.0",
+    licence: Annotated[
+        str, typer.Option(help="SPDX name of the licence of the weights; the terms of the data may restrict it further.")
+    ] = "Apache-2.0",
 ) -> None:
     """Write a network as ONNX (any batch size, checked against PyTorch) and safetensors, with a model card and an example.
 

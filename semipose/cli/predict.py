@@ -1,4 +1,4 @@
-"""`semipose predict`: poses in images, in a video, in what a webcam sees."""
+"""`semipose predict`: poses in images, a video or a webcam's stream."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from semipose.inference.shots import Detect, Shot
 
 SOME_LEFT_OUT = 3
-"""Exit code: done, but for images that cannot be read."""
+"""Exit code: done, except for images that cannot be read."""
 
 
 class Found(NamedTuple):
-    """Results, the number of pictures that they are of, and whether Ctrl-C ended the work."""
+    """The results, the number of images or frames processed, and whether Ctrl-C stopped the work."""
 
     results: list[dict[str, Any]]
     seen: int
@@ -31,44 +31,53 @@ class Found(NamedTuple):
 
 
 def predict(
-    images: Annotated[list[str], typer.Argument(help="Images, folders of them; or one video, or a webcam's number.", metavar="IMAGES...")],
+    images: Annotated[
+        list[str], typer.Argument(help="Images or folders of images; or one video, or the number of a webcam.", metavar="IMAGES...")
+    ],
     weights: Annotated[Path, typer.Option(help="A weights.safetensors that the pipeline wrote.", metavar="W")],
     out: Annotated[Path, typer.Option(help="Folder for the overlays and predictions.json.", metavar="DIR")],
     annotations: Annotated[
         Path | None,
-        typer.Option(
-            help="COCO-format set of the images: its ids, and its people if neither --boxes nor --detect names any.", metavar="SET"
-        ),
+        typer.Option(help="COCO-format set of the images: gives ids, and people if neither --boxes nor --detect is used.", metavar="SET"),
     ] = None,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="JSON list of {file_name or image_id, bbox (xywh px), score}: the people in the images.", metavar="FILE"),
+        typer.Option(help="JSON list of {file_name or image_id, bbox (xywh px), score}, one for each person.", metavar="FILE"),
     ] = None,
     detect: Annotated[
         Literal["small", "large"] | None,
-        typer.Option(help="Find the people by a detector of torchvision. Without it, --boxes and --annotations, an image is one person."),
+        typer.Option(
+            help="Find people with a detector of torchvision. Without --detect, --boxes and --annotations, one person fills each image."
+        ),
     ] = None,
-    detector_weights: Annotated[Path | None, typer.Option(help="Its file; default: downloaded once.", metavar="FILE")] = None,
-    detector_score: Annotated[float, typer.Option(min=0, max=1, help="People below that are left out.")] = 0.5,
+    detector_weights: Annotated[
+        Path | None, typer.Option(help="Weight file of the detector. Default: downloaded once.", metavar="FILE")
+    ] = None,
+    detector_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out people whose detection score is lower.")] = 0.5,
     flip_test: Annotated[
         bool | None,
-        typer.Option("--flip-test/--no-flip-test", help="Mean over an image and its mirror image. Default: as the weights were evaluated."),
+        typer.Option(
+            "--flip-test/--no-flip-test", help="Average an image and its mirror image. Default: as in the evaluation of the weights."
+        ),
     ] = None,
     decode: Annotated[
-        Literal["quarter", "dark"] | None, typer.Option(help="How a heatmap becomes a point. Default: as the weights were evaluated.")
+        Literal["quarter", "dark"] | None,
+        typer.Option(help="How to decode a heatmap to a point. Default: as in the evaluation of the weights."),
     ] = None,
     exif: Annotated[
         Literal["apply", "ignore"] | None,
-        typer.Option(help="Turn images as their EXIF orientation says. Default: apply; with --annotations, as its sizes say."),
+        typer.Option(help="Apply or ignore the EXIF orientation. Default: apply; with --annotations, whichever fits the annotated sizes."),
     ] = None,
-    heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also each person's crop under its heatmaps.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of the network.")] = 32,
+    heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write each person's crop with its heatmaps.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="People per pass of the network.")] = 32,
     frames: Annotated[int | None, typer.Option(min=1, help="Process at most this many frames (video or webcam).")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read, or a video that is cut off.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at an unreadable image or a truncated video.")] = False,
 ) -> None:
-    """Find poses: an overlay of each image (or of the video), and predictions.json: COCO results with file_name added.
+    """Find poses, and write an overlay of each image (or of the video) and predictions.json: COCO
+    results with file_name.
 
-    Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict clip.mp4 --weights W --out poses;
+    Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict
+    clip.mp4 --weights W --out poses;
     semipose predict val2017/ --annotations person_keypoints_val2017.json --weights W --out poses
     """
     with reported():
@@ -90,11 +99,11 @@ def predict(
 
 def _check_together(images: list[str], video: str | None, annotations: Path | None, boxes: Path | None, detect: str | None) -> None:
     if boxes and detect:
-        raise InputError("--boxes and --detect both say who is in an image: give one of them")
+        raise InputError("--boxes and --detect both give the people of an image; use only one of them")
     if video and len(images) > 1:
-        raise InputError(f"{video} is a video: predict it alone")
+        raise InputError(f"{video} is a video; predict it without other inputs")
     if video and (boxes or annotations):
-        raise InputError(f"--{'boxes' if boxes else 'annotations'} belong to images; the people of a video are found with --detect")
+        raise InputError(f"--{'boxes' if boxes else 'annotations'} works only with images; use --detect to find the people of a video")
 
 
 def _asked(paths: "Sequence[Path]", annotations: Path | None, boxes: Path | None, clamped: bool, detected: bool) -> "Asked":
@@ -115,7 +124,7 @@ def detector_of(name: Literal["small", "large"], weights: Path | None, score: fl
 
 
 def _photos(asked: "Asked", exif: "Exif | None", poser: "Poser", find: "Detect | None", out: Path, heatmaps: bool, strict: bool) -> int:
-    """Poses in images; returns how many images could not be read."""
+    """Find poses in images; return how many images could not be read."""
     from semipose.inference.photos import overlay_names
     from semipose.inference.shots import of_photos
 
@@ -135,7 +144,7 @@ def _photos(asked: "Asked", exif: "Exif | None", poser: "Poser", find: "Detect |
 
 
 def _video(video: str, poser: "Poser", find: "Detect | None", out: Path, limit: int | None, heatmaps: bool, strict: bool) -> None:
-    """Poses in a video or webcam. Ctrl-C ends it, and what there is is written."""
+    """Find poses in a video or webcam; on Ctrl-C, write what was found so far."""
     from semipose.data.schema import PERSON
     from semipose.inference.shots import of_video
 
@@ -155,7 +164,10 @@ def _video(video: str, poser: "Poser", find: "Detect | None", out: Path, limit: 
 def _poses(
     shots: "Iterable[Shot]", total: int | None, unit: Literal["images", "frames"], poser: "Poser", category: int, out: Path, heatmaps: bool
 ) -> Found:
-    """The poses of all shots; each shot's overlay is written as soon as its poses are known. Ctrl-C ends frames, and they count."""
+    """Find the poses of all shots, and write each overlay as soon as its poses are known.
+
+    Ctrl-C ends a video; the frames before it count.
+    """
     from semipose.inference.predict import to_results
     from semipose.inference.shots import save
     from semipose.utils.progress import Progress
@@ -188,7 +200,10 @@ def _finish(results: list[dict[str, Any]], seen: str, drawn: str, out: Path, beg
 
 
 def _is_moving(one: str) -> bool:
-    """Whether it is a video, or the number of a webcam: by its suffix, or, of an unknown one, because Pillow knows no such image."""
+    """Whether an input is a video or the number of a webcam.
+
+    The suffix decides; an unknown suffix means a video if Pillow cannot open the file.
+    """
     from semipose.inference import photos, videos
 
     path = Path(one)

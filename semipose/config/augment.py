@@ -124,7 +124,7 @@ class StrongAugment(Section):
 
 
 class ReferenceBugs(Section):
-    """The bugs of the released codes (methods.md 4), all false by default."""
+    """The bugs of the released code (methods.md 4), all false by default."""
 
     clamp: bool
     """true: patches never reach below y = width (T1)."""
@@ -146,4 +146,4 @@ class Augment(Section):
     strong_augment: StrongAugment
     """What `strong` and `paths` of the methods may choose from."""
     reference_bugs: ReferenceBugs
-    """Bugs of the released codes, to measure what they do (docs/methods.md); false: mended."""
+    """Bugs of the released code, to measure what they do (docs/methods.md); false: corrected."""

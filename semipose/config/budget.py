@@ -6,5 +6,5 @@ T = TypeVar("T")
 
 
 def by_budget(value: T | dict[str, T], labels: str) -> T:
-    """The value for a budget, of one number for all budgets or a map by budget."""
+    """The value for a budget: the number itself, or the map's value for this budget."""
     return value[labels] if isinstance(value, dict) else value

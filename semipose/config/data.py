@@ -60,10 +60,10 @@ class Custom(Section):
 
 
 class Detections(Section):
-    """A detector's boxes: a JSON in the layout of COCO's detection results."""
+    """A detector's boxes: a JSON in the format of COCO's detection results."""
 
     file: str
-    """JSON file in the layout of COCO's detection results."""
+    """JSON file in the format of COCO's detection results."""
     score: Share
     """Boxes with a lower score are left out."""
 
@@ -117,7 +117,7 @@ class Unlabelled(Section):
             raise ValueError("data.unlabelled.media.detector and data.unlabelled.detections both say who is in a picture: one must be null")
         if self.source != "media" and (self.source == "unlabeled2017") != (self.detections is not None):
             raise ValueError(
-                "data.unlabelled.detections must name the boxes of unlabeled2017, and be null for aic and flic, which have their own"
+                "data.unlabelled.detections must name the boxes of unlabeled2017, and must be null for aic and flic, which have boxes"
             )
         return self
 
@@ -149,19 +149,19 @@ class Data(Section):
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":
         if self.source == "demo" and self.root is not None:
-            raise ValueError("data.root must be null for data.source: demo, whose images the project draws")
+            raise ValueError("data.root must be null for data.source: demo, whose images the project renders")
         if self.source == "custom" and (self.root is None or self.custom is None):
-            raise ValueError("data.root and data.custom must say where a set of your own lies for data.source: custom (docs/own-data.md)")
+            raise ValueError("data.source: custom needs data.root and data.custom; set them to where your set is (docs/own-data.md)")
         return self
 
 
 class SplitParams(Section):
     selection: Literal["first", "random"]
-    """The labelled people: first (in file order, as the released codes) or random."""
+    """The labelled people: first (in file order, as the released code) or random."""
     seed: Count
     """Seed of the permutation for selection: random."""
     per_seed: bool
-    """true: each seed of the sweep samples labelled people of its own, for selection: random."""
+    """true: each seed of the sweep has its own labelled people, for selection: random."""
     unlabelled: Literal["all", "rest"]
     """all: every training person is an unlabelled one, the labelled ones too; rest: without the labelled ones."""
     budgets: Annotated[dict[Name, Positive | Literal["all"]], Field(min_length=1)]

@@ -1,4 +1,7 @@
-"""A params file or preset: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
+"""A params file or preset: read as DVC reads it, with variants filled from their base.
+
+Errors name key, value, limit and line.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,20 +31,31 @@ Layers = list[tuple[Path, CommentedMap]]
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and check a params file or a preset. Raises InputError with one line for each mistake: key, value, limit and line number."""
+    """Read and check a params file or a preset.
+
+    Raises:
+        InputError: One line for each error, with key, value, limit and line number.
+    """
     layers = read_layers(path)
     tree = overlaid(layers)
     _merge_variants(tree)
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        # A mistake in a base comes once more with every variant that inherits it: say it once.
+        # An error in a base is repeated by every variant that inherits it: report it once.
         once = {_identity(problem): problem for problem in reversed(error.errors())}
         raise InputError("\n".join(_message(tree, problem, layers) for problem in reversed(once.values()))) from None
 
 
 def read_layers(path: Path) -> Layers:
-    """A params file and what it extends, the file itself first. Raises InputError."""
+    """Read a params file and what it extends.
+
+    Returns:
+        The layers, the file itself first.
+
+    Raises:
+        InputError: A file cannot be read, or `extends` is wrong.
+    """
     layers = [(path, read_yaml(path))]
     while name := layers[-1][1].get(EXTENDS):
         path = path.with_name(f"{name}.yaml")
@@ -69,7 +83,7 @@ def _overlay(whole: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 def _plain(node: Any) -> Any:
-    """Without ruamel's comments and line numbers."""
+    """Remove ruamel's comments and line numbers."""
     if isinstance(node, dict):
         return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -78,15 +92,19 @@ def _plain(node: Any) -> Any:
 
 
 def read_yaml(path: Path) -> CommentedMap:
-    """One file with its comments and line numbers, read as DVC reads it (YAML 1.2). Raises InputError."""
+    """Read one file with its comments and line numbers, as DVC reads it (YAML 1.2).
+
+    Raises:
+        InputError: The file is missing, or not a YAML mapping.
+    """
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `python -m pipeline.use demo` in the root of the repository") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, CommentedMap):
-        raise InputError(f"{path} holds no mapping of parameters: `python -m pipeline.use demo` writes the demo's")
+        raise InputError(f"{path} has no parameters: run `python -m pipeline.use demo` to write the demo's")
     return tree
 
 
@@ -95,14 +113,16 @@ RENAMED = {"train.groups": "batch_groups", "trunk": "backbone", "strengthen": "s
 
 
 def new_name(keys: Sequence[str]) -> str | None:
-    """Today's name of the last of these keys (outermost first), if semipose 0.1 had another one."""
+    """The current name of the last of these keys (outermost
+    first), if semipose 0.1 had another one.
+    """
     if "options" in keys:  # a backbone's own keywords
         return None
     return RENAMED.get(keys[-1]) or RENAMED.get(".".join(keys))
 
 
 def migrated(text: str) -> str:
-    """A params file of semipose 0.1 with today's keys; comments and layout stay."""
+    """Rename the keys of a params file of semipose 0.1; comments and layout stay."""
     lines = text.splitlines(keepends=True)
     for keys, row, column in places(YAML().load(text)):
         if name := new_name(keys):
@@ -111,28 +131,36 @@ def migrated(text: str) -> str:
 
 
 def places(node: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int, int]]:
-    """Of each key and list item of a file: its name with those above it, outermost first; its row and column, from 0."""
+    """Yield the position of each key and list item of a file.
+
+    Yields:
+        Its keys, outermost first; its row and column, from 0.
+    """
     for key, value in node.items() if isinstance(node, CommentedMap) else enumerate(node) if isinstance(node, CommentedSeq) else ():
         keys = (*above, str(key))
         place = node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key)
-        yield keys, *(place or (node.lc.line or 0, node.lc.col or 0))  # an item behind a tag has no place
+        yield keys, *(place or (node.lc.line or 0, node.lc.col or 0))  # an item behind a tag has no position
         yield from places(value, keys)
 
 
 def changes(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What the entry `method.<name>` of a params tree says itself, by dotted key, its base left out."""
+    """What the entry `method.<name>` of a params tree sets itself, without its base, by dotted key."""
     return {key: value for key, value in flat(tree["method"][name]).items() if key != "base"}
 
 
 def _merge_variants(tree: dict[str, Any]) -> None:
-    """Give each variant the keys of its base that it does not set itself, at any depth; and what an entry has of its own the keys that it
-    does not say itself, from the sections that hold for all. What is no mapping stays: the models refuse it."""
+    """Fill each entry of `method`: a variant from its base, an
+    entry's own sections from the common ones.
+
+    Values are merged at any depth.
+    Anything that is not a mapping stays, and the models refuse it.
+    """
     methods, model = _mapping(tree, "method"), _mapping(tree, "model")
     entries = [_mapping(methods, name) for name in methods]
     for entry in entries:
         for own in _own_networks(entry):
             if own.get("backbone", model.get("backbone")) != model.get("backbone"):
-                own.setdefault("options", {})  # they belong to a backbone: another one begins without any
+                own.setdefault("options", {})  # they belong to one backbone: another backbone starts without any
     for name, entry in zip(methods, entries, strict=True):
         if (base := entry.get("base")) != name:
             _fill(entry, _mapping(methods, str(base)))
@@ -147,7 +175,7 @@ def _merge_variants(tree: dict[str, Any]) -> None:
 
 
 def _mapping(node: dict[str, Any], key: str) -> dict[str, Any]:
-    """The mapping under a key; an empty one if something else is there, or nothing."""
+    """The mapping under a key; an empty one if there is none."""
     value = node.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -158,7 +186,10 @@ def _own_networks(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _fill(entry: dict[str, Any], base: dict[str, Any]) -> None:
-    """Keys that `entry` lacks, from `base`, at any depth; `options`, a backbone's own keywords, as a whole."""
+    """Add the keys that `entry` lacks from `base`, at any depth.
+
+    `options`, the keywords of a backbone, is taken as a whole.
+    """
     for key, value in base.items():
         if key not in entry:
             entry[key] = value
@@ -173,7 +204,7 @@ def _identity(problem: Any) -> tuple[Any, ...]:
 
 
 def _message(tree: dict[str, Any], problem: Any, layers: Layers) -> str:
-    # pydantic puts the names of union members into the location; only parts that lead on in the tree are the key.
+    # pydantic's location includes names of union members; only parts that exist in the tree belong to the key.
     node: Any = tree
     keys: list[Any] = []
     for part in problem["loc"]:
@@ -185,7 +216,7 @@ def _message(tree: dict[str, Any], problem: Any, layers: Layers) -> str:
     where = _where(layers, keys)
     key = ".".join(map(str, keys))
     if problem["type"] == "extra_forbidden" and (name := new_name(keys)):
-        remedy = f"`python -m pipeline.use --migrate {layers[0][0]}` rewrites the file"
+        remedy = f"run `python -m pipeline.use --migrate {layers[0][0]}` to rewrite the file"
         return f"{key} is now called {'.'.join([*keys[:-1], name])}: {remedy} ({where})"
     if problem["type"] == "missing":
         return f"{key} is missing ({where})"

@@ -1,4 +1,7 @@
-"""Section `method`: one class per method, with the keys that its entries have. `trains`: how many networks of `model.networks`."""
+"""Section `method`: one class per method, with the keys of its entries.
+
+`trains` is the number of networks of `model.networks` that it trains.
+"""
 
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -30,28 +33,31 @@ class Mixup(Section):
     @model_validator(mode="after")
     def _none_stands_alone(self) -> "Mixup":
         if "none" in self.place and len(self.place) > 1:
-            raise ValueError("place: `none` (no Mixup) stands alone")
+            raise ValueError("place: `none` (no Mixup) excludes all other places; remove one of them")
         return self
 
 
 class Entry(Section):
-    """What every entry may set for itself: networks (by their names in `model.networks`), a warm-up, a strong view, its strong
-    augmentations, the bugs of the released codes. What it does not set comes from `model`, `warmup` and `augment`. Only these keys may
-    be absent, and in most entries they are."""
+    """What every entry may set for itself; a missing key comes from `model`, `warmup` or `augment`.
+
+    Only these keys may be missing, and in most entries they are.
+    """
 
     networks: dict[Name, Network] = Field(default_factory=dict)
-    """Networks of its own, by their names in model.networks; what is not said here is as in `model`."""
+    """The entry's own networks, by their names in
+    model.networks; missing keys are those of `model`.
+    """
     warmup: Warmup | None = None
-    """A warm-up of its own; what is not said here is as in `warmup`."""
+    """The entry's own warm-up; missing keys are those of `warmup`."""
     strong_view: StrongView | None = None
-    """A strong view of its own; what is not said here is as in `augment.strong`."""
+    """The entry's own strong view; missing keys are those of `augment.strong`."""
     strong_augment: StrongAugment | None = None
-    """Its own strengths; what is not said here is as in `augment.strong_augment`."""
+    """The entry's own strengths; missing keys are those of `augment.strong_augment`."""
     reference_bugs: ReferenceBugs | None = None
-    """Its own reference bugs; what is not said here is as in `augment.reference_bugs`."""
+    """The entry's own reference bugs; missing keys are those of `augment.reference_bugs`."""
 
     def augmented(self, common: Augment) -> Augment:
-        """`common` with what the entry has of its own."""
+        """`common`, changed by the entry's own settings."""
         own = {"strong": self.strong_view, "strong_augment": self.strong_augment, "reference_bugs": self.reference_bugs}
         return common.model_copy(update={key: value for key, value in own.items() if value})
 
@@ -93,7 +99,9 @@ class AKM(Adaptive, Entry):
     ema: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the teacher's exponential moving average; 0: the teacher is the network itself."""
     average: Annotated[float, Field(ge=0, lt=1)]
-    """Decay of another moving average, which teaches nobody and is evaluated beside the network; 0: none."""
+    """Decay of another moving average, which does not teach and
+    is evaluated beside the network; 0: none.
+    """
 
     @model_validator(mode="after")
     def _agreement_weights_rendered_labels(self) -> "AKM":

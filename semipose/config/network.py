@@ -1,4 +1,4 @@
-"""Sections `model` and `warmup`: the networks, and how they are trained before any method goes on from them."""
+"""Sections `model` and `warmup`: the networks, and their training before any method."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from semipose.config.section import ByBudget, Name, Positive, Ratio, Section
 
 
 class Network(Section):
-    """What networks of one comparison may differ in."""
+    """What may differ between the networks of one comparison."""
 
     backbone: str
     """A network of timm (docs/methods.md), such as resnet50 or tf_efficientnet_lite0."""
@@ -35,7 +35,9 @@ class Model(Network):
 
 class Warmup(Section):
     steps: ByBudget
-    """Optimiser steps on the labelled people alone; 0: begin with the backbone as it is (the released codes)."""
+    """Optimiser steps on labelled people only; 0: start with the
+    backbone as it is (as the released code).
+    """
     lr: Ratio
     """Adam's learning rate, constant."""
     batch_size: Annotated[int, Field(ge=2)]

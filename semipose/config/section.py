@@ -1,6 +1,7 @@
-"""A section of params.yaml and the kinds of values that several sections hold.
+"""A section of params.yaml, and the kinds of values that several sections share.
 
-The docstring under a key is its description: the comment in params.yaml and the entry in docs/configuration.md are made from it.
+The docstring under a key is its description.
+The comment in params.yaml and the entry in docs/configuration.md are made from it.
 """
 
 from typing import Annotated

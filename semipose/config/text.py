@@ -1,4 +1,4 @@
-"""A whole params file as text: the values of a preset, with the descriptions of the models as comments."""
+"""A whole params file as text: the values of a preset, with the models' descriptions as comments."""
 
 import json
 import re
@@ -23,7 +23,11 @@ Keys = tuple[str, ...]
 
 
 def whole_text(path: Path) -> str:
-    """The params file that a preset stands for: what it says, what it extends, and a comment on each key. Raises InputError."""
+    """Write out the params file of a preset, with everything it extends and a comment on each key.
+
+    Raises:
+        InputError: The preset cannot be read.
+    """
     layers = read_layers(path)
     comments = dict(_own_comments(layers))
     lines = []
@@ -33,7 +37,9 @@ def whole_text(path: Path) -> str:
 
 
 def section_of(annotation: Any, value: Any = None) -> type[Section] | None:
-    """The section that an annotation names, if any; among those of the methods the one whose `base` is `value["base"]`."""
+    """The section of an annotation, if any; of several methods,
+    the one whose `base` is `value["base"]`.
+    """
     if isinstance(annotation, type):
         return annotation if issubclass(annotation, Section) else None
     found = [one for part in get_args(annotation) if (one := section_of(part, value))]
@@ -43,7 +49,11 @@ def section_of(annotation: Any, value: Any = None) -> type[Section] | None:
 
 
 def _lines(keys: Keys, value: Any, field: FieldInfo | None, comments: Mapping[Keys, str]) -> Iterator[str]:
-    """The lines of a key (the last of `keys`) and of what is under it. field: its type and description; None: no comments."""
+    """The lines of a key (the last of `keys`) and of everything below it.
+
+    Args:
+        field: Type and description of the key; None: no comments.
+    """
     margin = "  " * (len(keys) - 1)
     comment = comments.get(keys) or (field.description if field else None)
     nested = isinstance(value, (list, Mapping)) and len(value) > 0
@@ -63,7 +73,7 @@ def _lines(keys: Keys, value: Any, field: FieldInfo | None, comments: Mapping[Ke
 def _field(keys: Keys, key: str, value: Mapping[str, Any], field: FieldInfo | None) -> FieldInfo | None:
     """Type and description of `key` in `value`, a mapping of type `field` under `keys`."""
     if field is None or get_origin(field.annotation) is dict:
-        variant = keys == ("method",) and value[key]["base"] != key  # says what it changes of a base that is commented already
+        variant = keys == ("method",) and value[key]["base"] != key  # an entry with a base: its keys have comments there
         return None if field is None or variant else FieldInfo(annotation=get_args(field.annotation)[1])
     section = section_of(field.annotation, value)
     return section.model_fields.get(key) if section else None
@@ -89,11 +99,11 @@ def _scalar(value: Any) -> str:
 
 
 def _own_comments(layers: Layers) -> Iterator[tuple[Keys, str]]:
-    """The comments that presets write beside their own keys; the last of equal keys counts."""
+    """The comments that presets write beside their own keys; the last layer wins."""
 
     for path, tree in reversed(layers):
         lines = path.read_text(encoding="utf-8").splitlines()
         for keys, row, column in places(tree):
             found = re.search(r"\s# (.*)$", lines[row])
-            if found and not lines[row][:column].strip():  # not that of a mapping in one line with its keys
+            if found and not lines[row][:column].strip():  # not the comment of a mapping that is in one line with its keys
                 yield keys, found[1]

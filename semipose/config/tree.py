@@ -1,6 +1,7 @@
-"""The tree of params.yaml: every key required, unknown keys refused, units in names.
+"""The tree of params.yaml: every key is required, unknown keys are refused, names contain units.
 
-No key has a default here, so that params.yaml is the one place where a value can be read. load.py reads it.
+No key has a default here, so params.yaml is the one place where a value can be read.
+`load.py` reads it.
 """
 
 import hashlib
@@ -25,7 +26,9 @@ class Train(Section):
     batch_size: Annotated[int, Field(ge=2)]
     """People in a step: this many labelled ones and, for semi-supervised methods, as many unlabelled ones."""
     batch_groups: Positive
-    """Parts of a batch with batch-norm statistics, Mixup partners and random draws of their own; devices share them out."""
+    """Parts of a batch, each with its own batch-norm statistics, Mixup
+    partners and random numbers; devices share them.
+    """
     lr: Ratio
     """Adam's learning rate."""
     decay_at: list[Share] | dict[Name, list[Share]]
@@ -108,7 +111,9 @@ class Machine(Section):
     tf32: bool
     """false: float32 is float32 on a GPU; true: training may round its factors to TF32 (10 bits), evaluation never does."""
     deterministic: bool
-    """true: on a GPU, the same bits every time, more slowly; false: cuDNN looks for its fastest kernels. A CPU always gives the same."""
+    """true: on a GPU, the same bits every time, but slower; false: cuDNN searches for its fastest
+    kernels. A CPU always gives the same.
+    """
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None
@@ -123,13 +128,13 @@ class Params(Section):
     model: Model
     """The networks."""
     warmup: Warmup
-    """Training on the labelled people alone, before every method."""
+    """Training on labelled people only, before every method."""
     train: Train
     """Training, the same for every method."""
     augment: Augment
     """Weak and strong views."""
     method: dict[Name, Method]
-    """Every method and its variants; an entry takes what it does not say from its base."""
+    """Every method and its variants; an entry takes missing keys from its base."""
     evaluate: Evaluate
     """Evaluation on the validation people."""
     report: Report
@@ -139,7 +144,7 @@ class Params(Section):
     ablation: Ablation
     """Runs of the ablation tables: every variant with every budget and seed, beside its base."""
     machine: Machine
-    """Where it runs; no change of these reruns anything."""
+    """The machine; a change here reruns nothing."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
@@ -162,19 +167,20 @@ class Params(Section):
             for one in getattr(self.ablation, key):
                 if one not in getattr(self.sweep, key):
                     raise ValueError(
-                        f"ablation.{key}: {one} is not in sweep.{key}, whose cells warm up the variants and are their first row"
+                        f"ablation.{key}: {one} is not in sweep.{key}; add it there, because those runs warm up the "
+                        "variants and are their first row"
                     )
         for name in (*self.sweep.methods, *self.ablation.variants):
             entry, named = self.method[name], self.model.networks
             if entry.trains > len(named):
-                raise ValueError(f"method.{name} trains {entry.trains} networks, but model.networks names {len(named)} for the warm-up")
+                raise ValueError(f"method.{name} trains {entry.trains} networks, but model.networks names {len(named)}; name more")
             _known(f"method.{name}.networks", entry.networks, dict.fromkeys(named[: entry.trains]), "the networks that it trains")
         for name in self.ablation.variants:
             base = self.method[name].base
             if name == base or base not in self.sweep.methods:
-                raise ValueError(f"ablation.variants: {name} must have another entry of sweep.methods as its base, the table's first row")
+                raise ValueError(f"ablation.variants: {name} needs another entry of sweep.methods as its base, the first row of its table")
             if name in self.sweep.methods:
-                raise ValueError(f"ablation.variants: {name} is in sweep.methods already; a cell is trained once")
+                raise ValueError(f"ablation.variants: {name} is already in sweep.methods; list it in one of them")
         if self.train.equal_cost is not None:
             _known("train.equal_cost", [self.train.equal_cost], self.method, "method")
         shown = dict.fromkeys((*self.sweep.methods, *self.ablation.variants))
@@ -190,15 +196,16 @@ class Params(Section):
         for key, size in sizes.items():
             if size % self.train.batch_groups or size < 2 * self.train.batch_groups:
                 raise ValueError(
-                    f"{key}.batch_size = {size} is not {self.train.batch_groups} groups (train.batch_groups) of two or more people"
+                    f"{key}.batch_size = {size} cannot be divided into {self.train.batch_groups} groups "
+                    "(train.batch_groups) of two or more people"
                 )
         if self.train.batch_groups % (processes := self.machine.devices * self.machine.nodes):
             raise ValueError(
-                f"train.batch_groups = {self.train.batch_groups} cannot be shared out to machine.devices x machine.nodes = {processes}"
+                f"train.batch_groups = {self.train.batch_groups} cannot be divided among machine.devices x machine.nodes = {processes}"
             )
 
     def network(self, entry: str, name: str) -> Model:
-        """The network `name` of `model.networks` as the entry `method.<entry>` has it."""
+        """The network `name` of `model.networks`, as changed by the entry `method.<entry>`."""
         own = self.method[entry].networks.get(name)
         return self.model if own is None else self.model.model_copy(update=dict(own))
 
@@ -217,5 +224,5 @@ def _known(key: str, names: Any, table: Mapping[str, Any], where: str) -> None:
 
 
 def fingerprint(**inputs: Any) -> str:
-    """Digest (32 hex digits) over anything JSON can hold: what a run depends on."""
+    """Digest (32 hex digits) of anything JSON can hold: what a run depends on."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]

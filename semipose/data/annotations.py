@@ -1,4 +1,4 @@
-"""Annotations in COCO's layout, read for evaluation, and written from a people table."""
+"""Annotations in COCO's format, read for evaluation, and written from person annotations."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,15 @@ HEAD_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Annotations:
-    """A COCO annotation file made safe for pycocotools: `dataset` has images, one category, annotations."""
+    """A COCO annotation file made safe for pycocotools:
+    `dataset` has images, one category, annotations.
+    """
 
     dataset: dict[str, Any]
     joints: tuple[str, ...]
-    label: str  # what messages call it: the path, or "annotations"
-    category_ids: tuple[int, ...]  # of all categories of the file
-    understood: dict[str, int] = field(default_factory=dict)  # what is not written as COCO writes it, and how often
+    label: str  # name of the source in messages: the path, or "annotations"
+    category_ids: tuple[int, ...]  # ids of all categories of the file
+    understood: dict[str, int] = field(default_factory=dict)  # entries that are not written as COCO writes them, and how many
 
     @property
     def image_ids(self) -> list[int]:
@@ -31,11 +33,15 @@ class Annotations:
 
 
 def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations:
-    """Read person keypoint annotations in COCO's layout: a file, or the content of one, which is not changed; or what was read before.
+    """Read person keypoint annotations in COCO's format, as training does (`coco_file.read_set`).
 
-    The category is the only one, or the only one with `keypoints` (joint names; if there are none: COCO's 17).
-    Annotations of other categories are left out. They are read as training reads them (`coco_file.read_set`).
+    The category is the only one, or the only one with
+    `keypoints` (joint names; without names, COCO's 17).
+    Annotations of other categories are left out.
     Ids are numbered again from 1, because COCOeval takes a match with id 0 for no match.
+
+    Args:
+        source: A file, or its content, which is not changed; or what was read before.
 
     Raises:
         InputError: Names the file, the annotation and the field.
@@ -50,7 +56,9 @@ def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations
 
 
 def annotations_of(people: People) -> dict[str, Any]:
-    """A people table in COCO's layout, for pycocotools; with `head_size` (px, null where unknown) where the table has head sizes."""
+    """Person annotations in COCO's format, for pycocotools; with `head_size` (px, null if unknown)
+    if there are head sizes.
+    """
     first = {int(image): k for k, image in reversed(list(enumerate(people.image_ids)))}
     keypoints = np.concatenate([people.points, people.visibility[..., None]], axis=2).astype(np.float64)
     keypoints[people.visibility == 0] = 0
@@ -87,6 +95,6 @@ def annotations_of(people: People) -> dict[str, Any]:
 
 
 def measured_by(skeleton: Skeleton) -> dict[str, Any]:
-    """Fields of a category that say how its joints are measured, beside COCO's own: `sigmas` and `torso`, if the skeleton has them."""
+    """Fields of a category beside COCO's own: `sigmas` and `torso`, if the skeleton has them."""
     torso = {"torso": list(skeleton.torso)} if skeleton.torso[0] else {}
     return ({"sigmas": list(skeleton.sigmas)} if skeleton.sigmas else {}) | torso

@@ -1,6 +1,7 @@
 """A COCO annotation file, read in one way for training, `doctor` and evaluation.
 
-What can be understood without doubt is, and is counted; the rest is refused by its place in the file (docs/own-data.md lists the kinds).
+Entries with only one possible meaning are read and counted.
+The rest is refused, with its place in the file (docs/own-data.md lists the kinds).
 """
 
 import math
@@ -36,11 +37,15 @@ Entries = list[tuple[int, Any]]  # each with its place in the file
 class Reading:
     """A COCO annotation file as it was understood.
 
-    category_ids: of all categories of the file.
-    images: by id, in file order. annotations: those of `category`, each with its place in the file; bbox is None for a crowd or an
-    unlabelled person without one, num_keypoints is counted. left_out: why an annotation, by its place, is neither trained nor scored.
-    other: number of annotations of other categories. understood: what is not as COCO has it, and how often.
-    faults: what is refused, by its place; those entries are in none of the lists.
+    Attributes:
+        category_ids: Those of all categories of the file.
+        images: By id, in file order.
+        annotations: Those of `category`, each with its place in the file; bbox is None for a crowd
+            or an unlabelled person without one, num_keypoints is counted.
+        left_out: Why an annotation, by its place, is neither trained on nor scored.
+        other: Number of annotations of other categories.
+        understood: What is not written as in COCO, and how often.
+        faults: What is refused, by its place; those entries are in none of the lists.
     """
 
     label: str
@@ -60,14 +65,20 @@ class Reading:
         return [f"{self.label}: {one}; {REPAIR}" for one in self.faults]
 
     def checked(self) -> "Reading":
-        """Itself. Raises InputError for the first fault, with the number of the others."""
+        """Return this reading.
+
+        Raises:
+            InputError: There are faults; it has the first one and the number of the others.
+        """
         if self.faults:
             raise InputError(self.messages[0] + (f" ({len(self.faults) - 1:,} more are refused)" if len(self.faults) > 1 else ""))
         return self
 
     def truth(self) -> dict[str, Any]:
-        """What results are held against, in COCO's layout: the one category. Whoever has a degenerate box is a crowd there, so that
-        pycocotools ignores what is found of it."""
+        """What results are compared with, in COCO's format: the one category.
+
+        A person with an empty box is a crowd there, so that pycocotools ignores results on them.
+        """
         return {
             "images": list(self.images.values()),
             "annotations": [
@@ -82,17 +93,18 @@ class Reading:
 def read_set(
     source: Path | Any, label: str, category: str | None = None, joints: Sequence[str] = (), sized: bool = True, remedy: str = ""
 ) -> Reading:
-    """Read a COCO annotation file, or the content of one, which is not changed.
+    """Read a COCO annotation file, or its content, which is not changed.
 
     Args:
         label: What messages call the source.
         category: Name of the category; None: the only one that names its joints.
-        joints: Names for a category that has none; without them such a category is refused.
+        joints: Names for a category without names; without them, such a category is refused.
         sized: Whether images must have file names and sizes, as training needs them.
         remedy: What to do about a file that cannot be read.
 
     Raises:
-        InputError: No entry can be read: the file is not JSON, lacks a list, or has no such category. `Reading.faults` has the rest.
+        InputError: The file is not JSON, lacks a list, or has no such category; faults of single
+            entries are in `Reading.faults`.
     """
     with without_collection():
         content = json_bytes(source, remedy) if isinstance(source, Path) else None
@@ -134,7 +146,9 @@ def _lists(tree: Any, label: str, remedy: str) -> dict[str, list[Any]]:
 def _entry_by_entry(
     tree: dict[str, list[Any]], label: str, name: str | None, joints: Sequence[str], sized: bool
 ) -> tuple[Reading, Entries, Entries]:
-    """Images and annotations of a file that does not fit the schema as it stands, as far as they can be understood."""
+    """Images and annotations of a file that does not fit the
+    schema, as far as they can be understood.
+    """
     faults: list[str] = []
     understood: Counter[str] = Counter()
     categories = [one for _, one in _each(CATEGORY, enumerate(tree["categories"]), "categories", understood, faults)]
@@ -149,8 +163,8 @@ def _entry_by_entry(
     entries = []
     for place, one in enumerate(tree["annotations"]):
         if isinstance(one, dict) and str(one.get("category_id")) in others:
-            reading.other += 1  # nothing else of it matters
-        elif not (isinstance(one, dict) and str(one.get("image_id")) in lost):  # its image is a fault already
+            reading.other += 1  # nothing else in it matters
+        elif not (isinstance(one, dict) and str(one.get("image_id")) in lost):  # its image is already a fault
             entries.append((place, one))
     return reading, images, _each(ANNOTATION, entries, "annotations", understood, reading.faults, written)
 
@@ -163,7 +177,9 @@ def _each(
     faults: list[str],
     repair: Callable[[Any], Any] = lambda entry: entry,
 ) -> Entries:
-    """The entries of a list that fit the schema, as they stand or (counted) repaired; the others are faults."""
+    """The entries of a list that fit the schema, unchanged or
+    (counted) repaired; the others are faults.
+    """
     found = []
     for place, entry in entries:
         try:
@@ -178,23 +194,25 @@ def _each(
 
 
 def _once(entries: Entries, name: str, reading: Reading) -> Entries:
-    """Entries whose ids are unique: what stands there again counts once, another entry with the same id is a fault."""
+    """Entries with unique ids: an identical entry counts once, a
+    different one with the same id is a fault.
+    """
     first: dict[int, tuple[int, Any]] = {}
     for place, entry in entries:
         known = first.setdefault(entry["id"], (place, entry))[1]
         if known is not entry and known == entry:
             reading.understood[ONCE] += 1
         elif known is not entry:
-            reading.faults.append(f"{name}[{place}]: id: {entry['id']} occurs twice; ids must be unique")
+            reading.faults.append(f"{name}[{place}]: id: {entry['id']} occurs twice; give each entry its own id")
     return list(first.values())
 
 
 def _take(reading: Reading, entries: Entries) -> None:
-    """Add what is understood of the category's annotations, and who is left out."""
+    """Add the category's annotations as far as they are understood, and who is left out."""
     if entries and not any("keypoints" in one for _, one in entries):
         raise InputError(
-            f"{reading.label}: none of its {len(entries)} annotations has the field `keypoints`, as in COCO's instances_train2017.json; "
-            "take the file whose annotations have them"
+            f"{reading.label}: none of its {len(entries)} annotations has the field `keypoints`, as in COCO's "
+            "instances_train2017.json; use the file whose annotations have them"
         )
     for place, one in entries:
         image = reading.images.get(one["image_id"])
@@ -208,7 +226,7 @@ def _take(reading: Reading, entries: Entries) -> None:
             reading.annotations.append((place, one))
             if one["iscrowd"] or not one["num_keypoints"]:
                 reading.left_out[place] = CROWD if one["iscrowd"] else UNLABELLED
-    if reading.understood[SHARES]:  # then the boxes beside which there are no joints are shares too
+    if reading.understood[SHARES]:  # then boxes without joints are shares too
         for place, one in reading.annotations:
             if place in reading.left_out and one["bbox"] and are_shares(one["bbox"]):
                 one["bbox"] = in_px(one["bbox"], _size(reading.images[one["image_id"]]))
@@ -224,8 +242,8 @@ def _take(reading: Reading, entries: Entries) -> None:
     if look_like_corners([one for _, one in people]):
         place, one = people[0]
         reading.faults.append(
-            f"annotations[{place}]: bbox: {one['bbox']} looks like x1, y1, x2, y2, as do all {len(people)} boxes of people, whose joints "
-            "fill them only so; write x, y, width, height"
+            f"annotations[{place}]: bbox: {one['bbox']} looks like x1, y1, x2, y2, as do the boxes of all {len(people)} "
+            "people, whose joints fit only that; write x, y, width, height"
         )
 
 

@@ -1,4 +1,6 @@
-"""What an annotation of a person says, where it is not written as COCO writes it: understood without doubt, or refused."""
+"""Annotations of people that are not written as in COCO: understood if there is one possible
+meaning, else refused.
+"""
 
 import math
 from collections import Counter
@@ -8,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COUNTED = "people have a num_keypoints that is not the number of their labelled joints, which is counted"
-NOBODY = "crowds and unlabelled people have another number of keypoints, taken for none"
+COUNTED = "people have a num_keypoints that differs from their number of labelled joints; the joints are counted"
+NOBODY = "crowds and unlabelled people have a wrong number of keypoints, read as none"
 BOXLESS = "crowds and unlabelled people have no box, and are left out"
 SHARES = "people have a box in shares of the image's size"
-AREAS = "people have no area, or one of 1 or less: that of their box is taken"
+AREAS = "people have no area, or one of 1 or less; the area of their box is used"
 VISIBILITIES = {0, 1, 2}
 FEW = 3  # people or joints: fewer say nothing about how a file is written
 
 
 def written(entry: Any) -> Any:
-    """An annotation whose keypoints are made x, y, visibility of joint after joint: lists of three are joined, true is visible, and a joint
-    whose place is null or NaN, or whose visibility is false at 0, 0, is not labelled."""
+    """Write the keypoints of an annotation as x, y, visibility, joint by joint.
+
+    Lists of three are joined, and true is visible.
+    A joint with null or NaN coordinates, or with false at 0, 0, is not labelled.
+    """
     keypoints = entry.get("keypoints") if isinstance(entry, dict) else None
     if not isinstance(keypoints, list):
         return entry
@@ -38,7 +43,14 @@ def written(entry: Any) -> Any:
 
 
 def understand(one: dict[str, Any], joints: int, size: tuple[float, float], understood: Counter[str]) -> str | None:
-    """Complete an annotation of a person, in place, in an image of `size` (width, height; inf where unknown). Returns what is wrong."""
+    """Complete an annotation of a person, in place.
+
+    Args:
+        size: Width and height of the image; inf if unknown.
+
+    Returns:
+        What is wrong, or None.
+    """
     one["iscrowd"] = bool(one.get("iscrowd"))
     return _keypoints(one, joints, size, understood) or _box(one, size, understood) or _area(one, understood)
 
@@ -63,7 +75,7 @@ def _keypoints(one: dict[str, Any], joints: int, size: tuple[float, float], unde
     if counted >= FEW and not one["iscrowd"] and 2 < min(size) < math.inf:
         x, y = _labelled(one)
         if min(*x, *y) >= 0 and max(*x, *y) <= 1:
-            return "keypoints: all lie within the first pixel, as shares of the image's size would; write them in px"
+            return "keypoints: all are within the first pixel, as shares of the image's size would be; write them in px"
     return None
 
 
@@ -79,12 +91,12 @@ def _box(one: dict[str, Any], size: tuple[float, float], understood: Counter[str
     if person and are_shares(box) and 2 < min(size) < math.inf:
         one["bbox"] = box = in_px(box, size)
         if not _surrounds(box, *_labelled(one)):
-            return "bbox: lies within the first pixel, and as shares of the image's size it is not around the joints; write it in px"
+            return "bbox: is within the first pixel, and as shares of the image's size it does not contain the joints; write it in px"
         understood[SHARES] += 1
     x, y, width, height = box
     if person and (x >= size[0] or y >= size[1] or x + max(width, 0) < 0 or y + max(height, 0) < 0):
         about = f"(bbox {box}, image {one['image_id']} of {size[0]:g} x {size[1]:g} px)"
-        return f"bbox: lies wholly outside the image {about}"
+        return f"bbox: is completely outside the image {about}"
     return None
 
 
@@ -100,7 +112,7 @@ def _area(one: dict[str, Any], understood: Counter[str]) -> str | None:
 
 
 def are_shares(box: Sequence[float]) -> bool:
-    """Whether a box xywh lies within 0 to 1: a person would be smaller than a pixel."""
+    """Whether a box xywh is within 0 to 1: as px, the person would be smaller than a pixel."""
     return min(box) >= 0 and max(box) <= 1 and min(box[2:]) > 0
 
 
@@ -116,7 +128,9 @@ def _labelled(one: dict[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def _surrounds(box: Sequence[float], x: list[float], y: list[float]) -> bool:
-    """Whether joints lie in a box, or a tenth of its size beside it, and, if they are some, do not sit in a corner of it."""
+    """Whether joints are in a box, or up to a tenth of its size
+    outside, and do not all sit in one of its corners.
+    """
     for values, low, length in ((x, box[0], box[2]), (y, box[1], box[3])):
         if min(values) < low - 0.1 * length - 1 or max(values) > low + 1.1 * length + 1:
             return False
@@ -125,15 +139,21 @@ def _surrounds(box: Sequence[float], x: list[float], y: list[float]) -> bool:
 
 
 def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """xywh boxes [N, 4] inside their images of sizes [N, 2] (px), by the peers' rule: the corner moves into the image
-    first, the far side is corner + extent - 1, at most the last pixel. Width or height <= 0 means: nothing is left."""
+    """Clamp xywh boxes [N, 4] into their images of sizes [N, 2] (px), as the released code does.
+
+    The corner moves into the image first; the far side is
+    corner + extent - 1, at most the last pixel.
+    A width or height <= 0 means that nothing is left.
+    """
     near = np.maximum(boxes[:, :2], 0)
     far = np.minimum(sizes - 1, near + np.maximum(boxes[:, 2:] - 1, 0))
     return np.hstack([near, far - near])
 
 
 def look_like_corners(people: list[dict[str, Any]]) -> bool:
-    """Whether boxes are x1, y1, x2, y2: the joints of all people lie in these, which as x, y, width, height are far too large for them."""
+    """Whether boxes are x1, y1, x2, y2: all joints are inside them, and
+    as x, y, width, height they are far too large.
+    """
     known = [one for one in people if one["num_keypoints"] > 1]
     if len({tuple(one["bbox"]) for one in known}) < FEW:
         return False
@@ -142,5 +162,5 @@ def look_like_corners(people: list[dict[str, Any]]) -> bool:
     near, far = boxes[:, :2], boxes[:, 2:]
     slack = 0.02 * far + 1
     inside = (far > near) & (ends[..., 0] >= near - slack) & (ends[..., 1] <= far + slack)
-    too_large = (near / np.maximum(far, 1)).max(axis=1)  # what of width or height would be empty
+    too_large = (near / np.maximum(far, 1)).max(axis=1)  # the part of width or height that would be empty
     return bool(inside.all(axis=1).mean() > 0.98 and np.median(too_large) > 0.25)

@@ -1,4 +1,4 @@
-"""The truth that predictions are held against, in COCO's layout, as pycocotools reads it."""
+"""The truth that predictions are compared with, in COCO's format, as pycocotools reads it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 
 def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
-    """The data set's own annotations where it has COCO's layout (crowds and people without keypoints among them, because results on
-    those are ignored instead of counted as wrong), without the outlines, which no figure needs; else those of the people table.
+    """The data set's own annotations if they are in COCO's format, else the person annotations.
 
-    The category says what its joints are measured by.
-    Somebody who is not among `people`, such as on a broken image, is a crowd there: ignored."""
+    The data set's own contain crowds and people without keypoints: results on those are ignored
+    instead of counted as wrong.
+    Outlines are left out, because no metric needs them.
+    The category says how its joints are evaluated (sigmas, torso).
+    A person who is not among `people`, such as on a broken image, becomes a crowd and is ignored.
+    """
     if custom is None and source not in ("coco", "demo"):
         return annotations_of(people)
     if custom is not None:
@@ -33,7 +36,9 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
 
 
 def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
-    """Where the `file_name`s of `ground_truth` lie, relative to the data root; empty where they say it themselves."""
+    """Folder of the `file_name`s of `ground_truth`, relative to
+    the data root; empty if they contain it.
+    """
     if custom is not None:
         return (custom.train if part == "train" else custom.val).images
     return f"{part}2017" if source in ("coco", "demo") else ""

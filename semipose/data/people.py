@@ -1,4 +1,4 @@
-"""The people table: one row per annotated person, whatever the data set that the person comes from."""
+"""The annotation table: one row per annotated person, for every data set."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semipose.pose.skeleton import Skeleton, decode
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 from semipose.utils.files import replacing
 
 ARRAYS = {
@@ -22,22 +22,34 @@ ARRAYS = {
     "visibility": np.uint8,
 }
 CLAMPED = ("coco", "demo", "custom")
-"""Sources whose readers clamp boxes into the image (`sources.coco.clamp`); the others take them as they are."""
-OPTIONAL = {"head_sizes": np.float32, "scores": np.float32}  # [N], or None where the data set has no such thing
+"""Sources whose readers clamp boxes into the image
+(`sources.coco.clamp`); others keep them as they are.
+"""
+OPTIONAL = {"head_sizes": np.float32, "scores": np.float32}  # [N], or None if the data set has no such values
 
 
 @dataclass(frozen=True, eq=False)
 class People:
     """N people with K = len(skeleton.joints) keypoints each, in the order of the data set's file.
 
-    ids [N]: unique annotation ids. image_ids [N]. images: N paths relative to the data root, with forward slashes.
-    sizes [N, 2]: width and height of the image (px). boxes [N, 4]: xywh (px). areas [N]: area of the person as OKS
-    takes it (px^2): COCO's segment area, else the box area. points [N, K, 2]: x, y (px; integer = pixel centre).
-    visibility [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible. dropped: people left out, by reason.
-    head_sizes [N]: what PCKh is measured by (px), NaN where unknown; None where the data set knows no head. scores [N]: a detector's
-    confidence in the box; None where boxes were drawn by hand.
-    understood: what of the data set's file was not written as usual, and how often; not saved.
-    Arrays are converted to the kinds of number in ARRAYS and OPTIONAL. Raises ValueError where they do not belong together.
+    Arrays are converted to the number types in ARRAYS and OPTIONAL.
+
+    Attributes:
+        ids: Unique annotation ids, [N].
+        image_ids: [N].
+        images: N paths relative to the data root, with forward slashes.
+        sizes: Width and height of the image (px), [N, 2].
+        boxes: xywh (px), [N, 4].
+        areas: Area of the person for OKS (px^2), [N]: COCO's segment area, else the box area.
+        points: x, y (px; integer = pixel centre), [N, K, 2].
+        visibility: [N, K]: 0 not annotated, 1 annotated but occluded, 2 visible.
+        dropped: Number of people left out, by reason.
+        head_sizes: Unit of PCKh (px), [N], NaN if unknown; None if the data set has no heads.
+        scores: A detector's confidence in the box, [N]; None for annotated boxes.
+        understood: What is not written as usual in the data set's file, and how often; not saved.
+
+    Raises:
+        ValueError: Arrays do not fit each other.
     """
 
     skeleton: Skeleton
@@ -72,18 +84,20 @@ class People:
         return len(self.images)
 
     def subset(self, positions: ArrayLike) -> "People":
-        """The people at these positions (integers, or a mask of N booleans), in that order; `dropped` is kept."""
+        """The people at these positions (integers, or a mask of N
+        booleans), in that order; `dropped` is kept.
+        """
         index = np.asarray(positions)
-        chosen = np.arange(len(self))[index if index.size else index.astype(np.int64)]  # an empty list is one of floats
+        chosen = np.arange(len(self))[index if index.size else index.astype(np.int64)]  # an empty list would be one of floats
         arrays = {name: array[chosen] for name, array in self.arrays().items()}
         return People(self.skeleton, images=[self.images[i] for i in chosen], dropped=dict(self.dropped), **arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that has a row for each person, but for the images; by name."""
+        """All arrays with a row for each person, by name."""
         return {name: getattr(self, name) for name in (*ARRAYS, *OPTIONAL) if getattr(self, name) is not None}
 
     def save(self, path: Path | str) -> None:
-        """Write the table as one .npz: equal tables give equal bytes, and no pickle is in it."""
+        """Write the table as one .npz: equal tables give equal bytes, without pickle."""
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -95,8 +109,11 @@ class People:
 
     @staticmethod
     def load(path: Path | str) -> "People":
-        """Read what `save` wrote. Raises InputError where the file is absent or is no people table."""
-        remedy = "run `dvc repro prepare` to write it again"
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
         try:
             with np.load(path, allow_pickle=False) as table:
                 return People(
@@ -106,6 +123,6 @@ class People:
                     **{name: table[name] for name in (*ARRAYS, *(OPTIONAL.keys() & table.files))},
                 )
         except FileNotFoundError as error:
-            raise InputError(f"{path}: there is no people table here; {remedy}") from error
-        except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged file
-            raise InputError(f"{path}: not a people table ({error}); {remedy}") from error
+            raise InputError(f"{path}: missing; {PACK_AGAIN}") from error
+        except Exception as error:  # numpy and zipfile raise a dozen kinds of errors for a damaged file
+            raise InputError(f"{path}: not an annotation table ({error}); {PACK_AGAIN}") from error

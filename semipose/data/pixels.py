@@ -1,6 +1,8 @@
-"""The pixels of an image file: any kind of them as 8-bit RGB, upright or as stored. Training, packing, `doctor` and `predict` read by this.
+"""The pixels of an image file: any kind of them as 8-bit RGB, upright or as stored.
 
-A kind is scaled as a viewer would show it, or refused by its name; none becomes a white or a black picture.
+Training, packing, `doctor` and `predict` read images with this.
+Every kind is scaled as a viewer would show it, or refused by its
+name; none becomes a white or a black picture.
 """
 
 import io
@@ -14,7 +16,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from semipose.utils.errors import InputError
 
 Exif = Literal["apply", "ignore"]
-"""apply: turned and mirrored as the file's EXIF orientation says, as viewers show it; ignore: as stored."""
+"""apply: rotated and mirrored as the file's EXIF orientation
+says, as viewers show it; ignore: as stored.
+"""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,34 +29,39 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What an EXIF orientation does to the stored pixels; from 5 on it swaps width and height."""
+"""What an EXIF orientation does to the stored pixels; from 5 on, it swaps width and height."""
 BACK = TURNS | {6: TURNS[8], 8: TURNS[6]}
 SWAPS = 5
 DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras store grey levels in
-FLAT = 16  # grey levels of 256: what spans fewer after scaling, but many before, would be lost
-WHITE = (255, 255, 255, 255)  # what viewers show behind a transparent pixel
+FLAT = 16  # grey levels of 256: an image with fewer after scaling, but many before, would be lost
+WHITE = (255, 255, 255, 255)  # colour that viewers show behind a transparent pixel
 SAVE = "save it as 8-bit grey or RGB"
 
 
 class BrokenImage(Exception):
-    """An image file that is damaged, or whose kind of pixels is not read; the message is the reason."""
+    """An image file that is damaged, or whose kind of pixels
+    cannot be read; the message is the reason.
+    """
 
 
 class UndecidedExif(InputError):
-    """An image that its EXIF orientation turns, and nothing says whether its annotations were made on the turned one."""
+    """An image that its EXIF orientation turns, if it is not known whether its annotations were
+    made on the turned one.
+    """
 
 
 def read_image(path: Path, annotated: tuple[int, int] = (0, 0), exif: Exif | None = None) -> Image.Image:
     """The RGB pixels of an image file.
 
-    PIL, because it refuses a truncated file of any format and resamples a box by itself.
+    With PIL, because it refuses truncated files of any format and resamples a box.
 
     Args:
-        annotated: Width and height (px) by its annotations; 0 if they do not say. They are not compared with the file's.
+        annotated: Width and height (px) in its annotations; 0 if
+            unknown. They are not compared with the file's.
         exif: None: `annotated` decides between "apply" and "ignore".
 
     Raises:
-        BrokenImage: The content is no whole image, or of a kind that is not read.
+        BrokenImage: The content is not a complete image, or of a kind that cannot be read.
         UndecidedExif: `exif` is None, and `annotated` does not decide.
         InputError: The file cannot be opened.
     """
@@ -67,16 +76,18 @@ def read_image(path: Path, annotated: tuple[int, int] = (0, 0), exif: Exif | Non
         turned = _is_turned(path, orientation, _stored_size(image, orientation), annotated, exif)
         return _turn(image, orientation, turned)
     except UnidentifiedImageError:
-        kind = f"an image of a kind that is not read; {SAVE}" if content[:4] in (b"II*\0", b"MM\0*") else "not an image file"
+        kind = f"an image of a kind that cannot be read; {SAVE}" if content[:4] in (b"II*\0", b"MM\0*") else "not an image file"
         raise BrokenImage(kind if content else "empty file") from None
     except (MemoryError, InputError, BrokenImage):
         raise
-    except Exception as error:  # the decoders raise a dozen kinds for damaged content
+    except Exception as error:  # the decoders raise a dozen kinds of errors for damaged content
         raise BrokenImage(str(error) or type(error).__name__) from error
 
 
 def image_size(path: Path, exif: Exif | None = None) -> tuple[int, int]:
-    """Width and height (px) of what `read_image` gives, from the file's header; raises as that does."""
+    """Width and height (px) of what `read_image` returns, from
+    the file's header; raises as that does.
+    """
     try:
         with Image.open(path) as header:
             orientation = _orientation(header)
@@ -90,36 +101,40 @@ def image_size(path: Path, exif: Exif | None = None) -> tuple[int, int]:
 
 
 def as_shown(image: Image.Image) -> Image.Image:
-    """An opened image as 8-bit RGB, upright as its EXIF orientation says. Raises BrokenImage for a kind that is not read."""
+    """An opened image as 8-bit RGB, upright as its EXIF orientation says.
+
+    Raises:
+        BrokenImage: Its kind of pixels cannot be read.
+    """
     return _turn(image, _orientation(image), True)
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 (as stored) to 8; 1 if the file's EXIF is damaged, as viewers take it."""
+    """EXIF orientation 1 (as stored) to 8; 1 if the file's EXIF is damaged, as viewers do."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # PIL raises half a dozen kinds for damaged EXIF
+    except Exception:  # PIL raises half a dozen kinds of errors for damaged EXIF
         return 1
     return found if found in TURNS else 1
 
 
 def _stored_size(image: Image.Image, orientation: int) -> tuple[int, int]:
     width, height = image.size
-    return (height, width) if image.format == "TIFF" and orientation >= SWAPS else (width, height)  # PIL turns TIFFs by itself
+    return (height, width) if image.format == "TIFF" and orientation >= SWAPS else (width, height)  # PIL rotates TIFFs itself
 
 
 def _is_turned(path: Path, orientation: int, stored: tuple[int, int], annotated: tuple[int, int], exif: Exif | None) -> bool:
-    """The rule: what the user says, else what the sizes in the annotations say."""
+    """The rule: `exif` if it is given, else the sizes in the annotations."""
     if orientation == 1 or exif:
         return orientation != 1 and exif == "apply"
     if all(annotated) and annotated != stored and (annotated != stored[::-1] or orientation < SWAPS):
-        return False  # of another size either way, as the reader of both will say
+        return False  # another size in both cases, which the reader of either will report
     if orientation >= SWAPS and all(annotated) and stored[0] != stored[1]:
         return annotated == stored[::-1]
     raise UndecidedExif(
-        f"{path}: its EXIF orientation ({orientation}) {'turns' if orientation >= SWAPS else 'mirrors or half-turns'} it, and the size in "
-        "the annotations does not say whether they were made before or after that; set data.exif in params.yaml: apply, if they fit the "
-        "image as viewers show it, ignore, if they fit the stored pixels"
+        f"{path}: its EXIF orientation ({orientation}) {'turns it' if orientation >= SWAPS else 'mirrors it or turns it by 180 degrees'}, "
+        "and the annotated size does not tell whether the annotations were made before or after that. Set data.exif in params.yaml "
+        "to apply if they fit the image as viewers show it, or to ignore if they fit the stored pixels"
     )
 
 
@@ -143,7 +158,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     try:
         return image.convert("RGB")
     except ValueError:
-        raise BrokenImage(f"pixels of the kind {image.mode}, which is not read; {SAVE}") from None
+        raise BrokenImage(f"pixels of mode {image.mode}, which cannot be read; {SAVE}") from None
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -155,7 +170,11 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Grey levels 0-255 of integers of more than 8 bits, or of floats from 0 to 1 or to 255. Raises BrokenImage for others."""
+    """Grey levels 0-255 of integers with more than 8 bits, or of floats from 0 to 1 or to 255.
+
+    Raises:
+        BrokenImage: The values are something else.
+    """
     levels = values.astype(np.float64)
     low, high = float(levels.min()), float(levels.max())
     kind = f"pixels are {values.dtype.name} numbers from {low:g} to {high:g}"

@@ -1,6 +1,7 @@
 """COCO's JSON as a pydantic schema, by which all annotations, detections and results are read.
 
-The models are dictionaries with types: objects would take several times as long to make, and pycocotools reads dictionaries.
+The models are typed dictionaries: objects would take several times as
+long to make, and pycocotools reads dictionaries.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing_extensions import TypedDict
 from semipose.utils.errors import InputError
 
 LARGEST = 1e9
-"""A coordinate or an area beyond this is no number of pixels."""
+"""A coordinate or an area beyond this is not a number of pixels."""
 PERSON = 1
 """COCO's category of people."""
 
@@ -27,7 +28,7 @@ Listed = Annotated[list[Kind], Field(fail_fast=True)]
 
 
 class Image(TypedDict):
-    """What evaluation needs to know of an image."""
+    """The fields of an image that evaluation needs."""
 
     id: Id
     file_name: NotRequired[str]
@@ -50,7 +51,14 @@ class SizedImage(NamedImage):
 
 
 class Category(TypedDict):
-    """keypoints: the joints' names. skeleton: limbs, pairs of joint numbers from 1. sigmas, torso: ours, what joints are measured by."""
+    """A category.
+
+    Attributes:
+        keypoints: The joints' names.
+        skeleton: Limbs, pairs of joint numbers from 1.
+        sigmas: OKS sigmas; semipose's own field.
+        torso: Names of two joints; semipose's own field.
+    """
 
     id: Id
     name: NotRequired[str]
@@ -61,7 +69,9 @@ class Category(TypedDict):
 
 
 class Annotation(TypedDict):
-    """keypoints: x, y, visibility of each joint; null or []: none. `coco_file` checks what an annotation of a person must have."""
+    """keypoints: x, y, visibility of each joint; null or []: none. `coco_file` checks what a
+    person's annotation must have.
+    """
 
     id: Id
     image_id: Id
@@ -83,13 +93,13 @@ class Content(TypedDict, Generic[Kind]):
 
 
 class Images(TypedDict):
-    """A file in COCO's layout that has no annotations."""
+    """A file in COCO's format without annotations."""
 
     images: Listed[NamedImage]
 
 
 class Detection(TypedDict):
-    """A box that a detector found."""
+    """A box of a detector."""
 
     image_id: Id
     category_id: Id
@@ -98,7 +108,9 @@ class Detection(TypedDict):
 
 
 class Result(TypedDict):
-    """A pose that was predicted: x, y, score of each joint. file_name: of its image, as `semipose predict` writes it."""
+    """A predicted pose: x, y, score of each joint; file_name: that of
+    its image, as `semipose predict` writes it.
+    """
 
     image_id: Id
     category_id: Id
@@ -114,9 +126,10 @@ RESULTS = TypeAdapter(Listed[Result])
 
 
 def find_category(categories: Sequence[Category], name: str | None, label: str, joints: Sequence[str] = ()) -> Category:
-    """Find the category of this name (None: the only one there is) among those that name their joints.
+    """Find the category of this name (None: the only one) among those that name their joints.
 
-    With `joints`, names for a category that has none, the category of this name and the only one of a file need not name theirs.
+    With `joints`, names for a category without names, the category of this name and the only one of
+    a file need no names.
 
     Raises:
         InputError: There is none, or more than one.
@@ -126,7 +139,8 @@ def find_category(categories: Sequence[Category], name: str | None, label: str, 
     if len(found) != 1:
         names = ", ".join(str(category.get("name")) for category in with_joints) or "none"
         raise InputError(
-            f"{label}: {len(found)} categories with `keypoints` (the joints' names) {'' if name is None else f'are named {name!r} '}"
-            f"where one is wanted; those with `keypoints`: {names}; name one of them as the category"
+            f"{label}: {len(found)} categories with `keypoints` (the joints' names) "
+            f"{'' if name is None else f'are named {name!r} '}instead of one; those with `keypoints`: {names}; name one "
+            "of them as the category"
         )
     return found[0]

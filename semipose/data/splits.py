@@ -1,4 +1,6 @@
-"""Which people are labelled and which are unlabelled: drawn once, recorded by id, verified when read."""
+"""Which people are labelled and which are unlabelled: sampled
+once, recorded by id, verified when read.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,12 +14,12 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.people import People
-from semipose.utils.errors import InputError
+from semipose.utils.errors import SPLIT_AGAIN, InputError
 from semipose.utils.validation import read_valid
 
 
 class Record(TypedDict):
-    """What is read of a record; it has more, for people."""
+    """The fields of a record that are read; it has more, for human readers."""
 
     labelled: list[Annotated[int, Field(ge=-(2**63), lt=2**63)]]
     unlabelled: Literal["all", "rest"]
@@ -30,26 +32,32 @@ RECORD = TypeAdapter(Record)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Positions in the people table (int64, ascending): labelled [L] and unlabelled [U]."""
+    """Positions in the annotation table (int64, ascending): labelled [L] and unlabelled [U]."""
 
     labelled: NDArray[np.int64]
     unlabelled: NDArray[np.int64]
 
 
 def split_file(budget: str, seed: int) -> Path:
-    """Where a project keeps the record of a budget and a seed of the sweep."""
+    """The file with the record of a budget and a seed of the sweep."""
     return Path("data/split") / f"{budget}-s{seed}.json"
 
 
 def make_splits(
     people: People, budgets: Mapping[str, int | str], selection: str, seed: int | tuple[int, int], unlabelled: str
 ) -> dict[str, dict[str, Any]]:
-    """One JSON-able record per budget, by its name; a budget is a number of people, or "all".
+    """Make one JSON-able record per budget, by its name; a budget is a number of people, or "all".
 
-    selection: "first" takes the first n people of the table (the peers' rule; counted in people, not images), "random"
-    the first n of one permutation drawn from `seed`, so a smaller budget is part of every larger one either way.
-    unlabelled: "all" is everybody, labelled people included (the peers' rule); "rest" is everybody else.
-    Raises InputError naming the parameter, its value and its limit.
+    A smaller budget is part of every larger one.
+
+    Args:
+        selection: "first" takes the first n people of the table (as the released code; counted in
+            people, not images), "random" the first n of one permutation from `seed`.
+        unlabelled: "all" is everybody, labelled people included (as
+            the released code); "rest" is everybody else.
+
+    Raises:
+        InputError: Names the parameter, its value and its limit.
     """
     pool = len(people)
     order = np.arange(pool) if selection == "first" else np.random.default_rng(seed).permutation(pool)
@@ -61,7 +69,7 @@ def make_splits(
         split = _split(np.sort(order[:budget]), pool, unlabelled)
         if not len(split.unlabelled):
             raise InputError(
-                f"split.budgets.{name}: with {budget} of {pool} people labelled, split.unlabelled: rest leaves nobody; "
+                f"split.budgets.{name}: with {budget} of {pool} people labelled, split.unlabelled: rest has no people; "
                 f"choose fewer than {pool}, or split.unlabelled: all"
             )
         records[name] = {
@@ -80,18 +88,21 @@ def make_splits(
 
 
 def read_split(path: Path | str, people: People) -> Split:
-    """The positions in `people` of a record of `make_splits` that was written as JSON.
+    """Read a record of `make_splits` that was written as JSON.
 
-    Raises InputError where the file is absent or damaged, or was made from another people table.
+    Returns:
+        The positions of its people in `people`.
+
+    Raises:
+        InputError: The file is missing or damaged, or was made from other person annotations.
     """
-    remedy = "run `dvc repro split` to make it again"
-    record = read_valid(RECORD, Path(path), str(path), remedy)
+    record = read_valid(RECORD, Path(path), str(path), SPLIT_AGAIN)
     ids = np.array(record["labelled"], dtype=np.int64)
     if record["pool_digest"] != _digest(people.ids):
-        raise InputError(f"{path}: `pool_digest` is that of another people table than this one; {remedy}")
+        raise InputError(f"{path}: `pool_digest` belongs to other person annotations; {SPLIT_AGAIN}")
     split = _split(np.flatnonzero(np.isin(people.ids, ids)), len(people), record["unlabelled"])
     if record["digest"] != _digest(ids, people.ids[split.unlabelled]):
-        raise InputError(f"{path}: `labelled` or `unlabelled` was changed, they do not fit its `digest`; {remedy}")
+        raise InputError(f"{path}: `labelled` or `unlabelled` was changed and does not fit `digest`; {SPLIT_AGAIN}")
     return split
 
 

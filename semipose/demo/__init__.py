@@ -1,1 +1,1 @@
-"""How the demo data is drawn: bodies, clothes, scenes, all as filled polygons."""
+"""How the demo's synthetic people are rendered: bodies, clothes, scenes, all as filled polygons."""

@@ -1,4 +1,4 @@
-"""Filled polygons with a colour and a label: everything that the demo data is painted from."""
+"""Filled polygons with a colour and a label, from which the demo data is painted."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 Points = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
-NOBODY = 0  # the label of whatever is not a person
+NOBODY = 0  # the label of everything that is not a person
 SCALE = 2  # colours are painted at twice the size and averaged, for smooth edges
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 21)[:-1]), np.sin(np.linspace(0, 2 * np.pi, 21)[:-1])])
@@ -21,7 +21,8 @@ _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 21)[:-1]), np.sin(np.linspa
 class Layer(NamedTuple):
     """One filled polygon: its corners [N, 2] in pixels, its colour, and the label of what it shows.
 
-    Without a label it is a tone on the layer below, inside of it, and the label map stays as it is.
+    Without a label it is a tone on the layer below and
+    inside it, and the label map does not change.
     """
 
     points: Points
@@ -89,8 +90,12 @@ def hull(points: Points) -> Points:
 
 @cache
 def _outline(count: int) -> tuple[Points, Points, Points, NDArray[np.intp]]:
-    """The points around a limb with `count` radii: share of its length [N], then how many radii beyond its end [N] and
-    across [N], and which radius [N]."""
+    """The points around a limb with `count` radii.
+
+    Returns:
+        The share of its length [N], then how many radii beyond its
+        end [N] and across [N], and which radius [N].
+    """
     steps, arc = np.linspace(0.0, 1.0, count), np.linspace(-np.pi / 2, np.pi / 2, 6)[1:-1]
     ends, last = np.zeros(count), count - 1
     share = np.concatenate([steps, np.ones(4), steps[::-1], np.zeros(4)])

@@ -1,9 +1,13 @@
-"""The built-in demo data: drawn pictures of people, with annotations in the layout of COCO's keypoint files.
+"""The built-in demo data: rendered images of people, with annotations in COCO's keypoint format.
 
-Every picture comes from its own seed (seed, part, number), so a set is the same for any number of processes.
-A keypoint has v = 2 where its body part is seen, 1 where it is inside the picture but covered (by the person's own
-body or hair, by another person or by a thing), and 0 with x = y = 0 outside the picture. As with COCO's annotators, a
-point of the face that the head itself hides (nose and eyes from behind, the far ear in profile) has v = 0 too.
+Every image comes from its own seed (seed, part, number), so a
+set is the same for any number of processes.
+A keypoint has v = 2 if its body part is visible.
+It has v = 1 if it is inside the image but covered (by the person's own body or hair, by another
+person or by a thing).
+It has v = 0 and x = y = 0 outside the image.
+As with COCO's annotators, a point of the face that the head itself hides (nose and eyes from
+behind, the far ear in profile) has v = 0 too.
 """
 
 import json
@@ -27,12 +31,12 @@ from semipose.utils.files import replacing, write_text
 from semipose.utils.progress import followed
 from semipose.utils.workers import in_processes
 
-SIZE = 320, 240  # px, width and height of a picture
-MIN_KEYPOINTS = 6  # labelled keypoints that a person must have to stay in the picture
-MIN_AREA = 600  # visible pixels that a person must have to stay in the picture
-SEEN_SHARE = 1 / 3  # of the 3 x 3 pixels around a joint: so much must show a part that the joint belongs to
+SIZE = 320, 240  # px, width and height of an image
+MIN_KEYPOINTS = 6  # labelled keypoints that a person must have to stay in the image
+MIN_AREA = 600  # visible pixels that a person must have to stay in the image
+SEEN_SHARE = 1 / 3  # of the 3 x 3 pixels around a joint: share that must show a part of the joint
 
-# The parts of the body in which a joint is seen; shoulders and hips also on the trunk, from the side where they are.
+# Body parts in which a joint is seen; shoulders and hips also on the trunk, from the side where they are.
 _SEGMENTS = {"shoulder": ("arm",), "elbow": ("arm", "forearm"), "wrist": ("forearm", "hand"), "hip": ("thigh",),
              "knee": ("thigh", "shin"), "ankle": ("shin", "foot")}  # fmt: skip
 
@@ -72,7 +76,9 @@ def locate(person: Person, labels: NDArray[np.uint8]) -> list[float]:
 
 
 def annotate(person: Person, labels: NDArray[np.uint8]) -> Annotation | None:
-    """COCO's annotation of one person without its ids; None if too little of the person is in the picture."""
+    """COCO's annotation of one person without ids; None if
+    too little of the person is in the image.
+    """
     mask = (labels >= person.first_label) & (labels < person.first_label + len(PARTS))
     numbers = locate(person, labels)
     count = sum(v > 0 for v in numbers[2::3])
@@ -91,7 +97,7 @@ def annotate(person: Person, labels: NDArray[np.uint8]) -> Annotation | None:
 
 
 def place(generator: Generator, figure: Figure, centre: float, size: tuple[int, int]) -> None:
-    """Put a figure into the picture around a column; about a quarter of the people is cut by the frame."""
+    """Put a figure into the image around a column; the frame cuts about a quarter of the people."""
     points = np.stack(list(figure.joints.values()))[:, :2]
     low, high = points.min(0), points.max(0)
     extent = high - low
@@ -126,7 +132,9 @@ def draw_people(generator: Generator, size: tuple[int, int], light: Points) -> l
 
 
 def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
-    """What a camera does to a picture: uneven light, grain, contrast, a tint, and sometimes blur; uint8 [H, W, 3]."""
+    """What a camera does to an image: uneven light, grain, contrast,
+    a tint, and sometimes blur; uint8 [H, W, 3].
+    """
     if generator.random() < 0.2:
         picture = picture.filter(ImageFilter.BoxBlur(generator.uniform(0.2, 1.1)))
     contrast, gain = generator.uniform(0.85, 1.1), generator.uniform(0.9, 1.15) * generator.normal(1, 0.03, (3, 1))
@@ -145,9 +153,13 @@ def develop(generator: Generator, picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def draw_image(generator: Generator) -> tuple[NDArray[np.uint8], list[Annotation]]:
-    """One picture of one to three people: uint8 [H, W, 3] in RGB, and COCO's annotations without ids.
+    """Render one image of one to three people.
 
-    Everybody who is drawn is annotated, with at least MIN_KEYPOINTS labelled keypoints and MIN_AREA visible pixels.
+    Everybody in it is annotated, with at least MIN_KEYPOINTS
+    labelled keypoints and MIN_AREA visible pixels.
+
+    Returns:
+        uint8 [H, W, 3] in RGB, and COCO's annotations without ids.
     """
     while True:
         angle = generator.uniform(-np.pi, 0)
@@ -165,12 +177,12 @@ def draw_image(generator: Generator) -> tuple[NDArray[np.uint8], list[Annotation
                 for _, layers in people:
                     paint(layers, picture)
                 return develop(generator, picture.reduce(SCALE)), [kept for kept in annotations if kept]
-            # Who is hardly seen is not drawn at all; then the others may show more.
+            # People who are hardly visible are left out; then the others may show more.
             people = [pair for pair, kept in zip(people, annotations, strict=True) if kept]
 
 
 def draw_file(number: int, root: Path, part: str, seed: int) -> tuple[dict[str, Any], list[Annotation]]:
-    """Draw picture `number` (from 1) of a part to disk; return its entries in the annotation file."""
+    """Render image `number` (from 1) of a part to disk; return its entries in the annotation file."""
     generator = default_rng(SeedSequence([seed, *part.encode(), number]))
     pixels, annotations = draw_image(generator)
     name = f"{number:012d}.jpg"
@@ -181,7 +193,7 @@ def draw_file(number: int, root: Path, part: str, seed: int) -> tuple[dict[str, 
 
 
 def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], description: str) -> dict[str, Any]:
-    """The content of a COCO keypoint file, from the entries of its pictures and people."""
+    """The content of a COCO keypoint file, from the entries of its images and people."""
     annotations = [annotation for _, found in drawn for annotation in found]
     category = {
         "supercategory": "person",
@@ -200,7 +212,8 @@ def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], descri
 
 
 def render_set(root: Path, counts: dict[str, int], seed: int, processes: int = 1) -> None:
-    """Draw a set in COCO's layout: `counts[part]` pictures into root/{part}2017, and root/annotations.
+    """Render a set in COCO's layout: `counts[part]` images
+    into root/{part}2017, and root/annotations.
 
     The files are the same for any number of processes.
     """

@@ -1,7 +1,8 @@
-"""An articulated body in three dimensions: proportions and a pose become joints, as the demo data needs them.
+"""An articulated body in three dimensions: proportions and a pose become joints for the demo data.
 
-Axes of a picture: x to the right, y down, z towards the viewer, all in pixels (no perspective). A body frame is a 3x3
-matrix whose columns are the person's left, down and forward; it is the identity for a person who stands and faces us.
+Axes of an image: x to the right, y down, z towards the viewer, all in pixels (no perspective).
+A body frame is a 3x3 matrix whose columns are the person's left, down and forward.
+It is the identity for a person who stands and faces the viewer.
 """
 
 from dataclasses import dataclass
@@ -63,17 +64,20 @@ def turn_z(angle: float) -> Array:
 
 
 def draw_yaw(generator: Generator) -> float:
-    """Facing us, to a side or away, with every angle between: radians.
+    """Sample the direction in radians: facing the viewer, to a
+    side or away, with every angle between.
 
-    Backs are few, because a network that has seen a handful of them takes them for fronts and swaps every left and right, and no
-    unlabelled person can tell it otherwise (docs/notebook/limits.md).
+    Backs are few: a network that has seen a handful takes them for fronts and swaps left and right,
+    and no unlabelled person can correct that (docs/notebook/limits.md).
     """
     view = generator.choice(4, p=[0.86, 0.05, 0.05, 0.04])
     return float(np.radians([0.0, 90.0, -90.0, 180.0][view] + generator.normal(0, 15)))
 
 
 def draw_pose(generator: Generator, pose: str) -> dict[str, Array]:
-    """Joint angles in degrees of one kind of pose: [2] (one per side, in no fixed order) for limbs, [1] otherwise."""
+    """Sample joint angles in degrees of one kind of pose: [2] (one per side, in no fixed order) for
+    limbs, [1] otherwise.
+    """
     uniform, normal = generator.uniform, generator.normal
     angles = {
         "bend": normal(3, 6, 1), "lean": normal(0, 5, 1), "twist": normal(0, 10, 1),
@@ -130,7 +134,9 @@ def draw_gesture(generator: Generator, angles: dict[str, Array]) -> dict[str, Ar
 
 
 def draw_figure(generator: Generator, stature: float) -> Figure:
-    """A person of `stature` pixels (when standing), in a random pose, view and proportion, with the hips at (0, 0)."""
+    """Sample a person of `stature` pixels (when standing), with
+    random pose, view and proportions, hips at (0, 0).
+    """
     kinds = list(POSES)
     pose = kinds[generator.choice(len(kinds), p=list(POSES.values()))]
     degrees = draw_pose(generator, pose)

@@ -1,4 +1,6 @@
-"""The head of a drawn person: a ball of hair, a face on its front, ears, eyes, nose, mouth, and a hat now and then."""
+"""The head of a synthetic person: a ball of hair, a face on its
+front, ears, eyes, nose, mouth, and sometimes a hat.
+"""
 
 from functools import cache
 
@@ -33,7 +35,7 @@ def surface(person: Person, directions: Points) -> Points:
 
 @cache
 def region(across: float, up: float, down: float) -> Points:
-    """Directions [24, 3] around the front of the head: the rim of a region that reaches so many degrees each way."""
+    """Directions [24, 3] around the front of the head: the rim of a region that reaches this many degrees each way."""
     rise = np.where(np.sin(_TURN) < 0, up, down)
     angle = np.radians(across * np.cos(_TURN) ** 2 + rise * np.sin(_TURN) ** 2)
     return np.stack([np.sin(angle) * np.cos(_TURN), np.sin(angle) * np.sin(_TURN), np.cos(angle)], axis=1)

@@ -1,4 +1,4 @@
-"""What a drawn person wears and looks like: skin, hair and clothes, and the person in them."""
+"""What a synthetic person wears and looks like: skin, hair and clothes, and the person in them."""
 
 import colorsys
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class Outfit:
 
 
 def draw_colour(generator: Generator) -> Colour:
-    """A colour of cloth: of any hue, mostly clear, light or dark."""
+    """Sample a colour of cloth: any hue, mostly clear, light or dark."""
     return _rgb(generator.random(), generator.uniform(0.35, 1), generator.choice([0.3, 0.95]) + generator.normal(0, 0.04))
 
 
 def draw_muted(generator: Generator) -> Colour:
-    """A colour of walls, floors and things: less bright than clothes, of middle lightness."""
+    """Sample a colour of walls, floors and things: less bright than clothes, of middle lightness."""
     return _rgb(generator.random(), 0.4 * generator.random(), generator.uniform(0.35, 0.8))
 
 
@@ -53,7 +53,7 @@ def _rgb(hue: float, saturation: float, value: float) -> Colour:
 
 
 def draw_skin(generator: Generator) -> Colour:
-    """A skin colour between two of a fixed scale."""
+    """Sample a skin colour between two of a fixed scale."""
     place = generator.uniform(0, len(SKINS) - 1)
     low = np.array(SKINS[int(place)], dtype=float)
     mixed = low + (np.array(SKINS[int(place) + 1]) - low) * (place % 1)
@@ -61,7 +61,7 @@ def draw_skin(generator: Generator) -> Colour:
 
 
 def draw_outfit(generator: Generator) -> Outfit:
-    """Random clothes, hair and skin."""
+    """Sample clothes, hair and skin."""
     skin = draw_skin(generator)
     shirt, second, lower, shoes = (draw_colour(generator) for _ in range(4))
     if generator.random() < 0.12:

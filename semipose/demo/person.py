@@ -1,4 +1,4 @@
-"""A whole drawn person: limbs, trunk and head in the order of their depth."""
+"""A whole synthetic person: limbs, trunk and head in the order of their depth."""
 
 import numpy as np
 from numpy.random import Generator
@@ -81,7 +81,7 @@ def paint_seat(person: Person, generator: Generator) -> list[Layer]:
 
 
 def paint_held(person: Person, generator: Generator) -> list[Layer]:
-    """A thing in one hand: ball, bag, stick or metadata, in front of it."""
+    """A thing in one hand, in front of it: ball, bag, stick or card."""
     side = "left" if generator.random() < 0.5 else "right"
     hand: Points = person.figure.joints[f"{side}_fingers"][:2]
     unit, colour = person.figure.stature, draw_colour(generator)

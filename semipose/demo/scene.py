@@ -1,4 +1,6 @@
-"""Where drawn people stand: walls, floors, leaves, furniture, things that look like limbs, and things in front."""
+"""Where synthetic people stand: walls, floors, leaves, furniture,
+things that look like limbs, and things in front.
+"""
 
 import numpy as np
 from numpy.random import Generator
@@ -109,7 +111,9 @@ def shelf(generator: Generator, size: Size, light: Points) -> list[Layer]:
 
 
 def chain(generator: Generator, size: Size, light: Points) -> list[Layer]:
-    """Two or three joined rods of skin or cloth colour: branches, pipes, sleeves on a line; much like limbs."""
+    """Two or three joined rods in skin or cloth colours, which look
+    like limbs: branches, pipes, sleeves on a line.
+    """
     place = generator.uniform(0, size)
     angle, length = generator.uniform(0, 2 * np.pi), generator.uniform(14, 48)
     radius = length * generator.uniform(0.09, 0.2)
@@ -124,7 +128,7 @@ def chain(generator: Generator, size: Size, light: Points) -> list[Layer]:
 
 
 def pole(generator: Generator, size: Size, light: Points) -> list[Layer]:
-    """A post or trunk from the ground up through the picture, sometimes with a lamp."""
+    """A post or tree from the ground up through the image, sometimes with a lamp."""
     x, thick = generator.uniform(0, size[0]), generator.uniform(2, 9)
     top, colour = generator.uniform(-40, 120), draw_muted(generator)
     foot = np.array([x + generator.normal(0, 8), size[1] * generator.uniform(0.7, 1.1)])
@@ -137,7 +141,7 @@ def pole(generator: Generator, size: Size, light: Points) -> list[Layer]:
 
 
 def furniture(generator: Generator, size: Size, light: Points) -> list[Layer]:
-    """A table, chair or shelf: a top, a back now and then, and legs."""
+    """A table, chair or shelf: a top, sometimes a back, and legs."""
     wide, high = generator.uniform(25, 90), generator.uniform(25, 80)
     x, y, colour = generator.uniform(-20, size[0] - 20), generator.uniform(60, size[1] - 20), draw_muted(generator)
     thick = generator.uniform(2, 5)

@@ -1,4 +1,4 @@
-"""The trunk of a drawn person: rings around the spine, and the clothes on them."""
+"""The trunk of a synthetic person: rings around the spine, and the clothes on them."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def rings(person: Person, heights: Sequence[float], angles: Points) -> Points:
     level = np.array(heights, dtype=float)[:, None]
     share = np.clip(level, 0, 1)
     spine = joints["neck"] - joints["middle"]
-    below = math.hypot(*spine.tolist()) * frames["pelvis"][:, 1]  # the pelvis goes on below the end of the spine
+    below = math.hypot(*spine.tolist()) * frames["pelvis"][:, 1]  # the pelvis continues below the end of the spine
     centre = joints["middle"] + share * spine + np.minimum(level, 0) * -below + np.maximum(level - 1, 0) * spine
     left = frames["pelvis"][:, 0] * (1 - share) + frames["chest"][:, 0] * share
     forward = frames["pelvis"][:, 2] * (1 - share) + frames["chest"][:, 2] * share

@@ -1,4 +1,8 @@
-"""How good a network is on the validation people, under one protocol: OKS AP and PCK, one of them the headline, 95 % intervals."""
+"""Evaluate a network on the validation people under one
+protocol: OKS AP and PCK with 95 % intervals.
+
+One of the two metrics is the headline.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,9 +34,15 @@ Metrics = dict[str, dict[str, float | None]]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """measures: name -> value, low, high in 0-1 (-1 where undefined). drawn: name -> the metric in each of B resamples, 0-1, NaN where
-    undefined; the resamples are the same for every network, so that networks can be compared on them. scores [N]: OKS or PCK of each
-    person, 0-1, NaN where none of the joints counts. results: COCO keypoint results of the N people, in the pack's order."""
+    """The evaluation of one network.
+
+    Attributes:
+        measures: Name -> value, low, high in 0-1 (-1 if undefined).
+        drawn: Name -> the metric in each of B resamples, 0-1, NaN if undefined; the resamples are
+            the same for every network, so that networks can be compared on them.
+        scores: OKS or PCK of each person, [N], 0-1, NaN if none of the joints counts.
+        results: COCO keypoint results of the N people, in the pack's order.
+    """
 
     measures: dict[str, Measure]
     drawn: dict[str, NDArray[np.float64]]
@@ -42,7 +52,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> Metrics:
-        """name -> value, low, high in 0-100 (None where undefined)."""
+        """Name -> value, low, high in 0-100 (None if undefined)."""
         return {name: _percent(measure) for name, measure in self.measures.items()}
 
 
@@ -52,9 +62,13 @@ def headline(p: "Evaluate") -> str:
 
 
 def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
-    """A figure (0-100) for the curve of a network in training, on some of the validation people: {"val/AP": 31.2}, or PCK@0.2 of the
-    torso where the skeleton has no OKS sigmas; nothing if it is undefined. Always the peers' protocol, so that `evaluate` can change
-    without training again."""
+    """A validation score (0-100) for the curves of a training, on some of the validation people.
+
+    It is {"val/AP": 31.2}, or PCK@0.2 of the torso if the
+    skeleton has no OKS sigmas; empty if undefined.
+    The protocol is always that of the released code, so that
+    `evaluate` can change without training again.
+    """
     people = pack.people.subset(positions)
     device = next(net.parameters()).device
     found = predict_pack(net, pack, positions, task.size, False, "quarter", batch_size, device)
@@ -74,10 +88,15 @@ def evaluate(
     detected: CropPack | None = None,
     fabric: "Fabric | None" = None,
 ) -> Evaluation:
-    """All figures of a network on a validation pack. `annotations`: the data set's own, in COCO's layout, crowds and people without
-    keypoints among them, because pycocotools ignores results on those instead of counting them as wrong. `detected`: a pack of a
-    detector's boxes; AP and AR are then of the poses in those, while joints and single people stay measured in annotated boxes.
-    `fabric`: its processes share the people out, and each has all figures."""
+    """All scores of a network on a validation pack.
+
+    Args:
+        annotations: The data set's own, in COCO's format, with crowds and people without keypoints,
+            because pycocotools ignores results on those instead of counting them as wrong.
+        detected: A pack of a detector's boxes; AP and AR are then of the poses in those, while
+            joints and single people are still evaluated in annotated boxes.
+        fabric: Its processes share the people, and each gets all scores.
+    """
     people = pack.people
     found = _predict(net, task, pack, p, fabric)
     category = annotations["categories"][0]["id"]
@@ -108,16 +127,24 @@ def evaluate(
 def detected_results(
     net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate", fabric: "Fabric | None" = None
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results of the poses in a detector's boxes: box score times pose score, and in every image the poses that OKS
-    non-maximum suppression leaves (methods.md 1.5). Its area is that of the padded box."""
+    """COCO keypoint results of the poses in a detector's boxes,
+    with the box score times the pose score.
+
+    Only poses that OKS non-maximum suppression leaves are in the results (methods.md 1.5); its area
+    is that of the padded box.
+    """
     people = detected.people
     width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
     return suppressed(_predict(net, task, detected, p, fabric), people, width**2 / detected.aspect, p.nms_oks)
 
 
 def suppressed(found: Predictions, people: People, areas: NDArray[np.floating], threshold: float) -> list[dict[str, Any]]:
-    """COCO keypoint results of the poses found in boxes that have `scores`, of those alone that OKS non-maximum suppression leaves; areas
-    [N] px^2."""
+    """COCO keypoint results of poses found in boxes with
+    `scores`, after OKS non-maximum suppression.
+
+    Args:
+        areas: [N] px^2.
+    """
     scores = pose_scores(found.confidence, people.scores)
     kept = np.sort(oks_nms(found.points, scores, areas, people.image_ids, people.skeleton.sigmas, threshold))
     chosen = Predictions(found.points[kept], found.confidence[kept])
@@ -125,7 +152,9 @@ def suppressed(found: Predictions, people: People, areas: NDArray[np.floating], 
 
 
 def mean(found: Sequence[Evaluation]) -> Evaluation:
-    """What one of several networks is worth: the mean of each of their metrics, in each resample too. Poses are the first one's."""
+    """The mean of each metric over several networks, in each
+    resample too; the poses are those of the first.
+    """
     first = found[0]
     drawn = {name: np.mean([one.drawn[name] for one in found], axis=0) for name in first.drawn}
     measures = {}

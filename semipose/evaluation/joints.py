@@ -1,7 +1,9 @@
-"""What the joints of a set are measured by: OKS sigmas and the ends of the torso, by name, never by position.
+"""What the joints of a set are evaluated with: OKS sigmas and the
+ends of the torso, by name, never by position.
 
-Of these the first that knows: options of the command (which come as they are), a skeleton (of a weight file or params.yaml), the set's own
-category, a known skeleton with joints of the same names.
+They come from the first of these that has them: options of the command (used as they are), a
+skeleton (of a weight file or params.yaml), the set's own
+category, a known skeleton with the same joint names.
 """
 
 from typing import Any
@@ -15,7 +17,7 @@ def sigmas_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[flo
     """The OKS sigma of each joint of a set, in its order.
 
     Raises:
-        InputError: Nothing says one, or the skeleton is another.
+        InputError: Nothing gives them, or the skeleton is another one.
     """
     if skeleton is not None:
         _check_joints(known, skeleton)
@@ -30,14 +32,18 @@ def sigmas_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[flo
     for joint in known.joints:
         if joint not in sigmas:
             raise InputError(
-                f"{known.label}: joint {joint!r} has no OKS sigma: give the sigmas (--sigmas, or those of the weights with --weights, or "
-                "of params.yaml with --params), or measure PCK (--metric pck)"
+                f"{known.label}: joint {joint!r} has no OKS sigma; give the sigmas (--sigmas, or those of the weights "
+                "with --weights, or of params.yaml with --params), or use PCK (--metric pck)"
             )
     return tuple(sigmas[joint] for joint in known.joints)
 
 
 def given_sigmas(known: Annotations, sigmas: tuple[float, ...]) -> tuple[float, ...]:
-    """These sigmas. Raises InputError if they are not as many as joints."""
+    """Check given sigmas.
+
+    Raises:
+        InputError: There are not as many sigmas as joints.
+    """
     return _as_many(known, sigmas)
 
 
@@ -45,7 +51,7 @@ def torso_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[str,
     """The two joints of a set whose distance is the size of the torso.
 
     Raises:
-        InputError: Nothing says them, or the skeleton is another.
+        InputError: Nothing gives them, or the skeleton is another one.
     """
     if skeleton is not None:
         _check_joints(known, skeleton)
@@ -56,8 +62,9 @@ def torso_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[str,
     if {first, second} <= set(known.joints):
         return first, second
     raise InputError(
-        f"{known.label}: nothing says which of the joints {', '.join(known.joints)} are the ends of the torso: give them (--torso A,B, or "
-        "those of the weights with --weights, or of params.yaml with --params), or measure by the box (--pck-reference box)"
+        f"{known.label}: the ends of the torso are not known among the joints {', '.join(known.joints)}; give them "
+        "(--torso A,B, or those of the weights with --weights, or of params.yaml with --params), or use the box "
+        "(--pck-reference box)"
     )
 
 
@@ -71,14 +78,16 @@ def _check_joints(known: Annotations, skeleton: Skeleton) -> None:
 def _check_named(known: Annotations) -> None:
     if not _category(known).get("keypoints"):
         raise InputError(
-            f"{known.label}: its category does not name its joints (`keypoints`), so nothing says what they are measured by: add their "
-            "names, or give --sigmas or --torso"
+            f"{known.label}: its category does not name its joints (`keypoints`), so their sigmas and torso are not "
+            "known; add the names, or give --sigmas or --torso"
         )
 
 
 def _as_many(known: Annotations, sigmas: tuple[float, ...]) -> tuple[float, ...]:
     if len(sigmas) != len(known.joints):
-        raise InputError(f"{known.label}: {len(known.joints)} joints, but {len(sigmas)} sigmas: give one for each, in the set's order")
+        raise InputError(
+            f"{known.label}: {len(known.joints)} joints, but {len(sigmas)} sigmas; give one for each joint, in the set's order"
+        )
     return sigmas
 
 

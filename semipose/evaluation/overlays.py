@@ -1,4 +1,4 @@
-"""Pictures of validation people with their true pose and with a network's."""
+"""Pictures of validation people with their true pose and with a network's prediction."""
 
 from collections.abc import Iterator
 
@@ -28,20 +28,24 @@ def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], coun
 
 
 def sample(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Positions of `count` people with a score, evenly over the validation set; of any people if nobody has one. Who has one is a matter of
-    the truth alone, so they are the same people for every network."""
+    """Positions of `count` people with a score, evenly over the
+    validation set; of any people if nobody has a score.
+
+    Whether a person has a score depends only on the truth, so
+    the people are the same for every network.
+    """
     known = np.flatnonzero(np.isfinite(scores) | ~np.isfinite(scores).any())
     return known[np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).astype(np.int64))]
 
 
 def true_poses(pack: CropPack, chosen: NDArray[np.int64]) -> list[Image.Image]:
-    """A picture of each person under the annotated pose."""
+    """A picture of each person with the annotated pose."""
     points, visible = (tensor.numpy() for tensor in pack.points(chosen))
     return _drawn(pack, chosen, points, visible, 0.0)
 
 
 def found_poses(pack: CropPack, found: Predictions, chosen: NDArray[np.int64]) -> list[Image.Image]:
-    """A picture of each person under the joints that the network is sure of."""
+    """A picture of each person with the joints of which the network is confident."""
     points = transform(torch.from_numpy(np.array(pack.matrices[chosen])), torch.from_numpy(found.points[chosen])).numpy()
     return _drawn(pack, chosen, points, found.confidence[chosen], SURE)
 
@@ -49,7 +53,9 @@ def found_poses(pack: CropPack, found: Predictions, chosen: NDArray[np.int64]) -
 def _drawn(
     pack: CropPack, chosen: NDArray[np.int64], points: NDArray[np.floating], seen: NDArray[np.floating], threshold: float
 ) -> list[Image.Image]:
-    """Poses (px of the crop) on what the network sees of the crop, enlarged before they are drawn."""
+    """Poses (px of the crop) on the part of the crop that the
+    network sees, enlarged before rendering.
+    """
     size = HEIGHT, round(HEIGHT * pack.aspect)
     pixels, bases = pack.read(chosen, size)
     poses = transform(bases, torch.from_numpy(points)).numpy()

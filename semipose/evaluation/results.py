@@ -1,4 +1,6 @@
-"""Keypoint results in COCO's layout, read for evaluation and held against the set: same images, same category, same joints."""
+"""Keypoint results in COCO's format, read and compared with the
+set: same images, same category, same joints.
+"""
 
 import warnings
 from pathlib import Path, PurePosixPath
@@ -11,14 +13,19 @@ from semipose.utils.validation import read_valid
 
 
 def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotations) -> list[dict[str, Any]]:
-    """Read keypoint results (a file, or the list) for images of the annotations; there may be none.
+    """Read keypoint results for images of the annotations; there may be none.
 
-    `bbox` is kept if every result has one, other fields are left out. Results of category 1, as they are made without the set at hand, are
-    taken for the set's category if the set has no category 1. The source is not changed. An InputWarning says so, and if more than half of
-    the images with people have no result.
+    `bbox` is kept if every result has one; other fields are left out.
+    Results of category 1, as they are made without the set, count as
+    the set's category if the set has no category 1.
+    An InputWarning says so, and also if more than half of the images with people have no result.
+
+    Args:
+        source: A file, or a list of results, which is not changed.
 
     Raises:
-        InputError: Names the file, the result and the field; also if a result's `file_name` is not that of its `image_id` in the set.
+        InputError: Names the file, the result and the field; also if a result's `file_name` is not
+            that of its `image_id` in the set.
     """
     label = str(source) if isinstance(source, Path) else "predictions"
     results: list[dict[str, Any]] = read_valid(RESULTS, source, label)  # type: ignore[arg-type]
@@ -34,8 +41,8 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
             fault = f"image_id: {image_id} is not an image of {annotations.label}"
         elif name and names[image_id] and name != names[image_id]:
             fault = (
-                f"image_id: {image_id} is {names[image_id]} in {annotations.label}, but file_name is {name}: ids and names disagree; "
-                "predict again with --annotations, which takes the ids from the set"
+                f"image_id: {image_id} is {names[image_id]} in {annotations.label}, but file_name is {name}; predict "
+                "again with --annotations, which takes the ids from the set"
             )
         elif result["category_id"] != category["id"]:
             fault = f"category_id: {result['category_id']}, must be {category['id']} ({category.get('name', 'the only one')})"
@@ -57,7 +64,7 @@ def _take_category(results: list[dict[str, Any]], annotations: Annotations, labe
         return
     for result in results:
         result["category_id"] = category["id"]
-    text = f"{label}: category_id {PERSON} is taken for {category['id']}, the category of {annotations.label}"
+    text = f"{label}: category_id {PERSON} is read as {category['id']}, the category of {annotations.label}"
     warnings.warn(text, InputWarning, stacklevel=3)
 
 
@@ -71,5 +78,5 @@ def _warn_of_the_unpredicted(results: list[dict[str, Any]], annotations: Annotat
 
 
 def _base(name: str | None) -> str:
-    """A file's name without the folders before it, those of Windows too; "" for none."""
+    """A file's name without the folders before it, also Windows' folders; "" for None."""
     return PurePosixPath((name or "").replace("\\", "/")).name

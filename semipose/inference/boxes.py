@@ -1,4 +1,6 @@
-"""Whose image it is, and who is in it: from an annotated set, from a file of boxes, or an image a person."""
+"""Image ids and people of the images to predict: from an annotated set, from a file of boxes, or
+one person per image.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -49,16 +51,24 @@ class Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The photos to predict; the people in each, None if a detector finds them or an image is a person; their category in the results."""
+    """What to predict.
+
+    Attributes:
+        photos: The photos, in the order of the results.
+        boxes: The people in each; None if a detector finds them, or if one person fills each image.
+        category: Their category in the results.
+    """
 
     photos: list[Photo]
     boxes: dict[Path, Boxes] | None = None
     category: int = PERSON
-    left_out: int = 0  # image files that the annotated set does not have
+    left_out: int = 0  # number of images that the annotated set does not have
 
 
 def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
-    """Photos that belong to no set. Their ids are those that the boxes give with file names, if they do; else see `numbered`.
+    """Photos that belong to no set.
+
+    Their ids are those beside the file names in `boxes`, if there are any; else see `numbered`.
 
     Raises:
         InputError: As `read_boxes`.
@@ -70,29 +80,35 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
         if "file_name" in entry and "image_id" in entry:
             name = base_name(entry["file_name"])
             if given.setdefault(name, entry["image_id"]) != entry["image_id"]:
-                raise InputError(f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before")
+                raise InputError(
+                    f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before; give each file one id"
+                )
     photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
     by_numbers = named_by_numbers(paths)
     return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or photo.path.name in given])
 
 
 def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path | None = None, detected: bool = False) -> Asked:
-    """Photos of an annotated set, with its ids and in its order; their people are those that training would take, in their annotated boxes,
-    unless `boxes` or a detector say otherwise.
+    """Photos of an annotated set, with its ids and in its order.
+
+    Their people are those that training would use, in their annotated boxes, unless `boxes` or a
+    detector gives others.
 
     Args:
-        annotations: A file in COCO's format; its one category with keypoints counts.
+        annotations: A file in COCO's format; its only category with keypoints counts.
         clamped: Whether boxes are clamped into the image, as in the network's training.
 
     Raises:
-        InputError: Of a file that is wrong, or if none of the images is the set's.
+        InputError: A file is wrong, or none of the images is in the set.
     """
     known = read_set(annotations, str(annotations)).checked()
     images, category = list(known.images.values()), known.category["id"]
     photos = _in_set(paths, images)
     if not photos:
         some = ", ".join(image["file_name"] for image in images[:3])
-        raise InputError(f"{annotations}: none of the {len(paths)} images given is in this set, whose images are {some} ...")
+        raise InputError(
+            f"{annotations}: none of the {len(paths)} given images is in this set, whose images are {some} ...; give its images"
+        )
     left_out = len(paths) - len(photos)
     if boxes is not None:
         asked = read_boxes(boxes, photos, photos)
@@ -108,14 +124,16 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
 
 
 def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> Asked:
-    """The boxes of each photo, from a JSON list of {image_id or file_name, bbox [x, y, width, height] px, score (default 1)}.
+    """Read the boxes of each photo from a JSON list of {image_id or file_name, bbox [x, y, width,
+    height] px, score (default 1)}.
 
     Args:
-        known: Those whose ids are more than a place in the list, so that boxes may name them by that.
+        known: Photos whose ids are more than a position in the
+            list, so that boxes may name them by id.
 
     Raises:
-        InputError: Names the file, the entry and the field; also for a box that belongs to none of the photos, or if the boxes are of
-            several categories.
+        InputError: Names the file, the entry and the field; also if a box belongs to none of the
+            photos, or if the boxes are of several categories.
     """
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
     by_name, by_id = {photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in known}
@@ -128,33 +146,45 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
             what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
             if not known:
                 raise InputError(
-                    f"{place}: {what}: these images are not named by numbers, so nothing says which one that is; "
-                    "give file_name in the boxes, or the set that the ids are from with --annotations"
+                    f"{place}: {what}: these images are not named by numbers, so it is not known which one this is; give "
+                    "file_name in the boxes, or give the set of the ids with --annotations"
                 )
         else:
-            raise InputError(f"{place}: has neither file_name nor image_id")
+            raise InputError(f"{place}: has neither file_name nor image_id; add one of them")
         if owner is None:
             some = ", ".join(f"{photo.path.name} (image_id {photo.image_id})" for photo in photos[:3])
-            raise InputError(f"{place}: {what} is none of the {len(photos)} images given: {some}{' ...' if photos[3:] else ''}")
+            raise InputError(f"{place}: {what} is none of the {len(photos)} given images: {some}{' ...' if photos[3:] else ''}")
         rows[owner.path].append([*entry["bbox"], entry.get("score", 1.0)])
     categories = {entry.get("category_id", PERSON) for entry in entries} or {PERSON}
     return Asked(list(photos), {name: Boxes.of(row) for name, row in rows.items()}, categories.pop())
 
 
 def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
-    """Raise InputError for a box (xywh px) that cannot hold a person of an image of `size` (width, height): without extent, wholly
-    outside, or larger by far. `where` begins the message."""
+    """Check boxes (xywh px) against the `size` (width, height) of their image.
+
+    Args:
+        where: Beginning of the message.
+
+    Raises:
+        InputError: A box has no extent, is completely outside the image, or is far larger.
+    """
     for number, (x, y, w, h) in enumerate(boxes.tolist()):
         if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, of some size")
+            raise InputError(
+                f"{where}box [{number}]: {[x, y, w, h]}, must be x, y, width, height in px, finite, with width and height above 0"
+            )
         if max(w, h) > 10 * max(size):
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image")
+            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} is more than ten times as large as its image; give px of this image")
         if x + w <= 0 or y + h <= 0 or x >= size[0] or y >= size[1]:
-            raise InputError(f"{where}box [{number}]: {[x, y, w, h]} lies outside the image of {size[0]} x {size[1]} px")
+            raise InputError(
+                f"{where}box [{number}]: {[x, y, w, h]} is outside the image of {size[0]} x {size[1]} px; give px of this image"
+            )
 
 
 def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
-    """The photos that are the set's, in its order. A name that occurs twice is told apart by the folders before it."""
+    """The photos that are in the set, in its order; equal names
+    are told apart by the folders before them.
+    """
     here: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         here[path.name].append(path)
@@ -183,5 +213,5 @@ def read_given(path: Path) -> list[GivenBox]:
 
 
 def base_name(name: str) -> str:
-    """A file's name without the folders before it, those of Windows too."""
+    """A file's name without the folders before it, also Windows' folders."""
     return PurePosixPath(name.replace("\\", "/")).name

@@ -21,13 +21,23 @@ MODELS = {
 
 
 class Detector:
-    """small: a MobileNet, a fraction of a second an image on a CPU; large: a ResNet-50, better and ten times slower."""
+    """A person detector; small: a MobileNet, a fraction of a second per image on a CPU; large: a
+    ResNet-50, better and ten times slower.
+    """
 
     def __init__(
         self, name: Literal["small", "large"], weights: Path | None, score: float, device: torch.device, key: str = "--detector-weights"
     ) -> None:
-        """weights: a file of torchvision's; None downloads it, once. score: people below that are left out. key: what messages call the
-        option that names the file. Raises InputError."""
+        """Load the detector.
+
+        Args:
+            weights: A weight file of torchvision; None: download it once.
+            score: People with a lower score are left out.
+            key: What messages call the option that names the file.
+
+        Raises:
+            InputError: The weights cannot be loaded.
+        """
         make, known = MODELS[name]
         self.net = make(weights=None, weights_backbone=None, num_classes=CLASSES)
         self.score, self.device = score, device
@@ -35,10 +45,14 @@ class Detector:
             state = torch.load(weights, map_location="cpu", weights_only=True) if weights else known.get_state_dict(progress=False)
             self.net.load_state_dict(state)
         except FileNotFoundError:
-            raise InputError(f"{key} {weights}: no such file") from None
-        except Exception as error:  # network, zip, pickle and shape errors have no common base
+            raise InputError(f"{key} {weights}: no such file; check the path") from None
+        except Exception as error:  # network, zip, pickle and shape errors have no common base class
             where = f"{key} {weights} is not this detector's file" if weights else f"{known.url} cannot be downloaded"
-            remedy = "give another" if weights else f"bring that file and name it with {key}, or bring a file of boxes"
+            remedy = (
+                "give the file of this detector"
+                if weights
+                else f"download that file by hand and name it with {key}, or give a file of boxes"
+            )
             raise InputError(f"{where} ({str(error).splitlines()[0]}); {remedy}") from None
         self.net.to(device).eval()
 
@@ -47,6 +61,6 @@ class Detector:
         """The people of an RGB image, best first."""
         (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
         chosen = (found["labels"] == PERSON) & (found["scores"] >= self.score)
-        # Its corners lie on the edges of pixels, ours name the first pixel that a box covers.
+        # Its corners are on the edges of pixels; ours name the first pixel of a box.
         boxes = box_convert(found["boxes"][chosen], "xyxy", "xywh")
         return Boxes(boxes.cpu().numpy(), found["scores"][chosen].double().cpu().numpy())

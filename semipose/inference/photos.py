@@ -1,4 +1,4 @@
-"""The image files that `semipose predict` is given: their order, their ids, the names of their overlays."""
+"""The image files of `semipose predict`: their order, their ids, the names of their overlays."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,51 +13,59 @@ from semipose.utils.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 COMPANION = "._"
-"""macOS writes a file of this beginning beside each file on a foreign disk; it has the suffix of an image and is none."""
+"""Beginning of the files that macOS writes beside each file on a
+foreign disk; they have an image's suffix.
+"""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """An image file and the id that it has in the results."""
+    """An image file and its id in the results."""
 
     path: Path
     image_id: int
-    annotated: tuple[int, int] = (0, 0)  # width and height (px) as annotated; 0 if nothing says
+    annotated: tuple[int, int] = (0, 0)  # width and height (px) as annotated; 0 if unknown
 
     def read(self, exif: Exif | None) -> Image.Image:
-        """RGB; boxes and points are in its px. exif: None: the annotated size must say whether the EXIF orientation counts.
+        """Read the image as RGB; boxes and points are in its px.
+
+        Args:
+            exif: None: the annotated size must tell whether the EXIF orientation counts.
 
         Raises:
             BrokenImage: The file cannot be read as an image; the message is the reason.
-            InputError: It is of another size than annotated, or nothing says whether its EXIF orientation counts.
+            InputError: It has another size than annotated, or it is
+                not known whether its EXIF orientation counts.
         """
         try:
             image = read_image(self.path, self.annotated, exif)
         except UndecidedExif:
             raise InputError(
-                f"{self.path}: its EXIF orientation turns or mirrors it, and nothing says whether boxes and annotations were made before "
-                "or after that: give --exif apply, if they fit the image as viewers show it, or --exif ignore"
+                f"{self.path}: its EXIF orientation turns or mirrors it, and it is not known whether boxes and "
+                "annotations were made before or after that; give --exif apply if they fit the image as viewers show it, "
+                "else --exif ignore"
             ) from None
         except InputError:
             raise BrokenImage("it cannot be opened") from None
         if all(self.annotated) and image.size != self.annotated:
             raise InputError(
-                f"{self.path}: the image is {image.width} x {image.height} px, but was annotated as "
-                f"{self.annotated[0]} x {self.annotated[1]}: give the images that were annotated{', or no --exif' if exif else ''}"
+                f"{self.path}: the image is {image.width} x {image.height} px, but was annotated as {self.annotated[0]} x "
+                f"{self.annotated[1]}; give the annotated images{', or no --exif' if exif else ''}"
             )
-        return Image.fromarray(np.asarray(image))  # without the EXIF orientation, which would count again
+        return Image.fromarray(np.asarray(image))  # without the EXIF orientation, which would be applied again
 
 
 def find_photos(paths: Iterable[Path]) -> list[Path]:
-    """The image files named, and those in the folders named (not in folders within), each folder in natural order: img2 before img10.
+    """Find the named image files, and those in the named folders (not in subfolders), in natural
+    order: img2 before img10.
 
     Raises:
-        InputError: No such file, or no image in a folder.
+        InputError: There is no such file, or no image in a folder.
     """
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path}: no such file")
+            raise InputError(f"{path}: no such file; check the path")
         inside = [path]
         if path.is_dir():
             images = (one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(COMPANION))
@@ -69,31 +77,34 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
 
 
 def named_by_numbers(paths: Sequence[Path]) -> bool:
-    """Whether every file is named by a number of its own, as COCO's are: 000000000139.jpg."""
+    """Whether every file's name is a number, all different, as COCO's are: 000000000139.jpg."""
     stems = [path.stem for path in paths]
     return all(stem.isascii() and stem.isdigit() for stem in stems) and len({int(stem) for stem in stems}) == len(stems)
 
 
 def numbered(paths: Sequence[Path]) -> list[Photo]:
-    """image_id is the number that the file is named by if every file has such a name; else 1, 2, 3 ... in this order."""
+    """Give each file its image_id: its name if all names are
+    numbers, else 1, 2, 3 ... in this order.
+    """
     by_name = named_by_numbers(paths)
     return [Photo(path, int(path.stem) if by_name else number) for number, path in enumerate(paths, start=1)]
 
 
 def overlay_names(photos: Sequence[Photo], out: Path) -> list[str]:
-    """File names of the overlays: those of the photos, .png for what is no JPEG.
+    """File names of the overlays: those of the photos, with .png for anything but a JPEG.
 
     Raises:
-        InputError: Two would be one file, or the folder holds photos, which must not be overwritten.
+        InputError: Two would be one file, or the folder
+            contains photos, which must not be overwritten.
     """
     owners: dict[str, Path] = {}
     for photo in photos:
         if photo.path.parent.resolve() == out.resolve():
-            raise InputError(f"--out {out} holds {photo.path.name}, which an overlay would replace; name another folder")
+            raise InputError(f"--out {out} contains {photo.path.name}, which an overlay would replace; name another folder")
         jpeg = photo.path.suffix.lower() in (".jpg", ".jpeg")
         name = photo.path.name if jpeg else photo.path.stem + ".png"
         if name in owners:
-            raise InputError(f"{owners[name]} and {photo.path} both make the overlay {name}; predict them apart")
+            raise InputError(f"{owners[name]} and {photo.path} would both get the overlay {name}; predict them separately")
         owners[name] = photo.path
     return list(owners)
 

@@ -1,4 +1,4 @@
-"""Poses of people in one's own images, in three lines:
+"""Poses of people in your own images, in three lines:
 
 poser = Poser.load("weights.safetensors")
 poses = poser.predict(image)
@@ -29,19 +29,25 @@ from semipose.utils.errors import InputError
 
 Picture = Image.Image | NDArray[np.uint8]
 Person = tuple[NDArray[np.uint8], Tensor, Tensor]
-"""A person cut out: crop, uint8 [S, S, 3]; matrices [2, 3] from image px to crop px, and from crop px to px of the network's input."""
+"""A person cut out: crop, uint8 [S, S, 3]; matrices [2, 3] from
+image px to crop px, and from crop px to input px.
+"""
 
 
 class Poser:
-    """A trained network that predicts as it was evaluated: its metadata says how people are cut out and heatmaps decoded."""
+    """A trained network that predicts as it was evaluated.
+
+    Its metadata says how people are cut out and heatmaps decoded.
+    """
 
     def __init__(
         self, net: nn.Module, metadata: Mapping[str, Any], flip_test: bool | None = None, batch_size: int = 32, decode: str | None = None
     ) -> None:
-        """`net` and `metadata` as `load_network` returns them.
+        """Make a Poser from what `load_network` returns.
 
         Args:
-            flip_test: Average the heatmaps of an image and its mirror image; None: if the evaluation did.
+            flip_test: Average the heatmaps of an image and its
+                mirror image; None: if the evaluation did.
             batch_size: People in one forward pass.
             decode: "quarter" or "dark"; None: as the evaluation did.
 
@@ -52,12 +58,14 @@ class Poser:
             self.size, self.sigma = (int(metadata["model"]["height"]), int(metadata["model"]["width"])), float(metadata["model"]["sigma"])
             self.padding, self.decode = float(metadata["padding"]), decode or str(metadata["decode"])
             self.skeleton = skeleton_of(metadata)
-            # A network that was not evaluated says nothing of crops: they have the pixels of its input, in a square.
+            # The metadata of a network that was not evaluated has no crops: they get the pixels of its input, in a square.
             crop = metadata.get("crop") or {"size": max(self.size), "extent": 1.0, "quality": None, "clamped": False}
             self.side, self.extent, self.quality = int(crop["size"]), float(crop["extent"]), crop["quality"]
             self.clamped = bool(crop["clamped"])
         except KeyError as error:
-            raise InputError(f"the metadata of the weight file has no {error}; use a weights.safetensors of the pipeline") from None
+            raise InputError(
+                f"the metadata of the weight file has no {error}; use a weights.safetensors that the stage `evaluate` wrote"
+            ) from None
         self.net, self.batch_size = net, batch_size
         self.flip = self.skeleton.flip if (metadata.get("flip_test", False) if flip_test is None else flip_test) else None
         self.device = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
@@ -71,27 +79,54 @@ class Poser:
         batch_size: int = 32,
         decode: str | None = None,
     ) -> "Poser":
-        """From a weights.safetensors, on `device` (default: the GPU where there is one). Raises InputError."""
+        """Load a weights.safetensors.
+
+        Args:
+            weights: The file.
+            device: Default: the GPU if there is one.
+            flip_test: As in the constructor.
+            batch_size: As in the constructor.
+            decode: As in the constructor.
+
+        Raises:
+            InputError: The file is missing, damaged or not semipose's.
+        """
         net, metadata = load_network(Path(weights))
         return cls(net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), metadata, flip_test, batch_size, decode)
 
     def predict(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> Predictions:
-        """Poses, in px of the image, of the people in these boxes [N, 4] (xywh px); without boxes the image is one person.
+        """Find the poses of the people in an image.
 
-        The image is Pillow's, or RGB uint8 [H, W, 3]. Each box goes the way of a training crop, through the same functions: grown by the
-        metadata's padding to the network's aspect, mean colour outside the image, stored as the pack's crops are. Raises InputError for an
-        image or a box of another kind, the box by its number.
+        Each box is processed like a training crop, by the same functions: grown by the metadata's
+        padding to the network's aspect, with the mean colour outside
+        the image, and stored as the pack's crops are.
+
+        Args:
+            image: A Pillow image, or RGB uint8 [H, W, 3].
+            boxes: [N, 4] (xywh px); None: one person fills the image.
+
+        Returns:
+            Poses in px of the image.
+
+        Raises:
+            InputError: The image or a box is invalid; the message has the number of the box.
         """
         return next(self.predict_all([(image, boxes)]))
 
     def predict_all(self, images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Iterator[Predictions]:
-        """The same for image after image, people of several images in one pass: what `predict` gives, in order, a batch later."""
-        counts: deque[int] = deque()  # people of each image that has not been given back
-        crops: list[Person] = []  # not looked at yet
-        found: deque[tuple[NDArray[np.float32], NDArray[np.float32]]] = deque()  # looked at, not given back yet
+        """The same for many images, with people of several images in one pass.
+
+        Yields:
+            What `predict` gives for each image, in order, a batch later.
+        """
+        counts: deque[int] = deque()  # people of each image whose poses have not been returned
+        crops: list[Person] = []  # not predicted yet
+        found: deque[tuple[NDArray[np.float32], NDArray[np.float32]]] = deque()  # predicted, but not returned yet
 
         def answers(least: int) -> Iterator[Predictions]:
-            """Of the images whose people have all been looked at; passes are made while so many crops wait."""
+            """Yield the poses of images whose people are all predicted;
+            run passes while at least `least` crops wait.
+            """
             while len(crops) >= least:
                 found.extend(self._look(crops[: self.batch_size]))
                 del crops[: self.batch_size]
@@ -116,7 +151,7 @@ class Poser:
         return zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True)
 
     def heatmaps(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> list[Image.Image]:
-        """What the network says of each person: the view that it has of them, under its heatmaps."""
+        """The network's view of each person, with its heatmaps over it."""
         found = []
         for crop, _, to_view in self.cut(image, boxes):
             pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(self.device)
@@ -127,11 +162,11 @@ class Poser:
         return found
 
     def draw(self, image: Picture, poses: Predictions) -> Image.Image:
-        """The image with the poses on it; joints below a confidence of 0.2 are left out."""
+        """Render the poses on the image, without joints below a confidence of 0.2."""
         return draw_pose(_picture(image), poses.points, poses.confidence, self.skeleton, SURE)
 
     def cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[Person]:
-        """Each person, by the functions that crop packs are made and read by."""
+        """Cut out each person with the functions that write and read crop packs."""
         picture = _picture(image)
         whole = np.array([[0, 0, *picture.size]], np.float32)
         chosen = whole if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)
@@ -146,7 +181,7 @@ class Poser:
 
 
 def _picture(image: Picture) -> Image.Image:
-    """RGB, upright: points are in px of the image as viewers show it."""
+    """The image as RGB, upright: points are in px of the image as viewers show it."""
     if isinstance(image, Image.Image):
         try:
             return as_shown(image)

@@ -1,4 +1,4 @@
-"""Poses from crops, in image px, and the COCO results made of them."""
+"""Poses from crops, in image px, and the COCO results made from them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 SURE = 0.2
-"""Joints of a lower confidence do not count in a person's score (methods.md 1.5) and are not drawn."""
+"""Joints with a lower confidence do not count in a person's
+score (methods.md 1.5) and are not shown.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,16 @@ def predict_crops(
     decode: str,
     sigma: float = 2.0,
 ) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device, whose input is `size` (h, w).
+    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device.
 
-    `permutation`: the skeleton's `flip` for the flip test (the mean of the heatmaps of a view and of its mirrored
-    self), or None for none. `decode`: "quarter" or "dark"; `sigma`: cells, for "dark". The network is run in eval mode
-    and left as it was.
+    The network runs in eval mode and gets its own mode back.
+
+    Args:
+        size: (h, w) of the network's input.
+        permutation: The skeleton's `flip` for the flip test (the mean of the heatmaps of a view and
+            its mirror image); None: no flip test.
+        decode: "quarter" or "dark".
+        sigma: In heatmap cells, for "dark".
     """
     views = warp(crops.pixels, crops.base, size, normalise)
     with evaluating(net), torch.inference_mode():
@@ -72,8 +79,11 @@ def predict_pack(
     device: torch.device | str,
     sigma: float = 2.0,
 ) -> Predictions:
-    """Poses, in image px, of the people of a pack at these positions, in their order. `size` is the network's input (h,
-    w)."""
+    """Poses, in image px, of the people of a pack at these positions, in their order.
+
+    Args:
+        size: (h, w) of the network's input.
+    """
     chosen = np.asarray(positions, np.int64)
     skeleton = pack.people.skeleton
     found = Predictions(
@@ -92,7 +102,7 @@ def predict_pack(
 
 
 def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: NDArray[np.int64], fabric: "Fabric") -> Predictions:
-    """`predict(positions)`, of which every process does its share; each ends with the whole."""
+    """`predict(positions)`, with each process doing its share; every process gets the whole result."""
     found = predict(np.array_split(positions, fabric.world_size)[fabric.global_rank])
     if fabric.world_size == 1:
         return found
@@ -103,8 +113,9 @@ def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: N
 
 
 def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:
-    """The score [N] of each pose: mean confidence of its joints above SURE (0 if none is) times its box score (default
-    1)."""
+    """The score [N] of each pose: mean confidence of its joints above SURE (0 without any) times
+    its box score (default 1).
+    """
     sure = confidence > SURE
     total = np.where(sure, confidence, 0).sum(1, dtype=np.float64)
     return total / sure.sum(1).clip(1) * (1.0 if box_scores is None else np.asarray(box_scores, np.float64))
@@ -116,10 +127,13 @@ def to_results(
     box_scores: ArrayLike | None = None,
     category: int = PERSON,
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results: image_id, category_id (that of the set), keypoints (x, y, confidence of each joint), score. Without bbox
-    (reference bug T18)."""
+    """COCO keypoint results: image_id, category_id, keypoints
+    (x, y, confidence of each joint) and score.
+
+    They have no bbox (reference bug T18).
+    """
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
-    rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # of nobody, too
+    rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # also without people
     scores = pose_scores(predictions.confidence, box_scores)
     return [
         {"image_id": int(image_id), "category_id": category, "keypoints": pose, "score": score}
@@ -131,7 +145,7 @@ def to_results(
 def _reading(
     pack: CropPack, batches: Sequence[NDArray[np.int64]], size: tuple[int, int], device: torch.device
 ) -> Iterator[Callable[[int, int], Crops]]:
-    """The crops of each batch, by its number, on the device; for a GPU they are read and sent ahead."""
+    """The crops of each batch, by its number, on the device; for a GPU they are prefetched."""
     if device.type != "cuda":
         yield lambda number, _: pack.read(batches[number], size).to(device)
         return

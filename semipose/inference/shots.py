@@ -1,4 +1,4 @@
-"""What a network looks at, one picture at a time: images of files, frames of a video or webcam."""
+"""The network's inputs, one image at a time: image files, frames of a video or webcam."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +21,14 @@ Detect = Callable[[Image.Image], Boxes]
 
 
 class Shot(NamedTuple):
-    """A picture with its people; `boxes` None: it is one person. `stem` begins the names of its heatmaps, `more` goes into its results,
-    `keep` writes its overlay."""
+    """An image with its people.
+
+    Attributes:
+        boxes: None: one person fills it.
+        stem: Beginning of the names of its heatmaps.
+        more: Additional fields of its results.
+        keep: Writes its overlay.
+    """
 
     image: Image.Image
     boxes: Boxes | None
@@ -39,11 +45,17 @@ class Shot(NamedTuple):
 def of_photos(
     asked: Asked, exif: Exif | None, names: Sequence[str], find: Detect | None, out: Path, broken: dict[Path, str] | None
 ) -> Iterator[Shot]:
-    """Every photo that can be read; `broken` learns of each other one why not. exif: as `Photo.read` takes it. names: of their overlays in
-    the folder `out`.
+    """Yield every photo that can be read.
+
+    Args:
+        exif: As for `Photo.read`.
+        names: Names of the overlays in the folder `out`.
+        broken: Collects the photos that cannot be read, with
+            the reason; None: the first one raises.
 
     Raises:
-        InputError: A box does not lie on its image; `Photo.read` does; a photo cannot be read, and `broken` is None.
+        InputError: A box is not on its image; `Photo.read` raises;
+            a photo cannot be read, and `broken` is None.
     """
     for photo, name in zip(asked.photos, names, strict=True):
         try:
@@ -61,8 +73,10 @@ def of_photos(
 
 @contextmanager
 def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> Iterator[tuple[Iterator[Shot], Video]]:
-    """The frames of a video or webcam, at most `limit`, and the video itself. They are numbered from 1; image_id and `frame` say which,
-    `time` when (seconds from the first).
+    """The frames of a video or webcam, at most `limit`, and the video itself.
+
+    Frames are numbered from 1; image_id and `frame` are that
+    number, `time` is in seconds from the first.
 
     Raises:
         InputError: It cannot be opened or decoded, or its overlay would replace it.
@@ -71,7 +85,7 @@ def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> 
     stem = Path(name).stem
     target = out / f"{stem}.mp4"
     if target.resolve() == Path(source).resolve():
-        raise InputError(f"--out {out} holds {name}, which the overlay would replace; name another folder")
+        raise InputError(f"--out {out} contains {name}, which the overlay would replace; name another folder")
     with opened(source) as video, written(target, video.rate) as add:
 
         def shots() -> Iterator[Shot]:
@@ -84,6 +98,6 @@ def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> 
 
 
 def save(path: Path, picture: Image.Image) -> None:
-    """Write a picture, as its suffix says."""
+    """Write an image in the format of its suffix."""
     with replacing(path) as temporary:
         picture.save(temporary, "PNG" if path.suffix == ".png" else "JPEG", quality=92)

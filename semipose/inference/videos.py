@@ -15,16 +15,20 @@ from semipose.utils.files import replacing
 
 WEBCAM_RATE = Fraction(30)
 TICKS = 90_000
-"""Times of an overlay's frames are in parts of a second that hold a frame of every common rate exactly."""
+"""Times of an overlay's frames are multiples of a fraction of
+a second that fits every common frame rate.
+"""
 SUFFIXES = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv",
     ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
-"""Of files that are taken for videos unseen; others are, if they are no image."""
+"""Suffixes of files that are taken for videos without a look inside;
+other files are videos if they are not images.
+"""
 
 
 class Frame(NamedTuple):
-    """RGB, upright as the file's display matrix says; seconds from the beginning; number from 1."""
+    """An RGB frame, upright as the file's display matrix says; seconds from the beginning; number from 1."""
 
     image: Image.Image
     time: float
@@ -39,8 +43,13 @@ class Add(Protocol):
 
 @dataclass
 class Video:
-    """An opened video or webcam. counted: frames that the file says it has, seconds: how long it says it is; 0 if it says nothing. `frames`
-    and `chosen` keep account of what they read, and if the file cannot be decoded any further, of the reason (`fault`)."""
+    """An opened video or webcam.
+
+    Attributes:
+        counted: Number of frames that the file says it has; 0 if unknown.
+        seconds: Length that the file says it has; 0 if unknown.
+        fault: Why the file cannot be decoded any further, set by `frames` and `chosen`.
+    """
 
     source: str
     rate: Fraction
@@ -48,24 +57,27 @@ class Video:
     seconds: Fraction
     container: Any = field(repr=False)
     read: int = 0
-    until: Fraction = Fraction(0)  # s: the end of the last frame that was read
+    until: Fraction = Fraction(0)  # s: the end of the last frame read
     fault: str = ""
 
     @property
     def promised(self) -> int:
-        """How many frames there should be; about, if the file says only how long it is, or if its rate varies; 0 if it says nothing."""
+        """Number of frames expected; approximate if the file gives only its length, or if its rate
+        varies; 0 if unknown.
+        """
         return self.counted or round(self.seconds * self.rate)
 
     @property
     def frames(self) -> Iterator[Frame]:
-        """The frames from the beginning on, once. Raises InputError as `chosen` does."""
+        """Yield the frames from the beginning, once. Raises InputError as `chosen` does."""
         return self.chosen(lambda number, time: True)
 
     def chosen(self, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
-        """Of the frames from the beginning on, once, those that are wanted by their number and time (s); others are not made pictures of.
+        """Yield, once, the frames that are wanted by their number and time (s).
+        Other frames are decoded, but no pictures are made of them.
 
         Raises:
-            InputError: Not even the first one can be decoded.
+            InputError: Not even the first frame can be decoded.
         """
         av = library()
         stream = self.container.streams.video[0]
@@ -84,25 +96,29 @@ class Video:
         except av.FFmpegError as error:
             self.fault = str(error.strerror or error)
         if not self.read:
-            raise InputError(f"{self.source}: no frame can be decoded{f' ({self.fault})' if self.fault else ''}: it is cut off or damaged")
+            raise InputError(
+                f"{self.source}: no frame can be decoded{f' ({self.fault})' if self.fault else ''}; the file is truncated or damaged"
+            )
 
     @property
     def shortfall(self) -> str:
-        """After all frames were read: what is missing, as a sentence; "" if nothing is. Durations are off by a frame or two."""
+        """After all frames were read: a sentence about what is missing,
+        or "". Lengths can be off by a frame or two.
+        """
         missing = self.counted > self.read if self.counted else self.seconds - self.until > max(2 / self.rate, self.seconds / 100)
         if not self.fault and not missing:
             return ""
         of = f" of {'' if self.counted else 'about '}{self.promised}" if self.promised > self.read else ""
         reason = f" ({self.fault})" if self.fault else ""
-        return f"{self.source}: {self.read}{of} frames could be read: the recording is cut off or damaged{reason}"
+        return f"{self.source}: {self.read}{of} frames could be read; the recording is truncated or damaged{reason}"
 
 
 @contextmanager
 def opened(source: str) -> Iterator[Video]:
-    """A video file, or the webcam with this number.
+    """Open a video file, or the webcam with this number.
 
     Raises:
-        InputError: It cannot be opened, or has no pictures.
+        InputError: It cannot be opened, or has no video stream.
     """
     av = library()
     webcam = source.isdigit()
@@ -113,7 +129,7 @@ def opened(source: str) -> Iterator[Video]:
         raise InputError(f"{source} cannot be opened as a {what}: {error}") from None
     with container:
         if not container.streams.video:
-            raise InputError(f"{source}: there is no picture in this file")
+            raise InputError(f"{source}: there is no video stream in this file")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         rate = stream.average_rate or WEBCAM_RATE
@@ -123,7 +139,9 @@ def opened(source: str) -> Iterator[Video]:
 
 @contextmanager
 def written(path: Path, rate: Fraction) -> Iterator[Add]:
-    """A function that adds a frame to an MP4 (H.264). All frames have the size of the first; odd sides lose their last pixel."""
+    """Yield a function that adds a frame to an MP4 (H.264); all frames get the size of the first,
+    and odd sides lose their last pixel.
+    """
     av = library()
     try:
         with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
@@ -137,9 +155,9 @@ def written(path: Path, rate: Fraction) -> Iterator[Add]:
                     stream = container.add_stream("libx264", rate=rate)
                     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                     stream.codec_context.time_base = Fraction(1, TICKS)
-                    stream.codec_context.max_b_frames = 0  # with them the file's duration falls short where times vary
+                    stream.codec_context.max_b_frames = 0  # with them, the file's duration is too short if frame times vary
                 frame = av.VideoFrame.from_ndarray(np.asarray(image)[:height, :width], format="rgb24")
-                last = max(round(time * TICKS), last + 1)  # a container wants each frame later than the one before
+                last = max(round(time * TICKS), last + 1)  # a container needs each frame later than the one before
                 frame.pts, frame.time_base = last, Fraction(1, TICKS)
                 container.mux(stream.encode(frame))
 
@@ -151,7 +169,7 @@ def written(path: Path, rate: Fraction) -> Iterator[Add]:
 
 
 def _seconds(container: Any, stream: Any) -> Fraction:
-    """How long the pictures are shown, as far as the file says so of them; 0 if it does not. A sound may be longer than they are."""
+    """Length of the video stream as far as the file tells; 0 if unknown. Sound may be longer."""
     if stream.duration:
         return Fraction(stream.duration * stream.time_base)
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska's
@@ -168,5 +186,5 @@ def library() -> Any:
     try:
         import av
     except ModuleNotFoundError:
-        raise InputError("videos and webcams need PyAV: pip install 'semipose[video]'") from None
+        raise InputError("videos and webcams need PyAV; run pip install 'semipose[video]'") from None
     return av

@@ -1,4 +1,7 @@
-"""One file per method; each reads like its paper. `build` makes the method that an entry of params.yaml describes."""
+"""One file per method; each reads like its paper.
+
+`build` makes the method that an entry of params.yaml describes.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +53,10 @@ METHODS: dict[str, Any] = {
 
 
 def build(nets: list["PoseNet"], method: "Entry", task: "Task") -> Method:
-    """The method on its networks (as many as `method.trains`), in train mode."""
+    """Make the method of an entry, in train mode.
+
+    Args:
+        nets: Its networks, as many as `method.trains`.
+    """
     made: Method = METHODS[method.base](nets, method, task)
     return made.train()

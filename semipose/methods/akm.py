@@ -1,8 +1,10 @@
 """Adaptive Keypoint Masking with Mixup (AKM, arXiv 2404.14835), in the paper's symbols.
 
-For an unlabelled person i: x weak view, H_i = f(x) the teacher's heatmaps (no gradient), W(., theta) warps image or heatmaps. How many
-masks n_i a person gets is in augment/adaptive.py. What the paper leaves open is a key of `method.akm` in params.yaml; docs/methods.md
-says what each key means and why its value.
+For an unlabelled person i, x is the weak view and H_i = f(x) the teacher's heatmaps (no gradient).
+W(., theta) warps an image or heatmaps.
+augment/adaptive.py computes the number of masks n_i.
+What the paper leaves open is a key of `method.akm` in params.yaml.
+docs/methods.md explains each key and its value.
 """
 
 import copy
@@ -26,7 +28,9 @@ from semipose.utils.seeding import on_host
 
 
 class AKM(Method):
-    """L = L_s + lambda_u L_u + lambda_m L_m on one network f, teacher and student in one (or a moving average as teacher)."""
+    """L = L_s + lambda_u L_u + lambda_m L_m on one network f, which is its own teacher unless a
+    moving average teaches.
+    """
 
     def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
         super().__init__()
@@ -37,7 +41,7 @@ class AKM(Method):
 
     @property
     def networks(self) -> dict[str, PoseNet]:
-        """Moving averages are kept and measured too; the student is what is reported."""
+        """The student, which is reported, and the moving averages, which are evaluated too."""
         kept = {"net": self.net, "teacher": self.teacher, "average": self.average}
         return {name: net for name, net in kept.items() if net is not None}
 
@@ -49,7 +53,7 @@ class AKM(Method):
         pseudo = self.pseudo_labels(weak, generator)
         mixed, masked = p.mixup.place != ["none"], None
         ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
-        if p.lambda_u > 0:  # without a loss, the pass would still move the batch statistics
+        if p.lambda_u > 0:  # without a loss, the pass would still change the batch statistics
             both, losses = mixed and p.mixup.branches == "both", []
             for _ in range(p.strong_views):
                 masked = self.strong_view(weak, pseudo, generator)
@@ -76,10 +80,12 @@ class AKM(Method):
         )
 
     def strong_view(self, weak: Tensor, pseudo: MaskedLabels, generator: Generator) -> View:
-        """W(M(x), theta) with its pseudo-labels W(H, theta): masks are drawn on the weak view, then the view moves."""
+        """W(M(x), theta) with its pseudo-labels W(H, theta): masks are
+        put on the weak view, then the view moves.
+        """
         p, task, bugs = self.p, self.task, self.task.augment.reference_bugs
         eligible = pseudo.simple if p.joints == "simple" else None
-        channels = channels_of(bugs) if eligible is None else None  # of 24 channels, those of no keypoint are never simple
+        channels = channels_of(bugs) if eligible is None else None  # of 24 channels, those without a keypoint are never simple
         mask = patches.keypoint_masks(
             pseudo.points, pseudo.counts, eligible, task.size, p.patch, generator, channels=channels, clamp=clamp_of(bugs)
         )
@@ -88,7 +94,7 @@ class AKM(Method):
         return task.moved(augmented, pseudo, theta, p.pseudo_label)
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> MaskedLabels:
-        """H_i on the weak views, with the number of masks that each person gets."""
+        """H_i on the weak views [B, 3, H, W], with the number of masks of each person."""
         p, teacher = self.p, self.net if self.teacher is None else self.teacher
         pseudo = self.counted(teach(teacher, weak, p.teacher_bn), generator)
         if p.confidence == "peak":
@@ -98,7 +104,7 @@ class AKM(Method):
         return replace(pseudo, weight=weight, spread=1 - weight)
 
     def counted(self, heatmaps: Tensor, generator: Generator) -> MaskedLabels:
-        """These heatmaps [B, K, h, w] with their simple keypoints and numbers of masks."""
+        """Add simple keypoints and numbers of masks to these heatmaps [B, K, h, w]."""
         p, device = self.p, heatmaps.device
         simple = simple_keypoints(heatmaps, p.response, p.tau)
         counts = adaptive_count(heatmaps, simple, p)  # n_i

@@ -1,4 +1,4 @@
-"""What the training loop asks of a method, whatever the paper."""
+"""What the training loop needs from a method, whatever the paper."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
 
 class Losses(NamedTuple):
-    """terms: named losses, already weighted, whose sum is minimised. measures: named numbers without gradient, for the log."""
+    """The losses of a step.
+
+    Attributes:
+        terms: Named losses, already weighted; their sum is minimised.
+        measures: Named numbers without gradient, for the log.
+    """
 
     terms: dict[str, Tensor]
     measures: dict[str, Tensor]
 
 
 class Method(nn.Module):
-    """The paper's losses on one network or several. `forward` is all that the data-parallel wrapper sees.
+    """The paper's losses on one network or several; the data-parallel wrapper sees only `forward`.
 
-    `net` is the network to use alone. `reported` says what a table shows of a method with several: the name of one of `networks`,
-    `mean` (of the networks' figures: what one of them is worth) or `ensemble` (the mean of their heatmaps).
+    Attributes:
+        net: The network to use if only one is wanted.
+        reported: What a table shows of a method with several networks: the name of one of
+            `networks`, `mean` (of the networks' scores) or
+            `ensemble` (the score of their mean heatmap).
     """
 
     net: PoseNet
@@ -36,20 +44,27 @@ class Method(nn.Module):
 
     @property
     def networks(self) -> dict[str, PoseNet]:
-        """The networks that are kept and evaluated, by name, `net` first. Those that have no pass with a gradient are not trained."""
+        """The networks that are kept and evaluated, by name, `net` first.
+
+        Those without a pass with a gradient are not trained.
+        """
         return {"net": self.net}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         raise TypeError(f"{type(self).__name__} defines no losses")
 
     def after_step(self) -> None:
-        """Called after each optimiser step; a moving average is updated here."""
+        """Called after each optimiser step, for example to update a moving average."""
 
     def after_epoch(self) -> None:
-        """Called after each epoch, before it is observed; weights of the previous epoch are kept here."""
+        """Called after each epoch, before it is observed, for example
+        to keep the weights of the previous epoch.
+        """
 
     def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels | None:
-        """The teacher's answer on these weak views [B, 3, H, W]; None if the method has no teacher."""
+        """The teacher's pseudo-labels on these weak views [B, 3,
+        H, W]; None if the method has no teacher.
+        """
         return None
 
 
@@ -60,8 +75,12 @@ def view_loss(net: PoseNet, view: View) -> Tensor:
 
 @torch.no_grad()
 def teach(net: PoseNet, weak: Tensor, batch_norm: Literal["train", "eval"]) -> Tensor:
-    """Heatmaps [B, K, h, w] of the weak views [B, 3, H, W], no gradient. `train`: batch statistics, and the running ones move (the
-    peers); `eval`: running statistics."""
+    """Heatmaps [B, K, h, w] of the weak views [B, 3, H, W], without gradient.
+
+    Args:
+        batch_norm: `train`: batch statistics, and the running ones are updated (as the released
+            code); `eval`: running statistics.
+    """
     mode = net.training
     if batch_norm == "eval":
         net.eval()
@@ -71,12 +90,19 @@ def teach(net: PoseNet, weak: Tensor, batch_norm: Literal["train", "eval"]) -> T
 
 
 class Consistency(Method):
-    """`paths`: the strong augmentations of each strong view, by a name to show."""
+    """A method whose strong views must agree with pseudo-labels.
+
+    Attributes:
+        paths: The strong augmentations of each strong view, by the name shown in pictures.
+    """
 
     pseudo_label: Literal["raw", "rendered"]
     paths: dict[str, "Augmentations"]
 
     def strong_view(self, easy: Tensor, pseudo: PseudoLabels, theta: Tensor, path: "Augmentations", generator: Generator) -> View:
-        """W(S(x_e; H), theta) with W(H, theta): strongly augmented at the keypoints of its pseudo-labels, then moved."""
+        """W(S(x_e; H), theta) with its pseudo-labels W(H, theta).
+
+        The easy view is strongly augmented at the keypoints of its pseudo-labels, then moved.
+        """
         augmented = strong.augment(easy, pseudo, path, self.task.augment, generator)
         return self.task.moved(augmented, pseudo, theta, self.pseudo_label)

@@ -1,5 +1,9 @@
-"""Data distillation (Radosavovic et al., CVPR 2018; methods.md 3.6): a trained network looks at each unlabelled person mirrored and
-not, at several scales and under several rotations, and the mean of its heatmaps is believed."""
+"""Data distillation (Radosavovic et al., CVPR 2018; methods.md 3.6).
+
+A trained network predicts each unlabelled person in several views: mirrored and not, at several
+scales and rotations.
+The mean of its heatmaps gives the pseudo-labels.
+"""
 
 from itertools import product
 
@@ -20,8 +24,12 @@ class DataDistill(PseudoPose):
 
     @torch.no_grad()
     def teacher_heatmaps(self, images: Tensor) -> Tensor:
-        """The mean over views, each moved back onto the image with left joints on the left again. All views are one pass:
-        with running batch-norm statistics no heatmap depends on the others."""
+        """The mean heatmaps [B, K, h, w] over the views, each moved back
+        onto the image with left and right restored.
+
+        All views are one pass: with running batch-norm
+        statistics, no heatmap depends on the others.
+        """
         teacher, task = self.teacher.eval(), self.task
         thetas = []
         for mirrored, scale, angle in self.views:

@@ -1,10 +1,15 @@
-"""Denoising and Selecting Pseudo-Heatmaps (Yu et al., WACV 2024, arXiv 2310.00099; methods.md 3.9), a reconstruction: no code is public.
+"""Denoising and Selecting Pseudo-Heatmaps (Yu et al., WACV 2024, arXiv 2310.00099; methods.md 3.9).
 
-Two students teach each other as in PoseDual, with better pseudo-labels. Each student n looks at V views of the easy view x_e (as it is,
-mirrored, rotated); its heatmaps H_n^v, moved back onto x_e, are
-  denoised:  M_n = max over v of H_n^v, a Gaussian at argmax M_n if the peak c_n = max M_n reaches tau, else left out;
-  selected:  U_n = max over pixels of the standard deviation over v of H_n^v; of the two students the one with the smaller U_n teaches.
-L = 1/2 L(f1(x_l), Y) + 1/2 L(f2(x_l), Y) + lambda_u (L(f1(x_h1), T) + L(f2(x_h2), T)), for each person and joint by itself.
+A reconstruction, because no code is public.
+Two students teach each other as in PoseDual, with better pseudo-labels.
+Each student n predicts V views of the easy view x_e (as it is, mirrored, rotated).
+Its heatmaps H_n^v, moved back onto x_e, are
+  denoised:  M_n = max over v of H_n^v, then a Gaussian at
+  argmax M_n if the peak reaches tau, else left out;
+  selected:  U_n = max over pixels of the standard deviation over v of H_n^v; the student with the
+  smaller U_n teaches.
+L = 1/2 L(f1(x_l), Y) + 1/2 L(f2(x_l), Y) + lambda_u (L(f1(x_h1), T) + L(f2(x_h2), T)), for each
+person and joint separately.
 """
 
 from dataclasses import dataclass
@@ -24,40 +29,47 @@ from semipose.models.network import PoseNet
 from semipose.pose.geometry import cells_to_pixels, invert, similarity
 from semipose.pose.heatmap import STRIDE, peak
 
-INSIDE = 0.999  # a cell that lies wholly inside a view, but for rounding
+INSIDE = 0.999  # a cell that is completely inside a view, up to rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Denoised(PseudoLabels):
-    """Merged heatmaps M, whose keypoint is the argmax; `weight` 0 or 1, `spread` U."""
+    """Merged heatmaps M, whose keypoint is the argmax, with `weight` 0 or 1 and `spread` U."""
 
     @cached_property
     def points(self) -> Tensor:
-        """Keypoints [B, K, 2] in px of the weak view, at the centre of the highest cell."""
+        """Keypoints [B, K, 2] in px of the weak view, at the centre of the highest heatmap cell."""
         return cells_to_pixels(peak(self.heatmaps)[0], STRIDE)
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:
-        """The same, and their weights [B, K]."""
+        """The same keypoints, and their weights [B, K]."""
         assert self.weight is not None
         return self.points, self.weight
 
 
 class Views(NamedTuple):
-    """A student's heatmaps [V, B, K, h, w] of V views, moved back, and which cells each view saw, [V, 1, 1, h, w] bool."""
+    """A student's heatmaps of V views, moved back onto the easy view.
+
+    Attributes:
+        heatmaps: [V, B, K, h, w].
+        seen: Heatmap cells that each view contained, [V, 1, 1, h, w] bool.
+    """
 
     heatmaps: Tensor
     seen: Tensor
 
 
 def merged(views: Views) -> Tensor:
-    """M [B, K, h, w]: the largest of the views that saw the cell; 0 where none did."""
+    """M [B, K, h, w]: the maximum over the views that contained the heatmap cell; 0 if none did."""
     largest = views.heatmaps.masked_fill(~views.seen, -torch.inf).amax(dim=0)
     return torch.where(views.seen.any(dim=0), largest, 0.0)
 
 
 def uncertainty(views: Views) -> Tensor:
-    """U [B, K]: the largest over cells of the standard deviation (of the population) over the views that saw the cell."""
+    """U [B, K]: the maximum over heatmap cells of the standard deviation (of the population) over
+    the views that contained the cell.
+    """
     count = views.seen.sum(dim=0).clamp_min(1)
     mean = (views.heatmaps * views.seen).sum(dim=0) / count
     variance = ((views.heatmaps - mean).square() * views.seen).sum(dim=0) / count
@@ -94,7 +106,7 @@ class DenoiseSelect(Consistency):
         return Losses(terms, {"kept": target1.weight.mean()})
 
     def targets(self, easy: Tensor) -> tuple[Denoised, Denoised]:
-        """What the first and the second student are taught."""
+        """The pseudo-labels of the first and of the second student."""
         views = [self.looked_at(net, easy) for net in self.averages.teachers([self.net, self.second])]
         maps = [merged(one) for one in views]
         if self.p.uncertainty == "cross":
@@ -109,12 +121,12 @@ class DenoiseSelect(Consistency):
         return chosen, chosen
 
     def denoised(self, maps: Tensor, spread: Tensor) -> Denoised:
-        """Merged heatmaps as pseudo-labels; what does not reach tau has weight 0."""
+        """Merged heatmaps as pseudo-labels; weight 0 below tau."""
         return Denoised(maps, self.task.sigma, weight=(maps.amax(dim=(2, 3)) >= self.p.tau).float(), spread=spread)
 
     @torch.no_grad()
     def looked_at(self, net: PoseNet, easy: Tensor) -> Views:
-        """A pass for each view, moved back onto the easy view with left joints on the left again."""
+        """One pass per view, moved back onto the easy view with left and right restored."""
         task, heatmaps, seen = self.task, [], []
         for view in self.p.views:
             mirrored = view == "flip"

@@ -1,7 +1,9 @@
-"""MultiAugs (Zhang et al. 2024; methods.md 3.5): several differently strongly augmented copies of the easy view, a loss for each.
+"""MultiAugs (Zhang et al. 2024; methods.md 3.5): several strongly augmented copies of the easy
+view, each with a loss.
 
-Single: L = L(f(x_l), Y) + lambda_u sum_k L(f(x_k), W(H, theta)); dual: the targets crossed and the supervised losses halved, as in
-PoseDual. x_k = W(S_k(x_e), theta): path k augments its own copy, and one theta per person moves all of them.
+Single: L = L(f(x_l), Y) + lambda_u sum_k L(f(x_k), W(H, theta)).
+Dual: the targets are crossed and the supervised losses halved, as in PoseDual.
+x_k = W(S_k(x_e), theta): path k augments its own copy, and one theta per person moves all of them.
 """
 
 import torch
@@ -39,7 +41,7 @@ class MultiAugs(Consistency):
         easy = task.weak_view(batch.unlabelled, generator)
         answers = [PseudoLabels(teach(net, easy, p.teacher_bn), task.sigma) for net in self.averages.teachers([*networks.values()])]
         theta = task.strong(len(easy), generator)
-        for (name, net), pseudo in zip(networks.items(), reversed(answers), strict=True):  # those of the other network
+        for (name, net), pseudo in zip(networks.items(), reversed(answers), strict=True):  # of the other network
             for k, path in enumerate(p.paths, start=1):
                 terms[f"{name}/path{k}"] = p.lambda_u * view_loss(net, self.strong_view(easy, pseudo, theta, path, generator))
         return Losses(terms, {})

@@ -1,7 +1,10 @@
-"""PoseCons (Xie et al., ICCV 2021; methods.md 3.2): one network teaches itself from an easy to a hard view of the same person.
+"""PoseCons (Xie et al., ICCV 2021; methods.md 3.2): one network
+teaches itself from an easy to a hard view.
 
-L = L(f(x_l), Y) + lambda_u L(f(x_h), W(H, theta)), H = f(x_e) without gradient, x_h = W(S(x_e; H), theta): the strong augmentation S
-(joint cutout and others) is drawn on the easy view with the teacher's joints, then the view moves.
+L = L(f(x_l), Y) + lambda_u L(f(x_h), W(H, theta)), H = f(x_e)
+without gradient, x_h = W(S(x_e; H), theta).
+The strong augmentation S (joint cutout and others) changes the easy view at the teacher's joints,
+then the view moves.
 """
 
 from torch import Generator, Tensor

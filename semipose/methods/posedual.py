@@ -1,7 +1,11 @@
-"""PoseDual (Xie et al., ICCV 2021; methods.md 3.3): two networks teach each other, so that neither can collapse onto itself.
+"""PoseDual (Xie et al., ICCV 2021; methods.md 3.3): two networks teach each other, so neither can
+collapse onto itself.
 
-L = 1/2 L(f1(x_l), Y) + 1/2 L(f2(x_l), Y) + lambda_u (L(f1(x_h1), W(H2, theta)) + L(f2(x_h2), W(H1, theta))), H_n = f_n(x_e) without
-gradient, x_hn = W(S(x_e; H of the other network), theta), one theta for both. The networks start from different warm-ups.
+L = 1/2 L(f1(x_l), Y) + 1/2 L(f2(x_l), Y) + lambda_u
+(L(f1(x_h1), W(H2, theta)) + L(f2(x_h2), W(H1, theta)))
+H_n = f_n(x_e) without gradient, x_hn = W(S(x_e; H of the
+other network), theta), with one theta for both.
+The networks start from different warm-ups.
 """
 
 from torch import Generator, Tensor

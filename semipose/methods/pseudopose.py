@@ -1,6 +1,8 @@
-"""PseudoPose, the offline baseline (methods.md 3.6): a trained network predicts each unlabelled person once, as it is.
+"""PseudoPose, the offline baseline (methods.md 3.6): a
+trained network labels each unlabelled person.
 
 L = L(f(x_l), Y) + lambda_u L(f(x_u), Y of the teacher), both people in weak views.
+The teacher predicts the plain crop.
 """
 
 import copy
@@ -32,7 +34,7 @@ class PseudoPose(Method):
         return Losses({"supervised": loss_l, "pseudo": self.p.lambda_u * loss_u}, {"kept": (pseudo.weight > 0).float().mean()})
 
     def label(self, crops: Crops) -> Labelled:
-        """The crops with the teacher's poses; joints of little confidence have weight 0."""
+        """The crops with the teacher's poses as labels; joints below `confidence` have weight 0."""
         points, confidence = PseudoLabels(self.teacher_heatmaps(self.task.view(*crops)), self.task.sigma).exact
         return Labelled(crops, transform(invert(crops.base), points), (confidence >= self.p.confidence).float())
 

@@ -1,9 +1,14 @@
-"""Teacher-Reviewer-Student (Yun et al., arXiv 2501.09565; methods.md 3.10), a reconstruction: no code is public.
+"""Teacher-Reviewer-Student (Yun et al., arXiv 2501.09565;
+methods.md 3.10), a reconstruction: no code is public.
 
-One network f is student and, without gradient, teacher; a reviewer f_R holds historical weights of it and gives a second signal. Heads Q_k
-on stages k of the backbone estimate heatmaps too (multi-level feature learning) and are dropped at test time. P is the network's estimate,
-x_h = W(S(x_e), theta) with Keypoint-Mix as S, H_T = f(x_e), H_R = f_R(x_e):
-L = L(P(x_l), Y) + gamma / |S| sum_k L(Q_k(x_l), Y) + lambda_t L(P(x_h), W H_T) + lambda_r L(P(x_h), W H_R)
+One network f is the student and, without gradient, the teacher.
+A reviewer f_R holds historical weights of f and gives a second signal.
+Heads Q_k on stages k of the backbone estimate heatmaps too (multi-level feature learning) and are
+dropped at test time.
+P is the network's estimate, x_h = W(S(x_e), theta) with
+Keypoint-Mix as S, H_T = f(x_e), H_R = f_R(x_e):
+L = L(P(x_l), Y) + gamma / |S| sum_k L(Q_k(x_l), Y) + lambda_t
+L(P(x_h), W H_T) + lambda_r L(P(x_h), W H_R)
     + gamma / |S| sum_k L(Q_k(x_h), W (H_T + H_R) / 2).
 """
 
@@ -27,7 +32,11 @@ from semipose.utils.seeding import stream
 
 
 class LevelHead(nn.Module):
-    """Q_k: features of a stage [B, C, ., .] -> heatmaps [B, K, h, w]. 1x1 to a few channels, bilinear to h x w, 3x3, 1x1 to K."""
+    """Q_k: features of a stage [B, C, ., .] -> heatmaps [B, K, h, w].
+
+    1x1 convolution to a few channels, bilinear resize to h x
+    w, 3x3 convolution, 1x1 convolution to K.
+    """
 
     def __init__(self, channels: int, width: int, keypoints: int) -> None:
         super().__init__()
@@ -51,13 +60,13 @@ class Reviewer(Consistency):
         self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
         self.paths = {"strong view": params.strong}
         self.heads = self.level_heads()
-        # Statistics of training, so that the groups of a step and several processes share their mean.
-        self.register_buffer("epoch", torch.zeros(2))  # sum of the labelled losses, and of how many steps
-        self.register_buffer("best", torch.tensor(torch.inf))  # the lowest mean of an epoch so far
+        # Buffers of training, so that the groups of a step and several processes share their mean.
+        self.register_buffer("epoch", torch.zeros(2))  # sum of the labelled losses, and number of steps
+        self.register_buffer("best", torch.tensor(torch.inf))  # lowest mean of an epoch so far
 
     @property
     def networks(self) -> dict[str, PoseNet]:
-        """The reviewer is kept and measured too; the student is what is reported."""
+        """The student, which is reported, and the reviewer, which is evaluated too."""
         return {"net": self.net, "reviewer": self.reviewer}
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
@@ -97,7 +106,11 @@ class Reviewer(Consistency):
         return self.task.moved_labels(PseudoLabels(heatmaps, self.task.sigma), theta, self.pseudo_label)
 
     def level_heads(self) -> nn.ModuleDict:
-        """A head for each level, with random weights that are the same in every run. Raises InputError for a level that is no map."""
+        """A head for each level, with random weights that are the same in every run.
+
+        Raises:
+            InputError: A level is not a feature map.
+        """
         net, p = self.net, self.p
         features: dict[str, Any] = dict.fromkeys(p.levels)
         if not features:
@@ -106,7 +119,7 @@ class Reviewer(Consistency):
         with evaluating(net), torch.no_grad():
             keypoints = net(like.new_zeros(1, 3, *self.task.size), levels=features).shape[1]
         if tokens := [name for name, found in features.items() if found is None or found.dim() != 4]:
-            raise InputError(f"levels: {', '.join(tokens)} of {net.model.backbone} is no feature map: say levels: [] with a ViT")
+            raise InputError(f"levels: {', '.join(tokens)} of {net.model.backbone} is not a feature map; set levels: [] for a ViT")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(0, "level heads", 0))
             heads = {name: LevelHead(found.shape[1], p.level_channels, keypoints) for name, found in features.items()}
@@ -120,7 +133,9 @@ class Reviewer(Consistency):
             follow(self.reviewer, self.net, self.p.ema)
 
     def after_epoch(self) -> None:
-        """theta_R <- theta at the end of each epoch, or of one that lost less on labelled people than all before."""
+        """theta_R <- theta at the end of each epoch, or of an
+        epoch with the lowest labelled loss so far.
+        """
         mean = self.epoch[0] / self.epoch[1]
         if self.p.reviewer == "epoch" or (self.p.reviewer == "best" and bool(mean < self.best)):
             self.reviewer.load_state_dict(self.net.state_dict())

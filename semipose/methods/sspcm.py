@@ -1,9 +1,14 @@
-"""SSPCM (Huang et al., CVPR 2023, arXiv 2303.04346; methods.md 3.4): two teachers that teach each other, a student that both teach.
+"""SSPCM (Huang et al., CVPR 2023, arXiv 2303.04346; methods.md
+3.4): two teachers teach each other and a student.
 
-A and B are the teachers, C the student, A' and B' the teachers as they were at the end of the previous epoch. On an easy view they
-say a, b, a', b'. Joint by joint, the pair whose peaks lie nearest to each other is believed: E = half the sum of (a, b), (a', b),
-(a, b') or (a', b'), whichever is the least inconsistent. A learns from b, B from a, C from E; nobody learns from C.
-L = 1/2 (L_l(A) + L_l(B) + L_l(C)) + lambda_u (L(A(x_A), W(b)) + L(B(x_B), W(a)) + L(C(x_C), W(E))), with the score mask.
+A and B are the teachers, C is the student, A' and B' are the
+teachers at the end of the previous epoch.
+On an easy view they predict a, b, a' and b'.
+For each joint, the pair whose peaks lie closest is trusted: E is half the sum of (a, b), (a', b),
+(a, b') or (a', b').
+A learns from b, B from a, C from E; no network learns from C.
+L = 1/2 (L_l(A) + L_l(B) + L_l(C)) + lambda_u (L(A(x_A), W(b)) + L(B(x_B), W(a)) + L(C(x_C), W(E))),
+with the score mask.
 """
 
 import copy
@@ -23,22 +28,26 @@ from semipose.pose.heatmap import peak
 
 
 def least_inconsistent(a: Tensor, b: Tensor, previous_a: Tensor, previous_b: Tensor) -> Tensor:
-    """E [B, K, h, w]: for every person and joint half the sum of the pair whose peaks lie nearest to each other; the first of
-    (a, b), (a', b), (a, b'), (a', b') where several do."""
+    """E [B, K, h, w]: for each person and joint, half the sum of the pair whose peaks lie closest.
+
+    If several pairs are equally close, it is the first of (a, b), (a', b), (a, b'), (a', b').
+    """
     pairs = [(a, b), (previous_a, b), (a, previous_b), (previous_a, previous_b)]
-    inconsistency = torch.stack([(peak(one)[0] - peak(other)[0]).norm(dim=2) for one, other in pairs])  # D_1 ... D_4, cells
+    inconsistency = torch.stack([(peak(one)[0] - peak(other)[0]).norm(dim=2) for one, other in pairs])  # D_1 ... D_4, in heatmap cells
     chosen = inconsistency.argmin(dim=0)[None, :, :, None, None]
     halves = torch.stack([0.5 * (one + other) for one, other in pairs])
     return halves.gather(0, chosen.expand(1, *a.shape))[0]
 
 
 def score_mask(a: Tensor, b: Tensor, score: float) -> Tensor:
-    """Joints whose two largest responses have a mean above `score`, [B, K], 0 or 1."""
+    """Joints whose two peaks have a mean above `score`, [B, K], 0 or 1."""
     return ((a.amax(dim=(2, 3)) + b.amax(dim=(2, 3))) / 2 > score).float()
 
 
 def position_mask(a: Tensor, b: Tensor, largest: float) -> Tensor:
-    """Joints whose two peaks lie nearer to each other than `largest` times the heatmap's diagonal, [B, K], 0 or 1."""
+    """Joints whose two peaks are closer than `largest` times
+    the heatmap's diagonal, [B, K], 0 or 1.
+    """
     diagonal = math.hypot(*a.shape[2:])
     return ((peak(a)[0] - peak(b)[0]).norm(dim=2).clamp_max(diagonal - 1) / diagonal < largest).float()
 
@@ -80,7 +89,7 @@ class SSPCM(Consistency):
         return Losses(terms, {"kept": sure.mean()})
 
     def corrected(self, easy: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        """E; in the first epoch there is no previous one, and it is half the sum of a and b."""
+        """E; in the first epoch, which has no previous one, half the sum of a and b."""
         if self.epochs == 0:
             return 0.5 * (a + b)
         return least_inconsistent(a, b, *(teach(net, easy, self.p.teacher_bn) for net in (self.previous_first, self.previous_second)))
@@ -103,7 +112,9 @@ class SSPCM(Consistency):
         self.epochs += 1
 
     def get_extra_state(self) -> Tensor:
-        """The number of epochs, for checkpoints; no buffer, which each step would have to read off the device."""
+        """The number of epochs, for checkpoints; not a buffer, which
+        every step would have to read from the device.
+        """
         return torch.tensor(self.epochs)
 
     def set_extra_state(self, state: Tensor) -> None:

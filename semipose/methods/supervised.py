@@ -1,4 +1,6 @@
-"""The supervised baseline: the labelled people alone, as many optimiser steps as every other method (methods.md 3.1)."""
+"""The supervised baseline: labelled people only, with as many
+optimiser steps as every other method (methods.md 3.1).
+"""
 
 from torch import Generator
 

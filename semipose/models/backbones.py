@@ -1,7 +1,10 @@
-"""Backbones of pose networks, made by timm, each cut into a stem and layers: `stem`, `layer1` ... `layer4`.
+"""Backbones of pose networks, made by timm, each split into a
+stem and layers: `stem`, `layer1` ... `layer4`.
 
-Of a convolutional network `layer1` ends at timm's features of stride 4, `layer2` at the next ones, and so on; what comes before `layer1` is
-the stem. The layers of a ViT are the quarters of its blocks.
+In a convolutional network, `layer1` ends at timm's features of
+stride 4, `layer2` at the next ones, and so on.
+Everything before `layer1` is the stem.
+The layers of a ViT are the quarters of its blocks.
 """
 
 from collections.abc import Sequence
@@ -28,13 +31,17 @@ HRNET = ("conv2", "layer1", "transition1", "stage2", "transition2", "stage3", "t
 
 
 STRIDES = (4, 8, 16, 32)
-"""Of features from which none to three deconvolutions reach heatmaps of stride 4."""
+"""Strides from which none to three deconvolutions reach heatmaps of stride 4."""
 
 
 class Backbone(NamedTuple):
-    """layers: stem, layer1 ... layer4, one after the other; images [B, 3, H, W] -> features [B, channels, H / stride, W / stride].
-    coarsest: the largest stride inside, of which the input's sides must be multiples. any_size: whether images may have another size than
-    the one that it was made for."""
+    """A backbone in layers: images [B, 3, H, W] -> features [B, channels, H / stride, W / stride].
+
+    Attributes:
+        layers: stem, layer1 ... layer4, one after the other.
+        coarsest: The largest stride inside; the input's sides must be multiples of it.
+        any_size: Whether images may have another size than the one that it was made for.
+    """
 
     layers: dict[str, nn.Module]
     channels: int
@@ -44,12 +51,14 @@ class Backbone(NamedTuple):
 
 
 class Colours(nn.Module):
-    """Images normalised by ImageNet's mean and deviation -> by those that a backbone's weights were trained with; nothing is learned."""
+    """Convert images normalised by ImageNet's mean and deviation to those of the backbone's
+    weights; nothing is learned.
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         there, wanted = (torch.tensor(two)[:, :, None, None] for two in ((IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD), (mean, std)))
-        # No buffers: training averages those over the groups of a step.
+        # No buffers: training averages buffers over the groups of a step.
         self.factor = nn.Parameter(there[1] / wanted[1], requires_grad=False)
         self.offset = nn.Parameter((there[0] - wanted[0]) / wanted[1], requires_grad=False)
 
@@ -58,7 +67,9 @@ class Colours(nn.Module):
 
 
 class Tokens(nn.Module):
-    """A ViT up to its blocks: images [B, 3, H, W] -> tokens [B, N, C], those of no place in the image first."""
+    """A ViT up to its blocks: images [B, 3, H, W] -> tokens [B, N,
+    C], those without a place in the image first.
+    """
 
     def __init__(self, vit: nn.Module) -> None:
         super().__init__()
@@ -71,7 +82,7 @@ class Tokens(nn.Module):
 
 
 class FeatureMap(nn.Module):
-    """Tokens [B, N, C] -> features [B, C, h, w] of the last h w of them."""
+    """Tokens [B, N, C] -> features [B, C, h, w] of the last h w tokens."""
 
     def __init__(self, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -83,7 +94,9 @@ class FeatureMap(nn.Module):
 
 
 class Resolutions(nn.Module):
-    """A transition and a stage of an HRNet: features at n resolutions (a tensor is one) -> a list of them at n or n + 1."""
+    """A transition and a stage of an HRNet: features at n
+    resolutions (a tensor is one) -> a list of n or n + 1.
+    """
 
     def __init__(self, transition: nn.ModuleList, stage: nn.Module) -> None:
         super().__init__()
@@ -91,38 +104,44 @@ class Resolutions(nn.Module):
 
     def forward(self, features: Tensor | list[Tensor]) -> list[Tensor]:
         there = [features] if isinstance(features, Tensor) else features
-        # A new resolution comes from the coarsest one that there is; one that keeps its channels goes on as it is.
+        # A new resolution comes from the coarsest one; one that keeps its channels is passed on.
         begun = [there[i] if isinstance(layer, nn.Identity) else layer(there[-1]) for i, layer in enumerate(self.transition)]
         found: list[Tensor] = self.stage(begun)
         return found
 
 
 class Finest(Resolutions):
-    """The last stage, of which only the finest resolution goes on to the head."""
+    """The last stage, which passes only the finest resolution to the head."""
 
     def __init__(self, transition: nn.ModuleList, stage: Any) -> None:
         super().__init__(transition, stage)
-        stage[-1].fuse_layers = stage[-1].fuse_layers[:1]  # the others would be weights that no loss reaches
+        stage[-1].fuse_layers = stage[-1].fuse_layers[:1]  # the other weights would not be reached by any loss
 
     def forward(self, features: Tensor | list[Tensor]) -> Tensor:  # type: ignore[override]
         return super().forward(features)[0]
 
 
 def backbone_of(model: "Model") -> Backbone:
-    """The backbone that `model.backbone`, `options` and `pretrained` describe. Raises InputError; never starts at random in silence."""
+    """Make the backbone that `model.backbone`, `options` and `pretrained` describe.
+
+    Raises:
+        InputError: It cannot be made, or its weights cannot be
+            loaded; it never starts at random instead.
+    """
     made: Any = timm_network(model)  # timm's attributes are unknown to type checkers
     if all(hasattr(made, name) for name in HRNET):
         found = _hrnet(made)
     elif all(hasattr(made, name) for name in RESNET):
         found = _resnet(made)
-    elif type(made) is VisionTransformer and plain_vit(model.backbone):  # others of that class have an embedding of their own
+    elif type(made) is VisionTransformer and plain_vit(model.backbone):  # other networks of that class have their own embedding
         found = _vit(made)
     else:
         found = _sequence(made, model)
     if found.stride not in STRIDES:
         raise InputError(
-            f"model.backbone = {model.backbone!r}: its features of stride {found.stride} are none that deconvolutions bring to stride 4: "
-            f"must be {', '.join(map(str, STRIDES))} (of a ViT, model.options: {{patch_size: 16}})"
+            f"model.backbone = {model.backbone!r}: its features have stride {found.stride}, must be "
+            f"{', '.join(map(str, STRIDES))}, which deconvolutions bring to 4; choose another backbone (for a ViT, "
+            "model.options: {patch_size: 16})"
         )
     mean, std = tuple(made.pretrained_cfg["mean"]), tuple(made.pretrained_cfg["std"])
     if (mean, std) != (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD):
@@ -145,7 +164,7 @@ def _hrnet(made: Any) -> Backbone:
 
 
 def _vit(made: Any) -> Backbone:
-    """The features of one resolution that a plain ViT ends with (ViTPose, arXiv 2204.12484)."""
+    """The features of one resolution at the end of a plain ViT (ViTPose, arXiv 2204.12484)."""
     made.prune_intermediate_layers(len(made.blocks) - 1, prune_head=True)
     blocks, norm, patches = list(made.blocks), made.norm, made.patch_embed
     cuts = sorted({len(blocks) * quarter // 4 for quarter in range(5)})
@@ -157,15 +176,17 @@ def _vit(made: Any) -> Backbone:
 
 
 def _sequence(made: Any, model: "Model") -> Backbone:
-    """A network whose features timm takes from its modules one after the other (EfficientNet, MobileNet, ConvNeXt, RegNet and more)."""
+    """A network whose features come from its modules one after the other (EfficientNet, MobileNet,
+    ConvNeXt, RegNet and others).
+    """
     refusal = (
-        f"model.backbone = {model.backbone!r} cannot be cut into layers: "
-        "take a ResNet, HRNet, EfficientNet, MobileNet, ConvNeXt, RegNet or plain ViT of timm"
+        f"model.backbone = {model.backbone!r} cannot be split into layers; use a ResNet, HRNet, EfficientNet, MobileNet, "
+        "ConvNeXt, RegNet or plain ViT of timm"
     )
     try:
         with torch.device("meta"):
             theirs = timm.create_model(model.backbone, features_only=True, **model.options)
-    except Exception:  # timm says in many ways that a network gives no features
+    except Exception:  # timm reports in many ways that a network gives no features
         raise InputError(refusal) from None
     if not isinstance(theirs, FeatureListNet | EfficientNetFeatures | MobileNetV3Features) or getattr(made, "output_fmt", "NCHW") != "NCHW":
         raise InputError(refusal)

@@ -1,4 +1,6 @@
-"""Whether the networks that params.yaml describes can be made and their weights be had, found out before any data are downloaded."""
+"""Check that the networks of params.yaml can be made and their
+weights loaded, before any data are downloaded.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
 
 
 def check_networks(p: "Params") -> None:
-    """Raises InputError for a network of a cell that timm cannot make or that has no way to stride 4, a frozen layer or a place of Mixup
-    that its backbone lacks, a package of weights that is not installed, weights that cannot be downloaded."""
+    """Check the networks of every run.
+
+    Raises:
+        InputError: timm cannot make a network, it has no way to stride 4, its backbone lacks a
+            frozen layer or a place of Mixup, a package of weights is not installed, or weights
+            cannot be downloaded.
+    """
     found: dict[str, PoseNet] = {}
     for method in dict.fromkeys((*p.sweep.methods, *p.ablation.variants)):
         entry = p.method[method]
@@ -30,14 +37,16 @@ def check_networks(p: "Params") -> None:
             elif isinstance(entry, Reviewer):
                 place, wanted, there = "levels", entry.levels, net.places[1:]
             if lacking := [one for one in wanted if one not in ("none", *there)]:
-                raise InputError(f"method.{method}.{place}: {', '.join(lacking)} is none of {model.backbone}, which has {', '.join(there)}")
+                raise InputError(
+                    f"method.{method}.{place}: {', '.join(lacking)} is not a layer of {model.backbone}; choose from {', '.join(there)}"
+                )
 
 
 def _outline(model: "Model") -> PoseNet:
-    """The network without the numbers in it."""
+    """The network without memory for its weights."""
     if model.pretrained == "package":
         shipped_file(model.backbone)
     elif model.pretrained is True:
-        timm_network(model)  # from here on the weights are in the cache of timm's hub client
+        timm_network(model)  # from here on, the weights are in the cache of timm's hub client
     with torch.device("meta"):
         return PoseNet(model.model_copy(update={"pretrained": False}), keypoints=1)

@@ -11,7 +11,9 @@ from semipose.models.network import PoseNet
 
 
 class Averages(nn.ModuleList):
-    """A moving average of each of some networks, for their teachers; with decay 0 there is none, and the networks teach as they are."""
+    """A moving average of each network, as its teacher; with decay 0 there is none, and the
+    networks teach themselves.
+    """
 
     def __init__(self, nets: Sequence[PoseNet], decay: float) -> None:
         super().__init__(copy.deepcopy(net).requires_grad_(False) for net in nets if decay > 0)
@@ -22,17 +24,19 @@ class Averages(nn.ModuleList):
         return cast(list[PoseNet], list(self)) or list(nets)
 
     def follow(self, nets: Sequence[PoseNet]) -> None:
-        """After a step of the networks."""
+        """Update the averages after a step of the networks."""
         for average, net in zip(self, nets, strict=False):
             follow(average, net, self.decay)
 
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """teacher <- decay * teacher + (1 - decay) * student for weights and batch-norm statistics; integer buffers are copied."""
+    """teacher <- decay * teacher + (1 - decay) * student for weights and batch-norm statistics;
+    integer buffers are copied.
+    """
     pairs = list(zip(teacher.state_dict().values(), student.state_dict().values(), strict=True))
     means, values = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
-    torch._foreach_lerp_(means, values, 1 - decay)  # all in one go: one launch on a GPU
+    torch._foreach_lerp_(means, values, 1 - decay)  # all at once: one launch on a GPU
     for mean, value in pairs:
         if not mean.is_floating_point():
             mean.copy_(value)

@@ -1,4 +1,7 @@
-"""The pose network: a backbone and a head of deconvolutions (Simple Baselines, arXiv 1804.06208), as many as bring it to stride 4."""
+"""The pose network: a backbone and a head of deconvolutions (Simple Baselines, arXiv 1804.06208).
+
+The head has as many deconvolutions as bring the features to stride 4.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class ExactConv2d(nn.Conv2d):
-    """A convolution in float32, whatever the autocast: heatmaps rounded to bfloat16 cost a point of PCK (docs/notebook/real-people.md)."""
+    """A convolution in float32, whatever the autocast: bfloat16 heatmaps cost a point of PCK
+    (docs/notebook/real-people.md).
+    """
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
@@ -31,9 +36,12 @@ class ExactConv2d(nn.Conv2d):
 class PoseNet(nn.Module):
     """Heatmaps of K keypoints: [B, 3, H, W] normalised images -> [B, K, H/4, W/4].
 
-    Deconvolutions 4x4 of stride 2 without bias, batch norm, ReLU; a 1x1 convolution last. Weights of deconvolutions and head
-    ~ N(0, 0.001^2), bias 0 (methods.md 1.4). Layers of `model.frozen` keep their weights and batch-norm statistics. Images are normalised
-    with ImageNet's mean and deviation, also where the backbone's weights want others: the stem converts.
+    The head has 4x4 deconvolutions of stride 2 without bias, each with batch norm and ReLU, and a
+    1x1 convolution at the end.
+    Weights of the head ~ N(0, 0.001^2), bias 0 (methods.md 1.4).
+    Layers of `model.frozen` keep their weights and batch-norm statistics.
+    Images are normalised with ImageNet's mean and deviation; if the backbone's weights need other
+    values, the stem converts.
     """
 
     def __init__(self, model: "Model", keypoints: int) -> None:
@@ -43,15 +51,18 @@ class PoseNet(nn.Module):
         self.backbone = nn.ModuleDict(backbone.layers)
         self.any_size = backbone.any_size
         if unknown := [name for name in model.frozen if name not in self.backbone]:
-            raise InputError(f"model.frozen: {', '.join(unknown)} is no layer of {model.backbone}, which has {', '.join(self.backbone)}")
+            raise InputError(
+                f"model.frozen: {', '.join(unknown)} is not a layer of {model.backbone}; choose from {', '.join(self.backbone)}"
+            )
         for name in model.frozen:
             self.backbone[name].requires_grad_(False)
         option = "output_stride" if backbone.any_size else "patch_size"
         hint = f" (see model.options.{option})" if backbone.stride == backbone.coarsest else ""
         if backbone.stride != STRIDE * 2 ** len(model.head_channels):
             raise InputError(
-                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the backbone's stride {backbone.stride} needs "
-                f"{backbone.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride {STRIDE}{hint}"
+                f"model.head_channels has {len(model.head_channels)} deconvolutions, but the backbone's stride "
+                f"{backbone.stride} needs {backbone.stride.bit_length() - STRIDE.bit_length()} for heatmaps of stride "
+                f"{STRIDE}{hint}"
             )
         for side, size in (("height", model.height), ("width", model.width)):
             if size % backbone.coarsest:
@@ -74,16 +85,18 @@ class PoseNet(nn.Module):
                     nn.init.zeros_(layer.bias)
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase):
-                module.num_batches_tracked = None  # nobody reads it, and on a GPU each count is a kernel
+                module.num_batches_tracked = None  # the count is never used, and on a GPU each count is a kernel
                 module.register_load_state_dict_pre_hook(_without_count)
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where features can be changed on the way (Mixup)."""
+        """The places at which `forward` can change features (Mixup)."""
         return "input", *self.backbone
 
     def train(self, mode: bool = True) -> "PoseNet":
-        """As of any module; but what is frozen stays in eval mode, which keeps its batch-norm statistics."""
+        """As for any module, but frozen layers stay in eval mode,
+        which keeps their batch-norm statistics.
+        """
         super().train(mode)
         for name in self.model.frozen:
             self.backbone[name].eval()
@@ -92,15 +105,18 @@ class PoseNet(nn.Module):
     def forward(
         self, images: Tensor, place: str = "", change: Callable[[Tensor], Tensor] | None = None, levels: dict[str, Any] | None = None
     ) -> Tensor:
-        """Predict heatmaps, with the features changed (Mixup) or noted on the way.
+        """Predict heatmaps; features may be changed (Mixup) or returned on the way.
 
         Args:
             images: [B, 3, H, W], normalised.
-            place: The layer after which `change` is applied, or "input". If a backbone has several resolutions there,
-                `change` is applied to each of them.
-            change: A function of features; None leaves them as they are.
-            levels: Its keys are layers of the backbone, whose features become its values: [B, C, h, w] at the finest resolution; a ViT's
-                tokens [B, N, C].
+            place: The layer after which `change` is applied, or "input"; if a backbone has several
+                resolutions there, `change` is applied to each of them.
+            change: A function of features; None leaves them unchanged.
+            levels: Its keys are layers of the backbone; their features become its values: [B, C, h,
+                w] at the finest resolution, or a ViT's tokens [B, N, C].
+
+        Returns:
+            Heatmaps [B, K, H/4, W/4].
 
         Raises:
             ValueError: `place` is neither "input" nor a layer of the backbone.
@@ -129,15 +145,19 @@ class Ensemble(nn.Module):
 
 
 def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
-    """A network whose random weights are those of the seed. torch's own initialisation draws from the global generator, so its
-    state is put aside and brought back."""
+    """Make a network whose random weights belong to the seed.
+
+    torch's own initialisation uses the global generator, so its state is saved and restored.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PoseNet(model, keypoints).to(memory_format=torch.channels_last)  # about a tenth faster on a CPU, more on a GPU
 
 
 def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
-    """What one must know to use a network's weights: skeleton, input, how boxes become crops, decoding (the peers')."""
+    """What one must know to use a network's weights: skeleton, input, how boxes become crops,
+    decoding (as the released code).
+    """
     return {
         "skeleton": {
             "name": skeleton.name,
@@ -156,7 +176,13 @@ def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **mor
 
 
 def skeleton_of(metadata: Mapping[str, Any]) -> "Skeleton":
-    """The skeleton in a weight file's metadata. Raises KeyError; files of semipose 0.1 know no torso, which is then COCO's, by name."""
+    """The skeleton in a weight file's metadata.
+
+    Files of semipose 0.1 have no torso; it is then COCO's, by the joints' names.
+
+    Raises:
+        KeyError: The metadata has no skeleton.
+    """
     from semipose.pose.skeleton import COCO17, Skeleton
 
     known = metadata["skeleton"]
@@ -167,10 +193,11 @@ def skeleton_of(metadata: Mapping[str, Any]) -> "Skeleton":
 
 
 def save_network(net: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Weights and batch-norm statistics as safetensors; and what one must know to use them as its metadata.
+    """Write weights and batch-norm statistics as safetensors,
+    with the metadata that one needs to use them.
 
-    The metadata is one JSON text under the key "semipose": safetensors writes several keys in any order, and equal networks are to
-    give equal files.
+    The metadata is one JSON text under the key "semipose".
+    safetensors writes several keys in any order, and equal networks must give equal files.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     data = safetensors.torch.save(tensors, {"semipose": json.dumps(metadata)})
@@ -179,27 +206,33 @@ def save_network(net: nn.Module, path: Path, metadata: Mapping[str, Any]) -> Non
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata of a file that save_network wrote. Raises InputError; never runs code from the file."""
+    """Read tensors and metadata of a file that `save_network` wrote; code in the file is never run.
+
+    Raises:
+        InputError: The file is missing, damaged or has no metadata of semipose.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("semipose", "null"))
             if not isinstance(metadata, dict):
-                raise InputError(f"{path} carries no metadata of semipose: use a weights.safetensors that `train` wrote")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is no mapping)
+                raise InputError(f"{path} has no metadata of semipose; use a weights.safetensors that the stage `evaluate` wrote")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a file is not a mapping)
             return _renamed(tensors, metadata)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such weight file") from None
+        raise InputError(f"{path}: no such weight file; check the path") from None
     except (safetensors.SafetensorError, json.JSONDecodeError, OSError) as error:
         raise InputError(f"{path} is not a semipose weight file (safetensors with metadata): {error}") from None
 
 
 def _without_count(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Drop the count of batches, which semipose 0.1 wrote, and which torch adds to a state that is a plain dict."""
+    """Drop the count of batches, which semipose 0.1 wrote, and which
+    torch adds to a state that is a plain dict.
+    """
     state.pop(f"{prefix}num_batches_tracked", None)
 
 
 def _renamed(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Files written by semipose 0.1, where the backbone was called trunk, under today's names."""
+    """Rename what semipose 0.1 wrote, where the backbone was called trunk."""
     if isinstance(model := metadata.get("model"), dict) and "trunk" in model:
         metadata["model"] = {"backbone" if key == "trunk" else key: value for key, value in model.items()}
         tensors = {f"backbone.{name[6:]}" if name.startswith("trunk.") else name: value for name, value in tensors.items()}
@@ -207,7 +240,14 @@ def _renamed(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> tuple[dict
 
 
 def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
-    """The network of a weight file, in eval mode, and its metadata. Raises InputError."""
+    """Make the network of a weight file.
+
+    Returns:
+        The network in eval mode, and its metadata.
+
+    Raises:
+        InputError: The file is missing, damaged, or its metadata does not describe its weights.
+    """
     from semipose.config.network import Model
 
     tensors, metadata = load_weights(path)
@@ -217,14 +257,14 @@ def load_network(path: Path) -> tuple[PoseNet, dict[str, Any]]:
         net.load_state_dict(tensors)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise InputError(
-            f"{path}: its metadata does not describe its weights: {error}. Use a weights.safetensors that `train` wrote"
+            f"{path}: its metadata does not describe its weights: {error}; use a weights.safetensors that the stage `evaluate` wrote"
         ) from None
     return net.eval(), metadata
 
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside, and float32 without TF32 on a GPU; afterwards every module has the mode that it had, also where they differed."""
+    """Eval mode and float32 without TF32 inside; afterwards, every module gets its own mode back."""
     training = [module for module in net.modules() if module.training]
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     net.eval()

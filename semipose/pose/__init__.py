@@ -1,1 +1,1 @@
-"""What a pose is: skeletons, pixel coordinates, heatmaps, drawings."""
+"""What a pose is: skeletons, pixel coordinates, heatmaps, pictures."""

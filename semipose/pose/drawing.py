@@ -1,4 +1,4 @@
-"""Pictures of poses and heatmaps on images, and sheets of them. Pillow only."""
+"""Pictures of poses and heatmaps on images, and sheets of them; with Pillow only."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +13,17 @@ from semipose.utils.files import replacing
 Picture = Image.Image | NDArray[np.uint8]
 
 COLOURS = {"left": (41, 151, 255), "right": (255, 122, 26), "centre": (120, 220, 90)}
-"""Of the person's own sides: blue is left, orange is right, green joins the two or has no side."""
+"""Colours of the person's own sides: blue is left, orange
+is right, green joins both or has no side.
+"""
 OUTLINE = (20, 20, 20)
 TEXT = 14  # px
-SMOOTH_BELOW = 1200  # px; smaller pictures are drawn threefold and reduced, because Pillow draws no smooth lines
+SMOOTH_BELOW = 1200  # px; smaller pictures are rendered at three times the size and reduced, because Pillow's lines are not smooth
 HEAT = ((0, 0, 0), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))  # 0 .. 1, dark to bright
 
 
 def as_image(picture: Picture) -> Image.Image:
-    """An RGB Pillow image of a Pillow image or of an array, uint8 RGB [H, W, 3]; always a new one."""
+    """Convert a Pillow image or an array, uint8 RGB [H, W, 3], to a new RGB Pillow image."""
     return picture.convert("RGB").copy() if isinstance(picture, Image.Image) else Image.fromarray(picture)
 
 
@@ -32,10 +34,12 @@ def draw_pose(
     skeleton: Skeleton,
     threshold: float = 0.0,
 ) -> Image.Image:
-    """The picture with poses on it: points [N, K, 2] px (or one pose [K, 2]); lines are as wide as the person is large.
+    """Render poses on a picture; lines are thicker for larger people.
 
-    `seen` [N, K] is visibility or confidence: joints at or below the threshold, and limbs that end in one, are not
-    drawn.
+    Args:
+        points: [N, K, 2] px, or one pose [K, 2].
+        seen: Visibility or confidence, [N, K] or [K].
+        threshold: Joints at or below it are left out, with the limbs that end in them.
     """
     image = as_image(picture)
     joints = len(skeleton.joints)
@@ -43,7 +47,7 @@ def draw_pose(
     layer = Image.new("RGBA", (image.width * factor, image.height * factor))
     pencil = ImageDraw.Draw(layer)
     for pose, visible in zip(points.reshape(-1, joints, 2), seen.reshape(-1, joints) > threshold, strict=True):
-        # An integer is the centre of a pixel, also of the larger layer, where Pillow would truncate what is not whole.
+        # An integer is the centre of a pixel, also in the larger layer, where Pillow would truncate fractions.
         place = np.rint((np.nan_to_num(pose.astype(np.float64)) + 0.5) * factor - 0.5)
         _draw_person(pencil, place, visible & np.isfinite(pose).all(1), skeleton, max(layer.size))
     layer = layer.resize(image.size, Image.Resampling.BOX)
@@ -52,10 +56,11 @@ def draw_pose(
 
 
 def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: float = 0.75) -> Image.Image:
-    """The picture under a heatmap [h, w], or under the maximum of several [K, h, w]: dark purple is low, yellow is 1.
+    """Render a heatmap [h, w], or the maximum of several [K, h, w], over a picture.
 
-    Values are clipped to 0-1 and cover the picture in proportion, up to `strength`. Any size of map: it is stretched
-    over the picture, which is how cells lie on pixels (geometry.py).
+    Dark purple is low, yellow is 1.
+    Values are clipped to 0-1 and cover the picture in proportion, up to `strength`.
+    A map of any size is stretched over the picture, as cells lie on pixels (geometry.py).
     """
     image = as_image(picture)
     flat = heatmaps.max(axis=0) if heatmaps.ndim == 3 else heatmaps
@@ -68,10 +73,12 @@ def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: flo
 
 
 def sheet(tiles: Sequence[Picture], captions: Sequence[str], columns: int, tile: tuple[int, int] | None = None) -> Image.Image:
-    """Tiles in rows of `columns`, each with its caption below (wrapped to the tile's width), on white.
+    """Arrange tiles in rows of `columns` on white, each with its
+    caption below, wrapped to the tile's width.
 
-    Every tile is fitted into `tile` (width, height) px with its proportions kept; default: the largest tile, at least
-    160 px.
+    Args:
+        tile: (width, height) px into which each tile is fitted in proportion; default: the largest
+            tile, at least 160 px.
     """
     images = [as_image(picture) for picture in tiles]
     width, height = tile or (max([160, *(i.width for i in images)]), max([*(i.height for i in images), 1]))
@@ -94,7 +101,7 @@ def sheet(tiles: Sequence[Picture], captions: Sequence[str], columns: int, tile:
 
 
 def save_pictures(folder: Path, pictures: Mapping[str, Image.Image]) -> dict[str, Path]:
-    """Write a JPEG of each by its name; the files by the same names."""
+    """Write each picture as a JPEG with its name; return the paths by name."""
     paths = {name: folder / f"{name}.jpg" for name in pictures}
     for name, picture in pictures.items():
         with replacing(paths[name]) as temporary:
@@ -123,7 +130,9 @@ def _draw_person(
 
 
 def side(skeleton: Skeleton, *joints: int) -> str:
-    """The side of a joint or limb: "left" or "right" if its joints know that one side only, else "centre"."""
+    """The side of a joint or limb: "left" or "right" if its
+    joints have only that side, else "centre".
+    """
     sides = {name for j in joints for name in ("left", "right") if skeleton.joints[j].startswith(name + "_")}
     return sides.pop() if len(sides) == 1 else "centre"
 

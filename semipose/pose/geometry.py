@@ -1,10 +1,12 @@
 """Batched similarity transforms in pixel coordinates, for images, points and heatmaps.
 
-A matrix is a float32 tensor [..., 2, 3] that maps source pixels to target pixels, p' = L p + t. One convention holds
-everywhere: an integer coordinate is the centre of a pixel, so the centre of an image of W pixels is (W - 1) / 2, and
-heatmap cell u of stride s lies at pixel s u + (s - 1) / 2. With it a map and its image stay in register under any
-matrix, and mirroring needs no shift. (The peers place cell u at pixel s u and rotate in normalised coordinates, which
-shifts by up to 0.7 cell and shears wherever the input is not square.)
+A matrix is a float32 tensor [..., 2, 3] that maps source pixels to target pixels, p' = L p + t.
+One convention holds everywhere: an integer coordinate is the centre of a pixel.
+The centre of an image of W pixels is therefore (W - 1) / 2, and heatmap cell u of stride s lies at
+pixel s u + (s - 1) / 2.
+A map and its image stay in register under any matrix, and mirroring needs no shift.
+(The released code places cell u at pixel s u and rotates in normalised coordinates.
+That shifts by up to 0.7 cells, and shears if the input is not square.)
 
 The small products are written out term by term: matmul would lose digits under autocast and TF32.
 """
@@ -25,13 +27,13 @@ def identity(n: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def compose(second: Tensor, first: Tensor) -> Tensor:
-    """The matrix [..., 2, 3] that applies ``first``, then ``second``; leading dimensions broadcast."""
+    """The matrix [..., 2, 3] that applies `first`, then `second`; leading dimensions broadcast."""
     composed = (second[..., :, :2, None] * first[..., None, :, :]).sum(-2)
     composed[..., 2].add_(second[..., 2])
     return composed
 
 
-# Of rows (a, b, x) and (c, d, y), with 0 and 1 behind them: the inverse's numerators are p q - r s, the last one is the determinant.
+# Of rows (a, b, x) and (c, d, y), with 0 and 1 appended: the inverse's numerators are p q - r s, the last is the determinant.
 A, B, X, C, D, Y, ZERO, ONE = range(8)
 FACTORS = (
     (D, ZERO, B, ZERO, A, C, A),  # p
@@ -42,7 +44,7 @@ FACTORS = (
 
 
 def invert(matrices: Tensor) -> Tensor:
-    """The inverse of [..., 2, 3] matrices, in closed form: five kernels on a GPU, which launches them one by one."""
+    """The inverse of [..., 2, 3] matrices in closed form: only five kernels to launch on a GPU."""
     flat = matrices.flatten(-2)
     known = torch.cat([flat, fixed((0.0, 1.0), flat.device).expand(*flat.shape[:-1], 2)], dim=-1)
     factors = known[..., fixed(FACTORS, flat.device, torch.int64)]  # [..., 4, 7]
@@ -58,10 +60,17 @@ def transform(matrices: Tensor, points: Tensor) -> Tensor:
 
 
 def similarity(angle_deg: Tensor, scale: Tensor, flip: Tensor | None, centre: tuple[float, float]) -> Tensor:
-    """Mirror left-right about ``centre`` where ``flip`` (None: nowhere), then rotate and scale about it.
+    """Mirror left-right about `centre` if `flip`, then rotate and scale about it.
 
-    ``angle_deg``, ``scale`` (content grows with it) and ``flip`` (bool) are [B], ``centre`` is (x, y) in px; a positive
-    angle turns the x axis towards the y axis, clockwise on the screen. Returns [B, 2, 3].
+    Args:
+        angle_deg: [B]; a positive angle turns the x axis
+            towards the y axis, clockwise on the screen.
+        scale: [B]; content grows with it.
+        flip: [B] bool; None: no flip.
+        centre: (x, y) in px.
+
+    Returns:
+        Matrices [B, 2, 3].
     """
     angle, device, (x, y) = torch.deg2rad(angle_deg), scale.device, centre
     cos, sin = torch.cos(angle), torch.sin(angle)
@@ -69,17 +78,24 @@ def similarity(angle_deg: Tensor, scale: Tensor, flip: Tensor | None, centre: tu
     if flip is not None:
         signs = torch.where(flip[..., None], fixed((-1.0, -1.0, -1.0, 1.0), device), signs)
     linear = (torch.stack([cos, sin, sin, cos], dim=-1) * (scale[..., None] * signs)).unflatten(-1, (2, 2))
-    # The centre stays where it is: p' = L p + (centre - L centre), a column of L at a time.
+    # The centre stays in place: p' = L p + (centre - L centre), one column of L at a time.
     columns = linear[..., None] * fixed(((1.0, 0.0, -x), (0.0, 1.0, -y)), device)
     return fixed(((0.0, 0.0, x), (0.0, 0.0, y)), device) + columns[..., 0, :] + columns[..., 1, :]
 
 
 def from_box(boxes: Tensor, size: tuple[int, int], padding: float) -> Tensor:
-    """Image px -> crop px [N, 2, 3]: each box, grown to the crop's aspect and by ``padding``, fills the crop.
+    """Image px -> crop px: each box, grown to the crop's aspect and by `padding`, fills the crop.
 
-    ``boxes`` [N, 4] are x, y, width, height in px: a box covers the pixels x ... x + width - 1, so its centre is
-    x + (width - 1) / 2. ``size`` is the (height, width) of the crop. Growing is about the centre, by the shorter side,
-    as in methods of the field (Simple Baselines, Xiao et al. 2018; padding 1.25).
+    The box grows about its centre on its shorter side, then by `padding`, as in Simple Baselines
+    (Xiao et al. 2018; 1.25).
+
+    Args:
+        boxes: [N, 4], x, y, width, height in px; a box covers the pixels x ... x + width - 1, so
+            its centre is x + (width - 1) / 2.
+        size: (height, width) of the crop.
+
+    Returns:
+        Matrices [N, 2, 3].
     """
     boxes = boxes.to(torch.float32)
     height, width = size
@@ -97,27 +113,37 @@ def cells_to_pixels(cells: Tensor, stride: int) -> Tensor:
 
 
 def pixels_to_cells(points: Tensor, stride: int) -> Tensor:
-    """Input px to heatmap coordinates, the inverse of ``cells_to_pixels``."""
+    """Input px to heatmap coordinates, the inverse of `cells_to_pixels`."""
     return (points - (stride - 1) / 2) / stride
 
 
 def to_heatmap(matrices: Tensor, stride: int) -> Tensor:
-    """The transform that ``matrices`` [..., 2, 3] do in input px, in heatmap cells of ``stride`` px."""
+    """Convert matrices [..., 2, 3] in input px to the same
+    transform in heatmap cells of `stride` px.
+    """
     linear, origin = matrices[..., :2], (stride - 1) / 2
     shift = pixels_to_cells((linear * origin).sum(-1) + matrices[..., 2], stride)
     return torch.cat([linear, shift[..., None]], dim=-1)
 
 
 CACHE = 2**21
-"""Bytes of float images that a CPU thread works on at a time: a second-level cache."""
+"""Bytes of float images that a CPU thread works on at a time, about a second-level cache."""
 
 
 def warp(images: Tensor, matrices: Tensor, size: tuple[int, int], prepare: Callable[[Tensor], Tensor] = Tensor.float) -> Tensor:
-    """Resample ``prepare(images)`` [B, C, h, w] by ``matrices`` [B, 2, 3] (source px -> target px) to ``size`` (H, W).
+    """Resample `prepare(images)` by matrices, bilinearly, with zeros outside.
 
-    Bilinear, zeros outside; returns float32 [B, C, H, W]. Always in float32, whatever the autocast: a coordinate in
-    bfloat16 is wrong by a pixel. One matrix [1, 2, 3] serves a whole batch. A CPU does a few images at a time, so that
-    what is made on the way stays in its cache (at 320 px twice as fast); the numbers are the same.
+    It computes in float32, whatever the autocast: a coordinate in bfloat16 is wrong by a pixel.
+    A CPU processes a few images at a time, so that intermediate results stay in its cache.
+    At 320 px this is twice as fast, with the same numbers.
+
+    Args:
+        images: [B, C, h, w].
+        matrices: [B, 2, 3], source px -> target px; [1, 2, 3] serves the whole batch.
+        size: (H, W).
+
+    Returns:
+        float32 [B, C, H, W].
     """
     (h, w), (height, width) = images.shape[-2:], size
     back = invert(matrices.float()).expand(len(images), 2, 3)

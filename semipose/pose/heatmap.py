@@ -1,6 +1,7 @@
-"""Heatmaps: drawing them from points, reading points from them, mirroring them, and their loss.
+"""Heatmaps: encoding points, decoding points, mirroring, and the loss.
 
-A heatmap [B, K, h, w] has one map per joint; its cell u lies at input pixel stride u + (stride - 1) / 2 (geometry.py).
+A heatmap [B, K, h, w] has one map per joint; its cell u lies at input
+pixel stride u + (stride - 1) / 2 (geometry.py).
 """
 
 import math
@@ -15,16 +16,23 @@ from semipose.utils.constants import fixed, steps
 
 STRIDE = 4  # input pixels per heatmap cell
 
-REACH = 3.0  # a point further than so many sigmas from every cell trains nothing
-FAR = 1e6  # cells; where points that are not visible are put, so that their map is 0
+REACH = 3.0  # a point further than this many sigmas from every heatmap cell has no loss
+FAR = 1e6  # heatmap cells; position of invisible points, so that their map is 0
 
 
 def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Gaussian targets of peak 1 at the exact, unrounded positions (unbiased encoding of DARK, Zhang et al. 2020).
+    """Gaussian targets of peak 1 at exact, unrounded positions
+    (unbiased encoding of DARK, Zhang et al. 2020).
 
-    ``points`` [B, K, 2] in input px, ``visible`` [B, K] (0: not labelled; the point may be anything), ``size`` the
-    (h, w) of the heatmap in cells, ``sigma`` in cells. Returns heatmaps [B, K, h, w], truncated nowhere, and the weight
-    [B, K] of each map in the loss: ``visible``, but 0 where no cell lies within 3 sigma of the point on either axis.
+    Args:
+        points: [B, K, 2] in input px.
+        visible: [B, K]; 0: not labelled, and the point may be anything.
+        size: (h, w) of the heatmap in cells.
+        sigma: Standard deviation in heatmap cells.
+
+    Returns:
+        Heatmaps [B, K, h, w], not truncated, and the weight [B, K] of each map in the loss:
+        `visible`, but 0 if no cell is within 3 sigma of the point on either axis.
     """
     (height, width), device, reach = size, points.device, REACH * sigma
     weight = visible.to(torch.float32)
@@ -36,19 +44,30 @@ def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, 
 
 
 def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    """The cell (x, y) [B, K, 2] (float) of each map's maximum, the first one row by row, and its value [B, K]."""
-    values, y = heatmaps.amax(dim=-1).max(dim=-1)  # a search for the place along a whole map would take five times as long
+    """Position (x, y) [B, K, 2] (float cells) of each map's first
+    maximum, row by row, and its value [B, K].
+    """
+    values, y = heatmaps.amax(dim=-1).max(dim=-1)  # an argmax over a whole map would take five times as long
     row = heatmaps.gather(-2, y[..., None, None].expand(*y.shape, 1, heatmaps.shape[-1]))
     return torch.stack([row.argmax(dim=-1)[..., 0], y], dim=-1).float(), values
 
 
 def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in input px and their confidence [B, K], the value of the maximum.
+    """Decode points from heatmaps.
 
-    ``how`` is "quarter" (a quarter cell towards the larger neighbour, Simple Baselines) or "dark" (Zhang et al. 2020),
-    which smooths with a Gaussian of ``sigma`` cells first. Where a maximum is 0 or less, the confidence says so and the
-    point is still the argmax (the peers put it at (0, 0) in evaluation but not in training). Raises ValueError for
-    another ``how``.
+    If a maximum is 0 or less, the point is still the argmax.
+    (The released code puts it at (0, 0) in evaluation, but not in training.)
+
+    Args:
+        how: "quarter" (a quarter cell towards the higher neighbour, Simple Baselines) or "dark"
+            (Zhang et al. 2020).
+        sigma: For "dark": standard deviation in cells of the Gaussian that smooths the map first.
+
+    Returns:
+        Points [B, K, 2] in input px and their confidence [B, K], the value of the maximum.
+
+    Raises:
+        ValueError: `how` is something else.
     """
     if how not in ("quarter", "dark"):
         raise ValueError(f"decode: how = {how!r}, must be 'quarter' or 'dark'")
@@ -59,19 +78,23 @@ def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2
 
 
 def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
-    """A quarter cell towards the larger neighbour, per axis [B, K, 2]; none for peaks at the border.
+    """A quarter cell towards the higher neighbour, per axis
+    [B, K, 2]; zero for peaks at the border.
 
-    Border: the rule of the peers' evaluation, 1 < x < w - 1 and 1 < y < h - 1.
+    The border is that of the released code's evaluation: only 1 <
+    x < w - 1 and 1 < y < h - 1 get an offset.
     """
     around = _around(heatmaps, cells, ((1, 0), (0, 1), (-1, 0), (0, -1)))
     return 0.25 * torch.sign(around[..., :2] - around[..., 2:]) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
 
 def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
-    """The Newton step [B, K, 2] (cells) from the argmax on the log of the smoothed map (DARK, eqs. 6-9).
+    """The Newton step [B, K, 2] (cells) from the argmax on the
+    log of the smoothed map (DARK, eqs. 6-9).
 
-    Zero for peaks within two cells of the border, where the stencil does not fit, and where the log map is not concave;
-    a step is at most two cells, the reach of the stencil.
+    Zero for peaks within two cells of the border, where the stencil
+    does not fit, and where the log map is not concave.
+    A step is at most two cells, the reach of the stencil.
     """
     smooth = _blur(heatmaps, sigma)
     top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
@@ -91,30 +114,39 @@ def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
 
 
 STENCIL = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2), (1, 1), (-1, 1), (1, -1), (-1, -1))
-"""Cells (x, y) beside a peak that its first and second derivatives need."""
+"""Cells (x, y) around a peak that its first and second derivatives need."""
 
 
 def flip_back(heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
-    """Heatmaps of a mirrored input, brought back: mirrored, joints swapped. No shift: the maps are in register."""
+    """Bring heatmaps of a mirrored input back: mirror them and swap
+    joints; no shift, because maps are in register.
+    """
     index = torch.as_tensor(permutation, device=heatmaps.device)
     return heatmaps.flip(-1)[:, index]
 
 
 def flip_average(heatmaps: Tensor, mirrored_heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
-    """The mean of the heatmaps of an input and of its mirrored self (flip test)."""
+    """The mean of the heatmaps of an input and of its mirror image (flip test)."""
     return (heatmaps + flip_back(mirrored_heatmaps, permutation)) / 2
 
 
 def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """(1/K) sum_j 1/2 mean_{b, cells} (w_bj (P_bj - T_bj))^2; maps [B, K, h, w], ``weight`` [B, K]; a scalar.
+    """The heatmap loss, a scalar: (1/K) sum_j 1/2 mean_{b, cells} (w_bj (P_bj - T_bj))^2.
 
-    The loss of the peers, divided by the K joints that there are (they divide by 24 whatever the data set).
+    It is the loss of the released code, divided by the K joints of the data set instead of 24.
+
+    Args:
+        predicted: P [B, K, h, w].
+        target: T [B, K, h, w].
+        weight: w [B, K].
     """
     return 0.5 * (weight[..., None, None] * (predicted.float() - target.float())).square().mean()
 
 
 def _around(maps: Tensor, cells: Tensor, beside: tuple[tuple[int, int], ...]) -> Tensor:
-    """The values [B, K, N] at N places (dx, dy) beside the cells [B, K, 2]; beyond the edge: any of the map."""
+    """The values [B, K, N] at N offsets (dx, dy) from the cells [B,
+    K, 2]; any value of the map beyond its edge.
+    """
     height, width = maps.shape[-2:]
     middle = torch.add(cells[..., 0], cells[..., 1], alpha=width)
     index = (middle[..., None] + fixed(tuple(float(dy * width + dx) for dx, dy in beside), maps.device)).clamp(0, height * width - 1)
@@ -122,16 +154,17 @@ def _around(maps: Tensor, cells: Tensor, beside: tuple[tuple[int, int], ...]) ->
 
 
 def _inside(maps: Tensor, cells: Tensor, low: int, high: int) -> Tensor:
-    """[B, K]: is low < x < w - high, and y likewise?"""
+    """Whether low < x < w - high, and y likewise, [B, K]."""
     height, width = maps.shape[-2:]
     middle, half = (fixed(tuple((extent - high + sign * low) / 2 for extent in (width, height)), maps.device) for sign in (1, -1))
     return ((cells - middle).abs() < half).all(dim=-1)
 
 
 def _blur(maps: Tensor, sigma: float) -> Tensor:
-    """Gaussian smoothing, zeros outside. The odd kernel size that belongs to sigma: 11 for 2, 17 for 3, as in DARK.
+    """Gaussian smoothing with zeros outside; the kernel size is
+    11 for a sigma of 2, 17 for 3, as in DARK.
 
-    Shifted sums rather than a convolution, which autocast and TF32 would round.
+    Shifted sums instead of a convolution, which autocast and TF32 would round.
     """
     radius = max(1, round((sigma - 0.8) / 0.3 + 1))
     taps = [math.exp(-(i**2) / (2 * sigma**2)) for i in range(-radius, radius + 1)]

@@ -14,19 +14,25 @@ from semipose.utils.errors import InputError
 Pairs = tuple[tuple[int, int], ...]
 SIDES = {"left": 0, "l": 0, "right": 1, "r": 1}
 DEFAULT_SIGMA = 0.067
-"""OKS sigma of every joint of a skeleton that has none of its own: the mean of COCO's 17, so that a pose is judged about as
-strictly as a person's. AP with it can be compared within the data set only."""
+"""OKS sigma of every joint of a skeleton without its own sigmas: the mean of COCO's 17.
+
+A pose is then judged about as strictly as a person's.
+AP with it can be compared only within the data set.
+"""
 
 
 @dataclass(frozen=True)
 class Skeleton:
     """The joints of one data set; K = len(joints).
 
-    joints: names in the data set's order; those of this file are snake_case, sides as a `left_` or `right_` prefix.
-    limbs: pairs of joint numbers to be drawn as a line.
-    sigmas: the K standard deviations of OKS, as fractions of sqrt(area); empty where the data set defines no OKS.
-    torso: the two joints whose distance is the torso size that PCK is measured by; ("", "") where there is none.
-    given_pairs: joint numbers (left, right) where the names do not tell; None where they do.
+    Attributes:
+        joints: Names in the data set's order; those in this file are snake_case, with sides as a
+            `left_` or `right_` prefix.
+        limbs: Pairs of joint numbers that a line connects.
+        sigmas: The K standard deviations of OKS, as fractions of
+            sqrt(area); empty if the data set defines no OKS.
+        torso: The two joints whose distance is PCK's unit; ("", "") if there are none.
+        given_pairs: Joint numbers (left, right) if the names do not tell them; else None.
     """
 
     name: str
@@ -38,26 +44,34 @@ class Skeleton:
 
     @property
     def pairs(self) -> Pairs:
-        """Joint numbers (left, right) of every joint that has two sides, in the order of the left ones."""
+        """Joint numbers (left, right) of all joints with two sides, in the order of the left ones."""
         return named_pairs(self.joints) if self.given_pairs is None else self.given_pairs
 
     @property
     def flip(self) -> list[int]:
-        """The permutation of joints under mirroring: `flip[flip[j]] == j`, and joints without a side stay."""
+        """The permutation of joints under mirroring:
+        `flip[flip[j]] == j`, and joints without a side stay.
+        """
         order = list(range(len(self.joints)))
         for left, right in self.pairs:
             order[left], order[right] = right, left
         return order
 
     def encode(self) -> str:
-        """The name of a skeleton of SKELETONS, the whole of another one as JSON; `decode` reads both."""
+        """The name of a skeleton of SKELETONS, or another one as JSON; `decode` reads both."""
         return self.name if SKELETONS.get(self.name) == self else json.dumps(asdict(self))
 
 
 @cache
 def named_pairs(joints: tuple[str, ...]) -> Pairs:
-    """Joint numbers (left, right) as the names tell: `left_ear` and `right_ear`, `L_Ear` and `R_Ear`, `earLeft` and `earRight`, `front
-    left paw` and `front right paw`. Raises InputError where a joint with a side has no partner, or more than one."""
+    """Joint numbers (left, right) as the names tell.
+
+    Known forms are `left_ear` and `right_ear`, `L_Ear` and `R_Ear`, `earLeft` and `earRight`,
+    `front left paw` and `front right paw`.
+
+    Raises:
+        InputError: A joint with a side has no partner, or more than one.
+    """
     sides: tuple[dict[str, int], dict[str, int]] = ({}, {})
     for number, joint in enumerate(joints):
         words = [word.lower() for word in re.findall(r"(?i:left|right)|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_A-Za-z]+", joint)]
@@ -66,7 +80,7 @@ def named_pairs(joints: tuple[str, ...]) -> Pairs:
             side = sides[SIDES[words[marked]]]
             words[marked] = "*"
             if " ".join(words) in side:
-                raise InputError(f"joints {joints[side[' '.join(words)]]!r} and {joint!r} are one and the same side; rename one of them")
+                raise InputError(f"joints {joints[side[' '.join(words)]]!r} and {joint!r} are on the same side; rename one of them")
             side[" ".join(words)] = number
     for own, other in (sides, sides[::-1]):
         for name, number in own.items():
@@ -83,16 +97,23 @@ def custom(
     torso: Sequence[str] | None = None,
     name: str = "custom",
 ) -> Skeleton:
-    """A skeleton of the user's own, checked.
+    """Make and check the user's own skeleton.
 
-    joints: K different names. limbs: pairs of joint numbers, from 0. pairs: names (left, right); None: as the names tell, see
-    `named_pairs`; an empty list: nothing changes sides when an image is mirrored. sigmas: K numbers above 0; None: DEFAULT_SIGMA for
-    each; an empty list: no OKS, so that PCK is the measure. torso: names of two joints; None: no PCK of the torso.
-    Raises InputError that names what is wrong.
+    Args:
+        joints: K different names.
+        limbs: Pairs of joint numbers, from 0.
+        pairs: Names (left, right); None: as the names tell
+            (`named_pairs`); an empty list: no joint changes sides.
+        sigmas: K numbers above 0; None: DEFAULT_SIGMA for each; an
+            empty list: no OKS, so that PCK is the metric.
+        torso: Names of two joints; None: no PCK of the torso.
+
+    Raises:
+        InputError: Something is wrong; the message names it.
     """
     names = tuple(joints)
     if not names or not all(isinstance(joint, str) and joint for joint in names) or len(set(names)) < len(names):
-        raise InputError(f"{name}: joints {list(names)} must be names, at least one, and no two the same")
+        raise InputError(f"{name}: joints {list(names)} must be one or more different names")
     number = {joint: k for k, joint in enumerate(names)}
 
     def two(field: str, values: Sequence[Any], known: Sequence[Any]) -> tuple[Any, Any]:
@@ -105,10 +126,10 @@ def custom(
     paired = [joint for pair in given or () for joint in pair]
     for joint in paired:
         if paired.count(joint) > 1:
-            raise InputError(f"{name}: joint {names[joint]!r} stands in two pairs; it can change sides with one other joint only")
+            raise InputError(f"{name}: joint {names[joint]!r} is in two pairs; put it into one pair only")
     variances = (DEFAULT_SIGMA,) * len(names) if sigmas is None else tuple(float(sigma) for sigma in sigmas)
     if len(variances) not in (0, len(names)) or not all(0 < sigma < float("inf") for sigma in variances):
-        raise InputError(f"{name}: sigmas {list(variances)} must be {len(names)} numbers above 0, one for each joint, or none at all")
+        raise InputError(f"{name}: sigmas {list(variances)} must be {len(names)} numbers above 0, one for each joint, or an empty list")
     ends = ("", "") if torso is None else two("torso", torso, names)
     try:
         return Skeleton(name, names, lines, variances, ends, named_pairs(names) if given is None else given)
@@ -117,7 +138,12 @@ def custom(
 
 
 def decode(text: str) -> Skeleton:
-    """What `Skeleton.encode` wrote. Raises KeyError or ValueError for anything else."""
+    """Read what `Skeleton.encode` wrote.
+
+    Raises:
+        KeyError: The text is something else.
+        ValueError: The text is something else.
+    """
     return TypeAdapter(Skeleton).validate_json(text) if text.startswith("{") else SKELETONS[text]
 
 
@@ -188,7 +214,7 @@ AIC14 = Skeleton(
     torso=("left_shoulder", "right_hip"),
 )  # fmt: skip
 
-# FLIC (Sapp and Taskar, CVPR 2013), the joints that all its frames have, under COCO's names and with COCO's sigmas.
+# FLIC (Sapp and Taskar, CVPR 2013): the joints that all its frames have, with COCO's names and sigmas.
 FLIC11 = Skeleton(
     name="flic11",
     joints=(

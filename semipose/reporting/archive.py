@@ -15,20 +15,27 @@ EQUAL = "equal_commits.txt"  # beside the archives: each line names commits that
 
 
 def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
-    """Archive a finished run of the project `root`, and return the path of its record.
+    """Archive a finished run of the project `root`.
 
-    A run that is already there, with the same fingerprint and commit, stays as it is. Another one of the same name is added beside.
-    Raises InputError for a missing file, and for numbers that differ from the archived ones of the same fingerprint and commit.
+    A run that is already there, with the same fingerprint and commit, stays as it is.
+    Another one of the same name is added beside it.
+
+    Returns:
+        The path of its record.
+
+    Raises:
+        InputError: A file is missing, or numbers differ from the archived ones of the same
+            fingerprint and commit.
     """
     folder = root / "reports" / "runs" / run.cell
     record = read_json(folder.parent / f"{run.cell}.json")
-    cost = read_json(root / "runs" / run.cell / "cost.json", "the run is archived with its cost; train it on this machine first")
-    split = read_json(root / "data" / "split" / f"{run.labels}-s{run.seed}.json", "the run is archived with the ids of its split")
+    cost = read_json(root / "runs" / run.cell / "cost.json", "a run is archived with its cost; train it on this machine first")
+    split = read_json(root / "data" / "split" / f"{run.labels}-s{run.seed}.json", "a run is archived with the ids of its split")
     path = archive / "runs" / f"{run.cell}-{run.fingerprint[:8]}-{run.commit[:8]}.json"
     if path.exists():
         old = read_json(path)
         if any(old.get(name) != record[name] for name in record):
-            raise InputError(f"{path} holds other numbers of the same fingerprint and commit: remove it, or name another archive")
+            raise InputError(f"{path} has other numbers of the same fingerprint and commit; remove it, or name another archive")
         return path
     arrays = _load(folder / "scores.npz", "evaluate this run again")
     if split["counts"]["labelled"] < split["counts"]["pool"]:  # else: all people of the pool
@@ -48,15 +55,17 @@ def write_archive_results(archive: Path) -> None:
 
 
 def read_archive(archive: Path, data: str, grid: Grid) -> dict[Key, Run]:
-    """The archived runs of a grid, for a table: all of one commit, or of commits that equal_commits.txt names in one line.
+    """The archived runs of a grid, for a table: all of one commit, or of commits that one line of
+    equal_commits.txt names.
 
     Args:
-        archive: folder of one archive.
-        data: data set of the runs.
-        grid: the runs wanted; those not archived are left out.
+        archive: Folder of one archive.
+        data: Data set of the runs.
+        grid: The runs wanted; those not archived are left out.
 
     Raises:
-        InputError: for runs of different commits, two different runs of one name, or a broken file.
+        InputError: Runs have different commits, two different
+            runs have one name, or a file is damaged.
     """
     equals, cells = _equal_commits(archive.parent / EQUAL), grid.cells()
     runs: dict[Key, Run] = {}
@@ -67,12 +76,12 @@ def read_archive(archive: Path, data: str, grid: Grid) -> dict[Key, Run]:
             continue
         first = runs.setdefault(key, run)
         if first.fingerprint != run.fingerprint:
-            raise InputError(f"{archive}: {run.cell} is archived with fingerprints {first.fingerprint} and {run.fingerprint}: keep one")
+            raise InputError(f"{archive}: {run.cell} is archived with fingerprints {first.fingerprint} and {run.fingerprint}; keep one")
         commits[equals.get(run.commit, run.commit)] = run.commit
     if len(commits) > 1:
         raise InputError(
-            f"{archive}: a table cannot join runs of the commits {' and '.join(sorted(commits.values()))}: "
-            f"remove those of one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
+            f"{archive}: a table cannot join runs of the commits {' and '.join(sorted(commits.values()))}; remove those "
+            f"of one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
         )
     return {key: runs[key] for key in cells if key in runs}
 

@@ -1,4 +1,6 @@
-"""Figure of the pseudo-labels' reliability: how often they are right, over how sure the teacher is of them."""
+"""Figure of the pseudo-labels' reliability: how often they
+are right, over the teacher's confidence.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,9 +21,11 @@ SIGNALS = {
 
 @styled
 def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Styles) -> Picture | None:
-    """Share of right pseudo-labels over each signal, in ten equally filled bins of keypoints of all seeds; a row of panels per budget.
+    """Share of right pseudo-labels over each signal, in ten equally filled bins of keypoints of all
+    seeds; a row of panels per budget.
 
-    `keypoints`: the columns of pseudo_labels.csv (semipose/training/reliability.py).
+    Args:
+        keypoints: The columns of pseudo_labels.csv (semipose/training/reliability.py).
     """
     budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in keypoints)]
     signals = [name for name in SIGNALS if any(np.isfinite(columns[name]).any() for columns in keypoints.values())]
@@ -58,7 +62,9 @@ def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Gr
 
 
 def separation(sure: np.ndarray, right: np.ndarray) -> float:
-    """Probability that a right pseudo-label is surer than a wrong one, equals counted half (AUROC); NaN if there is one kind alone."""
+    """Probability that a right pseudo-label has more confidence than a wrong one, equals counted
+    half (AUROC); NaN if there is only one kind.
+    """
     hits = int(right.sum())
     misses = right.size - hits
     if not hits or not misses:
@@ -67,7 +73,9 @@ def separation(sure: np.ndarray, right: np.ndarray) -> float:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance of confidence, cut off at 0 and 1, and share of right ones over ten equally filled bins."""
+    """Mean distance between confidence, clipped to 0 ... 1, and share of right ones over ten
+    equally filled bins.
+    """
     x, y, _ = binned(confidence.clip(0, 1), right, 10)
     sizes = [part.size for part in np.array_split(confidence, max(1, min(10, confidence.size)))]
     return float(np.average(np.abs(x - y), weights=sizes))

@@ -1,4 +1,6 @@
-"""Figures over the course of training: metric and losses of each method, and adaptive against shuffled masks."""
+"""Figures over the course of training: metric and losses of each
+method, and adaptive compared with shuffled masks.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +64,9 @@ def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: St
 
 
 def mean_band(seeds: Sequence[Columns], x: str, y_of: Choice) -> np.ndarray:
-    """Rows [x, mean, standard deviation (n - 1; 0 for one seed)] at the places where every seed has a value."""
+    """Rows [x, mean, standard deviation (n - 1; 0 for one seed)] at
+    the positions where every seed has a value.
+    """
     lines = [pd.Series(y, index=columns[x]).dropna() for columns in seeds if (y := y_of(columns)) is not None]
     if not lines:
         return np.empty((0, 3))
@@ -74,7 +78,7 @@ def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, look: Look
     at, mean, deviation = mean_band(seeds, x, y_of).T
     if not at.size:
         return
-    marker = look.marker if at.size == 1 else None  # a line of one point would not be seen
+    marker = look.marker if at.size == 1 else None  # a line of one point would be invisible
     axes.plot(at, mean, color=look.color, linestyle=look.linestyle, marker=marker, label=name)
     if deviation.any():
         axes.fill_between(at, mean - deviation, mean + deviation, color=look.color, alpha=0.18, linewidth=0)
@@ -103,7 +107,7 @@ def _tidy(axes: Axes, loss: bool) -> None:
     low, high = values.min(), values.max()
     if loss and 0 < 10 * low < high:
         axes.set_yscale("log")
-        axes.set_ylim(low / 1.3, high * 1.3)  # a band may reach zero, which no logarithm shows
+        axes.set_ylim(low / 1.3, high * 1.3)  # a band may reach zero, which a logarithmic axis cannot show
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         axes.yaxis.set_minor_locator(NullLocator())

@@ -1,4 +1,6 @@
-"""Figures of what came out: scores over budgets and over cost, scores of keypoints, mask counts over difficulty."""
+"""Figures of the results: scores over budgets and over cost,
+scores of keypoints, mask counts over difficulty.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -113,9 +115,12 @@ def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | N
 
 @styled
 def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Styles) -> Picture | None:
-    """Mean mask count over the teacher's error, in ten equally filled bins of people of all seeds; a panel per budget.
+    """Mean mask count over the teacher's error, in ten equally filled
+    bins of people of all seeds; a panel per budget.
 
-    `people`: the columns of masks.csv: count (masks) and teacher_error (mean error of the pseudo-label, box sizes).
+    Args:
+        people: The columns of masks.csv: count (masks) and teacher_error (mean error of the
+            pseudo-label, box sizes).
     """
     budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in people)]
     if not budgets_run:

@@ -1,4 +1,4 @@
-"""The protocol behind a table: the lines printed under it, and a warning where its columns are not comparable."""
+"""The protocol behind a table: the lines under it, and a warning if its columns are not comparable."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,11 @@ RECONSTRUCTED = ("denoise_select", "reviewer")  # docs/methods.md 3.9, 3.10
 
 
 def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
-    """How the numbers of these runs came about: evaluation, training of each budget, and what ± and brackets mean."""
+    """How the numbers of these runs were made: evaluation, training of
+    each budget, and the meaning of ± and brackets.
+    """
     if not runs:
-        return ["Protocol: none of these cells has run."]
+        return ["Protocol: none of these runs has finished."]
     return [f"Protocol: {evaluation(runs)}.", f"Training: {_training(runs, labels)}.", f"Statistics: {_statistics(runs)}."]
 
 

@@ -1,4 +1,6 @@
-"""Published numbers beside ours: published.csv has every one with its table, source and what is known of its protocol."""
+"""Published numbers beside ours: published.csv has every one with its table, source and what is
+known of its protocol.
+"""
 
 import csv
 import statistics
@@ -16,16 +18,24 @@ BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.y
 
 
 def published() -> list[dict[str, str]]:
-    """The rows of published.csv: table, method (as the table calls it), entry (of params.yaml; "" for what no entry is), backbone, input,
-    dataset, labelled, unlabelled, metric, value, source, networks ("" where the source does not say), note."""
+    """The rows of published.csv.
+
+    Its columns are table, method (as the table calls it), entry (of params.yaml; "" if there is
+    none), backbone, input, dataset, labelled, unlabelled, metric, value, source, networks ("" if
+    the source does not say), note.
+    """
     with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
-    """Rows: the methods of the sweep, each with AP and with every other metric that is published of it with this data, backbone and input.
-    Columns: for each budget ours (mean ± standard deviation over seeds, or a single one's interval) and theirs. None where nothing is
-    published of the kind."""
+    """The table of published numbers; None if nothing comparable is published.
+
+    Rows: the methods of the sweep, each with AP and every other metric that is published with this
+    data, backbone and input.
+    Columns: for each budget ours (mean ± standard deviation over
+    seeds, or the interval of a single one) and theirs.
+    """
     if not runs:
         return None
     example = next(iter(runs.values()))
@@ -57,7 +67,9 @@ def published_table(runs: Mapping[Key, Run], sweep: Grid) -> Table | None:
 
 
 def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list[str]:
-    """What must be equal for numbers to stand beside each other, and is not: the way of evaluating, or the networks that are trained."""
+    """What differs but must be equal for a comparison: the
+    evaluation, or the networks that are trained.
+    """
     notes = []
     for name, theirs in {"boxes": "ground truth", "flip_test": False, "decode": "quarter"}.items():  # of the papers' tables on COCO val2017
         if ours := sorted({str(run.protocol[name]) for run in runs.values() if run.protocol[name] != theirs}):
@@ -71,17 +83,17 @@ def _unequal(runs: Mapping[Key, Run], used: Sequence[Mapping[str, str]]) -> list
 
 
 def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
-    """Where the numbers come from, and how they came about otherwise than ours."""
+    """Where the published numbers come from, and how their protocol differs from ours."""
     sources = dict.fromkeys(f"{row['table']} ({row['source']})" for row in used)
     unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
         f"Published: with {example.protocol['backbone']} at {example.protocol['input']}, from {'; '.join(sources)}.",
-        "Their protocol where it differs: the best epoch on the validation set is picked (ours: the last), supervised steps are not "
-        "stated, the others' differ by method and budget (ours: equal), PoseDual and MultiAugs (Dual) start from two sets of ImageNet "
-        "weights (ours: where `networks` says so), and the errors of the released codes are in (ours: where "
-        "`reference_bugs` asks for them). "
-        "Their unlabelled people: "
-        f"{', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. Steps and passes of ours stand under the main table.",
+        "Their protocol differs. They report the best epoch on the validation set, we the last. "
+        "They do not state the steps of the supervised baseline; steps of the other methods differ by method and budget, ours are equal. "
+        "Their PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, ours only if `networks` says so. "
+        "Their code has the bugs of `reference_bugs`, ours only if they are switched on. "
+        f"Their unlabelled people: {', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. "
+        "Our steps and passes are under the main table.",
         "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
         "method before it, +0.3 on MPII.",
     ]

@@ -1,4 +1,4 @@
-"""Results of runs: one JSON file per cell is read, one long table is written."""
+"""Results of runs: one JSON file per run is read, one long table is written."""
 
 import json
 import math
@@ -23,7 +23,7 @@ TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forw
 
 
 class Score(NamedTuple):
-    """A metric with its bootstrap 95% interval; None where undefined or not measured."""
+    """A metric with its bootstrap 95 % interval; None if undefined or not measured."""
 
     value: float | None
     low: float | None = None
@@ -32,7 +32,7 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells that `sweep` (stage train) or `ablation` (stage ablate) asks for."""
+    """The runs that `sweep` (stage train) or `ablation` (stage ablate) names."""
 
     stage: str
     methods: tuple[str, ...]
@@ -54,7 +54,7 @@ def grids(p: "Params") -> tuple[Grid, Grid]:
 
 @dataclass(frozen=True)
 class Run:
-    """One trained and evaluated cell, as `reports/runs/<cell>.json` holds it."""
+    """One trained and evaluated run, as in `reports/runs/<run>.json`."""
 
     cell: str
     data: str
@@ -70,7 +70,7 @@ class Run:
     training: Mapping[str, Any]
     parameters: Mapping[str, Any]  # the entry of `method` with which it trained
     metrics: Mapping[str, Score]
-    drawn: Sequence[float]  # the headline metric in each resample of the validation set, the same resamples in every cell
+    drawn: Sequence[float]  # the headline metric in each resample of the validation set; the same resamples in every run
 
     @property
     def score(self) -> Score:
@@ -84,16 +84,17 @@ def cell_name(data: str, key: Key) -> str:
 
 
 def read_runs(folder: Path, data: str, grid: Grid) -> dict[Key, Run]:
-    """The runs of a grid that are there, in the grid's order; whatever else lies in the folder is not looked at.
+    """The finished runs of a grid, in the grid's order; other files of the folder are ignored.
 
-    Raises InputError for a file that is broken, lacks a field, or says it is another cell.
+    Raises:
+        InputError: A file is damaged, lacks a field, or belongs to another run.
     """
     paths = {key: folder / f"{cell_name(data, key)}.json" for key in grid.cells()}
     return {key: read_run(path, data, grid.stage, key) for key, path in paths.items() if path.exists()}
 
 
 def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
-    again = "run the stage `evaluate` of this cell again"
+    again = "run the stage `evaluate` of this run again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         run = run_of(record, read_columns(path.with_suffix("") / "bootstrap.csv"))
@@ -110,7 +111,13 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
 
 
 def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) -> Run:
-    """The run of a record. Raises KeyError for a missing field and ValueError or TypeError for a wrong one."""
+    """The run of a record.
+
+    Raises:
+        KeyError: A field is missing.
+        ValueError: A field is wrong.
+        TypeError: A field is wrong.
+    """
     fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
     needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
     absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
@@ -123,19 +130,25 @@ def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) 
 
 
 def headline(runs: Iterable[Run]) -> str:
-    """The metric that all runs report. Raises InputError where they differ: one table holds one metric."""
+    """The metric that all runs report.
+
+    Raises:
+        InputError: They differ: one table has one metric.
+    """
     names = {run.protocol["headline"]: run.cell for run in runs}
     if len(names) > 1:
         (metric, cell), (other, another) = list(names.items())[:2]
         raise InputError(
-            f"reports/runs/{cell}.json: protocol.headline is {metric!r}, but {another} reports {other!r}; "
-            "run the stage `evaluate` of all cells with one `evaluate.metric`"
+            f"reports/runs/{cell}.json: protocol.headline is {metric!r}, but {another} reports {other!r}; run the stage "
+            "`evaluate` of all runs with one `evaluate.metric`"
         )
     return next(iter(names), "score")
 
 
 def write_results(path: Path, runs: Iterable[Run]) -> None:
-    """The long table, one row per run and metric, with the columns LONG. Undefined values stay empty."""
+    """The long table, one row per run and metric, with the
+    columns LONG; undefined values stay empty.
+    """
     rows = [
         (run.data, run.stage, run.method, run.labels, run.seed, metric, *score, run.fingerprint, run.commit)
         for run in runs
@@ -146,11 +159,15 @@ def write_results(path: Path, runs: Iterable[Run]) -> None:
 
 
 def read_columns(path: Path) -> dict[str, list[float]]:
-    """Columns of numbers by their heading (history.csv, masks.csv); an empty field is NaN. Raises InputError."""
+    """Columns of numbers by their heading (history.csv, masks.csv); an empty field is NaN.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
     try:
         table = pd.read_csv(path, dtype=float)
     except ValueError as error:
-        raise InputError(f"{path}: {error}; train this cell again") from None
+        raise InputError(f"{path}: {error}; train this run again") from None
     return {str(name): values.tolist() for name, values in table.items()}
 
 

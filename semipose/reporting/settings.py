@@ -1,4 +1,6 @@
-"""The table of one method with several settings, in columns: those of its paper, those that all share, equal cost."""
+"""The table of one method with several settings in columns:
+those of its paper, shared ones, equal cost.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,8 +17,12 @@ Settings = Mapping[str, Mapping[str, str]]  # setting -> method -> entry
 
 
 def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> Table:
-    """Rows: methods. Columns: for each budget and setting the headline metric and the gain over the same setting of `supervised`; between
-    settings that follow each other the difference; then what the training of each costs, warm-up included."""
+    """The table of settings; rows are methods.
+
+    Columns: for each budget and setting, the headline metric and the gain over the same setting of
+    `supervised`; the difference between neighbouring settings;
+    the training cost of each, warm-up included.
+    """
     methods = list(dict.fromkeys(method for rows in settings.values() for method in rows))
     entries = list(dict.fromkeys(entry for rows in settings.values() for entry in rows.values()))
     present = [run for key in product(entries, sweep.labels, sweep.seeds) if (run := runs.get(key))]
@@ -53,7 +59,7 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
 
 
 def gflop(run: Run) -> float:
-    """Of a run's training, warm-up included (runs of semipose 0.1 do not say what that took)."""
+    """GFLOP of a run's training, warm-up included (runs of semipose 0.1 do not have the warm-up's)."""
     return float(run.training["gflop"] + run.training.get("warmup_gflop", 0.0))
 
 
@@ -64,7 +70,7 @@ def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, 
 
 
 def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell]:
-    """Steps, networks, passes, GFLOP: means over the runs, or one for each budget where they differ."""
+    """Steps, networks, passes, GFLOP: means over the runs, or one for each budget if they differ."""
     budgets = [[run for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))] for labels in sweep.labels]
     cells = []
     for cost in (*COSTS, "gflop"):

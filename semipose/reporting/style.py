@@ -1,4 +1,6 @@
-"""How every figure of the report looks: colours of methods, fonts and grid, panels, legend, and the file it becomes."""
+"""The style of every figure of the report: colours of methods,
+fonts and grid, panels, legend, file format.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ class Look(NamedTuple):
 
 
 Styles = Mapping[str, Look]
-# Okabe and Ito's colours, which the common colour blindnesses keep apart: each method has its own in every figure.
+# Okabe and Ito's colours, which people with common colour blindness can tell apart: each method has the same in every figure.
 METHODS = {
     "supervised": Look("#555555", "s", "-"),
     "pseudopose": Look("#E69F00", "<", "-"),
@@ -32,20 +34,18 @@ METHODS = {
     "posedual": Look("#0072B2", "v", "-"),
     "sspcm": Look("#009E73", "D", "-"),
     "multiaugs": Look("#CC79A7", "P", "-"),
-    "denoise_select": Look(
-        "#8C6D31", "h", "-"
-    ),  # brown and olive: Okabe and Ito's own eight are taken, but for a yellow too pale for lines
+    "denoise_select": Look("#8C6D31", "h", "-"),  # brown and olive: Okabe and Ito's own eight are taken, except a yellow too pale for lines
     "reviewer": Look("#A6A600", "X", "-"),
     "akm": Look("#D55E00", "o", "-"),
 }
-# Variants: darker colours of Tol's muted set, told from the methods by their dashes too.
+# Variants: darker colours of Tol's muted set; their dashes also tell them from the methods.
 MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#CC6677")
 VARIANTS = [Look(colour, marker, line) for line in ("--", ":") for colour, marker in zip(MUTED, "Xp*hdP", strict=True)]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, its file name, its caption, and a text for those who do not see it."""
+    """A figure, its file name, its caption, and a text for people who cannot see it."""
 
     name: str
     figure: Figure
@@ -54,12 +54,12 @@ class Picture:
 
 
 def styles(names: Sequence[str]) -> dict[str, Look]:
-    """The look of each name; those without one of their own take the free ones in order."""
+    """The look of each name; names without a fixed look take the free ones in order."""
     free = cycle(VARIANTS)
     return {name: METHODS[name] if name in METHODS else next(free) for name in dict.fromkeys(names)}
 
 
-# As a decorator: renders in the report's style and leaves matplotlib's own settings as they were.
+# As a decorator: renders in the report's style and leaves matplotlib's own settings unchanged.
 styled = rc_context(fname=Path(__file__).with_name("matplotlibrc"))
 
 
@@ -76,7 +76,7 @@ def legend_of(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def small_print(figure: Figure, text: str) -> None:
-    """The protocol below the panels, because a picture is passed on without its page."""
+    """The protocol below the panels, because a picture is shared without its page."""
     figure.supxlabel(text, fontsize=7, color="#555555")
 
 

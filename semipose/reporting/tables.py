@@ -28,7 +28,9 @@ class Column:
 
 
 class Cell(NamedTuple):
-    """What a reader sees, and the number behind it: with its interval, or from a standard deviation below to one above it."""
+    """A cell of a table: its text and the number behind it, with its interval, or one standard
+    deviation to each side.
+    """
 
     text: str
     number: Score = Score(None)
@@ -36,7 +38,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """What a reader sees as text; `records` holds the same numbers unrounded, one for each cell of the pipeline."""
+    """A table as text; `records` has the same numbers unrounded, one for each run."""
 
     name: str
     caption: str
@@ -46,20 +48,23 @@ class Table:
     records: list[dict[str, Any]]
 
     def groups(self) -> list[tuple[str, int]]:
-        """Headings above the columns: each with the number of columns that it spans."""
+        """Headings above the columns, each with the number of columns that it spans."""
         return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
 
 
 def main_table(runs: Mapping[Key, Run], sweep: Grid) -> Table:
-    """Rows: methods. Columns: for each budget the headline metric, the gain over `supervised` and, where there are more than two
-    methods, the difference to the row above; then costs."""
+    """The main table; rows are methods.
+
+    Columns: for each budget the headline metric, the gain over `supervised` and, with more than two
+    methods, the difference to the row above; then costs.
+    """
     return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, "supervised"), {})
 
 
 def ablation_tables(
     runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topics: Mapping[str, Sequence[str]]
 ) -> list[Table]:
-    """A table for each topic, of the variants that it names; then one of those that no topic names."""
+    """A table for each topic, with the variants that it names; then one with all other variants."""
     named = {name for variants in topics.values() for name in variants}
     parts = {**topics, "": [name for name in ablation.methods if name not in named]}
     grids = {topic: replace(ablation, methods=tuple(variants)) for topic, variants in parts.items() if variants}
@@ -67,8 +72,14 @@ def ablation_tables(
 
 
 def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topic: str = "") -> Table:
-    """Rows: a base, from `train`, with the ablation's budgets and seeds; then each of its variants (`bases`: what a variant is one of) with
-    what it changes; then the next base."""
+    """An ablation table.
+
+    Rows: a base, from `train`, with the ablation's budgets and seeds; then its variants with what
+    they change; then the next base.
+
+    Args:
+        bases: Name of a variant -> its base.
+    """
     families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
     reference = {name: base for base, variants in families.items() for name in (base, *variants)}
     words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in ablation.methods}
@@ -87,8 +98,12 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
 def differences(
     runs: Mapping[Key, Run | None], method: str, reference: str, labels: str, seeds: Iterable[int]
 ) -> list[tuple[float, NDArray[np.float64]]]:
-    """The headline metric, method minus reference, for each seed that both have run with: itself, and in each resample [B] of the
-    validation set (empty where a run brings no resamples)."""
+    """The headline metric, method minus reference, for each seed that both have run.
+
+    Returns:
+        For each seed the difference, and the difference in each resample [B] of the validation set
+        (empty if a run has no resamples).
+    """
     found = []
     for seed in seeds:
         ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
@@ -109,7 +124,11 @@ def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score
 def _build(
     name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: Mapping[str, str], changes: Mapping[str, str]
 ) -> Table:
-    """`reference`: of each row, the method that it is held against."""
+    """Build a table.
+
+    Args:
+        reference: Name of a row -> the method it is compared with.
+    """
     wanted = {key: runs.get(key) for key in grid.cells()}
     present = [run for run in wanted.values() if run]
     metric = headline(present)
@@ -129,17 +148,17 @@ def _build(
             if stepwise:
                 row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
-    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row to its own)" * (len(held) > 1)
+    against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
     legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}; in brackets its 95 % interval, "
-        "both on the same resamples (paired bootstrap, over seeds their mean). "
-        "Masks: measured mean number of masked keypoints of a person. "
-        "Reported: which network's number it is; mean: the mean of the networks' numbers. "
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}. "
+        "In brackets: its 95 % interval by the paired bootstrap, with the same resamples for both and the mean over seeds. "
+        "Masks: measured mean number of masked keypoints per person. "
+        "Reported: the network whose number it is; mean: the mean over the networks. "
         "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
-        "Budgets are separated by a stroke where they differ."
+        "A slash separates budgets if they differ."
     )
     if stepwise:
-        legend += f" {ABOVE.capitalize()}: the same difference, to the method of the row above."
+        legend += f" {ABOVE.capitalize()}: the same difference, to the method in the row above."
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
@@ -167,7 +186,9 @@ def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
 
 
 def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Cell]:
-    """Masks, networks, forward passes, training cost, seeds: one number, or one for each budget where they differ."""
+    """Masks, networks, forward passes, training cost, seeds: one
+    number, or one for each budget if they differ.
+    """
     budgets = [[run for seed in grid.seeds if (run := wanted[method, labels, seed])] for labels in grid.labels]
 
     def together(text_of: Callable[[Sequence[Run]], str]) -> str:

@@ -15,7 +15,7 @@ from semipose.utils.files import replacing
 
 NAMES = ("checkpoint.pt", "checkpoint_before.pt")
 DIGEST = hashlib.sha256().digest_size
-SHARE = 30  # checkpoints take at most one part in so many of a training's time
+SHARE = 30  # checkpoints take at most this fraction (1 / SHARE) of a training's time
 
 
 class Writer:
@@ -56,7 +56,7 @@ class Writer:
 
 
 def _copied(value: Any) -> Any:
-    """The same on the host, of its own: training goes on in the tensors that were given."""
+    """A copy on the host: training continues in the given tensors."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
@@ -91,8 +91,8 @@ def load(folder: Path) -> dict[str, Any] | None:
             break
         damaged.append(str(path))
     if damaged:
-        how = "starts anew" if len(damaged) == len(paths) else "goes on from the checkpoint before it"
-        if how != "starts anew":
+        how = "starts over" if len(damaged) == len(paths) else "continues from the checkpoint before it"
+        if how != "starts over":
             (folder / NAMES[0]).unlink(missing_ok=True)
         sys.stderr.write(f"semipose: {' and '.join(damaged)} {'are' if damaged[1:] else 'is'} damaged: the training {how}\n")
     return state if paths else None

@@ -37,7 +37,7 @@ def take(count: int) -> int:
 
 
 class Autocast(MixedPrecision):
-    """bf16-mixed for the networks alone: in bfloat16, keypoints and crop matrices would be off by up to two cells."""
+    """bf16-mixed for the networks alone: in bfloat16, keypoints and crop matrices would be off by up to two heatmap cells."""
 
     def convert_input(self, data: Any) -> Any:
         return data
@@ -90,7 +90,7 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
 
 
 def peak_memory(device: torch.device) -> float:
-    """Largest memory so far (MiB): of the GPU where there is one, else of this process."""
+    """Largest memory so far (MiB): of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

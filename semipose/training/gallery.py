@@ -1,4 +1,4 @@
-"""Pictures of people in training: what a method is shown, and what it says of it."""
+"""Pictures of people in training: a method's inputs and outputs."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from semipose.training.probe import Probe
 from semipose.utils.seeding import generator_of
 
 TILE = 168  # px; width of a picture in a sheet
-MIXED = 0.6  # alpha in the picture of the mixed view: a drawn one is mostly near 0 or 1 and would show little
+MIXED = 0.6  # alpha in the picture of the mixed view: a random one is mostly near 0 or 1 and would show little
 
 
 def training_views(
@@ -60,7 +60,7 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
                 }
         if isinstance(method, AKM) and isinstance(pseudo, MaskedLabels):
             view = method.strong_view(weak, pseudo, generator)
-            partner = torch.arange(len(positions), device=device).roll(1)  # everybody with somebody else
+            partner = torch.arange(len(positions), device=device).roll(1)  # each person with another one
             columns |= {
                 "masked strong view": _pictures(view.images),
                 "its pseudo-label": _maps(view.images, view.targets),
@@ -82,12 +82,12 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
     """The paper's figure 3: a clear and a hard person (smallest and largest error of the teacher) under fixed and adaptive masking."""
     device = next(method.parameters()).device
     order = np.argsort(probe.error)
-    chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are freaks
+    chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are outliers
     positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
     with evaluating(method):
         weak = task.view(*pack.read(positions, task.size).to(device))
         pseudo = method.pseudo_labels(weak, generator_of(0, "counts", 0, device))
-        adaptive = adaptive_count(pseudo.heatmaps, pseudo.simple, method.p)  # whatever method.p.masking makes of it
+        adaptive = adaptive_count(pseudo.heatmaps, pseudo.simple, method.p)  # whatever method.p.masking does with them
         fixed = torch.full_like(adaptive, method.p.fixed_count)
         masked = [
             patches.mask_keypoints(

@@ -1,4 +1,4 @@
-"""The groups of a step: parts of its batch with batch-norm statistics, mixing partners and a random stream of their own.
+"""The groups of a step: parts of its batch, each with its own batch-norm statistics, Mixup partners and random stream.
 
 One process goes through them one after the other, several processes share them out, and both end with the same weights: gradients and
 batch-norm statistics of a step are the means over its groups. (Per-device statistics are what data-parallel training commonly has; here

@@ -1,4 +1,6 @@
-"""What an epoch has lost so far: sums over its steps, read off the device now and then, so that no step waits for it."""
+"""The running averages of an epoch's losses: sums over its steps, read from the device now and
+then, so that no step waits.
+"""
 
 from collections.abc import Callable
 
@@ -11,9 +13,9 @@ from semipose.utils.errors import Everywhere
 Row = dict[str, float]
 Fault = tuple[int, str, float]  # a step, and the name and value of what is no number there
 
-EXPLODED = 1e4  # heatmaps lie in 0-1: with a loss like that every cell is wrong by a hundred
+EXPLODED = 1e4  # heatmaps are in 0-1: with such a loss, every heatmap value is wrong by a hundred
 UNREAD = 16
-"""Groups of a step, at most, whose losses lie on the device unread: by so many a training outlives a loss that is no number."""
+"""Most groups of a step with unread losses on the device: a training ends at most this late after a loss that is not a number."""
 
 
 class LossLog:
@@ -22,8 +24,12 @@ class LossLog:
     def __init__(
         self, people: Callable[[int], tuple[list[int], list[int]]], earliest: Callable[[Fault | None], Fault | None] = lambda fault: fault
     ) -> None:
-        """people: ids of a step's labelled and unlabelled people, for the message about a loss that is no number. earliest: of the faults
-        that the processes of a training have found by now, the first."""
+        """Start with empty sums.
+
+        Args:
+            people: Ids of a step's labelled and unlabelled people, for the message about a loss that is not a number.
+            earliest: The first of the faults that the processes of a training have found.
+        """
         self.people, self.earliest = people, earliest
         self.sums: Row = {}
         self.unread: list[tuple[int, float, dict[str, Tensor]]] = []
@@ -36,7 +42,7 @@ class LossLog:
             self.read()
 
     def read(self) -> Row:
-        """The sums of all that was added. Raises Everywhere at a loss that is no number or beyond all measure, naming it, its step and
+        """The sums of all that was added. Raises Everywhere at a loss that is not a number, or is far too large, naming it, its step and
         people; what was added after it counts no more. Several processes read together."""
         unread, self.unread = self.unread, []
         values = torch.stack([value for _, _, named in unread for value in named.values()]).tolist() if unread else []

@@ -1,4 +1,6 @@
-"""What is looked at while a cell trains: the network on validation people, its pseudo-labels on unlabelled ones."""
+"""Measurements during a training: the network on validation
+people, its pseudo-labels on unlabelled people.
+"""
 
 from dataclasses import dataclass
 
@@ -19,8 +21,10 @@ PROBED = 512  # unlabelled people whose pseudo-labels are compared with the trut
 
 @dataclass
 class Observer:
-    """Validates the running network and its pseudo-labels every few epochs; `probe` is what the last look found, `reliability` what the
-    end of training leaves."""
+    """Validates the running network and its pseudo-labels every few epochs.
+
+    `probe` is the result of the last validation, `reliability` that of the end of training.
+    """
 
     task: Task
     pack: CropPack

@@ -1,4 +1,6 @@
-"""What a teacher's pseudo-labels are worth: measured on unlabelled people whose labels are known but unused in training."""
+"""The quality of a teacher's pseudo-labels, measured on unlabelled people whose labels are known
+but unused in training.
+"""
 
 import copy
 from collections.abc import Callable
@@ -41,8 +43,11 @@ class Probe:
 
 
 class Look(NamedTuple):
-    """A teacher's answer on one weak view of each of B people, and its keypoints [B, K, 2] in crop px, left on the left. swapped: puts
-    what the answer says of keypoints, [B, K], in the same order."""
+    """A teacher's pseudo-labels on one weak view of each of B people, and their keypoints [B, K, 2]
+    in crop px, left on the left.
+
+    `swapped` puts values of keypoints, [B, K], into the same order.
+    """
 
     pseudo: PseudoLabels
     points: Tensor
@@ -50,7 +55,7 @@ class Look(NamedTuple):
 
 
 def look(teacher: Method, task: Task, crops: Crops, generator: Generator) -> Look | None:
-    """Ask for pseudo-labels on a weak view of each crop; None where nobody teaches."""
+    """Ask for pseudo-labels on a weak view of each crop; None if the method has no teacher."""
     matrices, flipped = task.weak(crops, generator)
     pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
     if pseudo is None:
@@ -66,10 +71,12 @@ def box_sides(task: Task, pack: CropPack, crops: Crops) -> Tensor:
 
 @torch.no_grad()
 def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
-    """Ask the method for pseudo-labels on weak views (always the same draws) of these people and compare them with the truth.
+    """Ask the method for pseudo-labels on weak views (always the same random ones) of these people,
+    and compare them with the truth.
 
-    Works on a copy, because a teacher in batch-norm train mode would move the running statistics. None where nobody teaches, or
-    nothing is known of these people (a detector's boxes, another skeleton).
+    Works on a copy, because a teacher in batch-norm train mode would change the running statistics.
+    None if the method has no teacher, or if the people have no
+    labels (a detector's boxes, another skeleton).
     """
     if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
         return None

@@ -1,4 +1,6 @@
-"""Whether a teacher knows when it is wrong: how sure it is of each pseudo-label, beside the label's true error."""
+"""Whether a teacher knows when it is wrong: its confidence in
+each pseudo-label, and the label's true error.
+"""
 
 import copy
 
@@ -19,13 +21,17 @@ Columns = dict[str, NDArray[np.float64]]
 def reliability(
     method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device
 ) -> Columns | None:
-    """Each annotated keypoint of these unlabelled people, whose labels are known but unused in training.
+    """Each annotated keypoint of these unlabelled people, whose
+    labels are known but unused in training.
+
+    Works on a copy of the method, as `probe` does.
 
     Returns:
-        Columns of equal length: peak, the height of the teacher's heatmap; disagreement, the distance of the keypoints that it finds on two
-        weak views (always the same draws); spread, the method's own measure (NaN if it has none); error, the distance of the first view's
-        keypoint to the truth. Distances are in units of the longer side of the box. None where nobody teaches, or nothing is known of
-        these people. Works on a copy of the method, as `probe` does.
+        Columns of equal length: peak, the height of the teacher's heatmap; disagreement, the
+        distance of its keypoints on two weak views (always the same random ones); spread, the
+        method's own measure (NaN if it has none); error, the distance of the first view's keypoint
+        to the truth. Distances are in units of the longer side of the box. None if the method has
+        no teacher, or if the people have no labels.
     """
     if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
         return None

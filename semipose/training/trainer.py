@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 KINDS = {"cpu": "a CPU", "cuda": "a GPU"}
 ASK = 4
-"""Several processes ask each other after so many steps whether a checkpoint is due or one has to stop: who asks waits for the devices."""
+"""Steps after which several processes ask each other whether a checkpoint is due or one must stop; asking waits for the devices."""
 
 
 def fit(
@@ -144,8 +144,8 @@ class Training:
             here, there = self.fabric.device.type, saved["progress"].get("device")
             if there not in (None, here):
                 raise InputError(
-                    f"{self.writer.folder}: this training was begun on {KINDS[there]}, and {KINDS[here]} draws other random numbers: "
-                    f"set machine.accelerator: {'cpu' if there == 'cpu' else 'gpu'} to finish it, or remove that folder to begin again"
+                    f"{self.writer.folder}: this training began on {KINDS[there]}, and {KINDS[here]} has other random numbers; "
+                    f"set machine.accelerator: {'cpu' if there == 'cpu' else 'gpu'} to finish it, or remove that folder to start over"
                 )
             self.method.load_state_dict(saved["method"])
             self.optimiser.load_state_dict(saved["optimiser"])

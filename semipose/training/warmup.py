@@ -1,4 +1,4 @@
-"""The warm-up: a network trained on the labelled people alone, from which every method goes on."""
+"""The warm-up: a network trained on labelled people only, from which every method starts."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -18,7 +18,11 @@ from semipose.utils.progress import shown
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Progress and warnings are shown; bad input, and a disk that cannot be written, end the command with one message and exit code 1."""
+    """Show progress and warnings; end the command with one
+    message and exit code 1 on a known error.
+
+    Known errors are bad input and a disk that cannot be written.
+    """
     try:
         with shown("semipose"), warnings.catch_warnings():
             warnings.simplefilter("always", InputWarning)
@@ -35,9 +39,9 @@ def reported() -> Iterator[None]:
     except InputError as error:
         message = str(error)
     except OSError as error:
-        if error.filename is None:  # no file: a pipe that nobody reads any more
+        if error.filename is None:  # no file: a pipe whose reader has gone
             raise
-        message = f"{error.filename2 or error.filename} cannot be read or written: {error.strerror or error}. Name another place"
+        message = f"{error.filename2 or error.filename} cannot be read or written: {error.strerror or error}; name another place"
     else:
         return
     print(f"semipose: {message}", file=sys.stderr)
@@ -45,7 +49,7 @@ def reported() -> Iterator[None]:
 
 
 def warn(text: str) -> None:
-    """A line on standard error about something that does not end the command."""
+    """Print a warning to standard error."""
     print(f"semipose: warning: {text}", file=sys.stderr)
 
 
@@ -57,6 +61,6 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {folder}: no folder can be made there: {error.strerror}") from None
+        raise InputError(f"--out {folder}: this folder cannot be made ({error.strerror}); name another") from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"--out {folder}: nothing can be written in this folder; name another")
+        raise InputError(f"--out {folder}: this folder cannot be written; name another")

@@ -1,4 +1,7 @@
-"""Small tensors that every step needs: made once, and kept on the device, so that no step copies or computes them again."""
+"""Small constant tensors that every step needs.
+
+They are made once and kept on the device, so that no step copies or computes them again.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -9,13 +12,13 @@ from torch import Tensor
 
 @lru_cache
 def fixed(values: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A tensor of numbers in tuples; nothing may be written to it."""
-    with torch.inference_mode(False):  # a tensor of inference mode could not be used in training afterwards
+    """A constant tensor of numbers in nested tuples; do not write to it."""
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be used in training later
         return torch.tensor(values, device=device, dtype=dtype)
 
 
 @lru_cache
 def steps(count: int, device: torch.device) -> Tensor:
-    """0, 1 ... count - 1 as float32 [count]: the places of pixels or cells along an axis; nothing may be written to it."""
+    """0, 1 ... count - 1 as float32 [count], positions along an axis; do not write to it."""
     with torch.inference_mode(False):
         return torch.arange(count, dtype=torch.float32, device=device)

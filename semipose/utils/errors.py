@@ -1,17 +1,26 @@
-"""What ends a run before its work is done: bad input, and being asked to stop."""
+"""What ends a run before its work is done: bad input, or a request to stop."""
+
+# What a message asks for; the pipeline knows the command that does it.
+DOWNLOAD_AGAIN = "download the data set again"
+PACK_AGAIN = "write the crop pack again"
+SPLIT_AGAIN = "make the split again"
 
 
 class InputError(ValueError):
-    """Bad input: the message names the file, the field and what to do; it is printed without a traceback."""
+    """Bad input.
+
+    The message names the file, the field and what to do; commands print it without a traceback.
+    It knows no DVC: the stage that catches it adds the command to run.
+    """
 
 
 class InputWarning(UserWarning):
-    """Input that can be used, but may not be what was meant: the message names the file and what is odd."""
+    """Input that can be used, but is suspicious: the message names the file and what is odd."""
 
 
 class Everywhere(InputError):
-    """One that every process of a training has at once: the first one tells it."""
+    """An error that all processes of a training have at once; only the first process prints it."""
 
 
 class Stopped(Exception):
-    """A training that was asked to stop and left a checkpoint, from which the next run goes on."""
+    """A training that was asked to stop and left a checkpoint, from which the next run continues."""

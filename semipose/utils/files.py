@@ -1,4 +1,6 @@
-"""Files: written whole or not at all, and JSON read with a sentence for each fault."""
+"""Files that are written completely or not at all, and JSON
+that is read with one sentence per fault.
+"""
 
 import gc
 import json
@@ -16,12 +18,14 @@ from semipose.utils.errors import InputError
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yields a temporary path in the target's folder; on success its file is flushed to disk and renamed to the target.
+    """Yield a temporary path in the target's folder; on success,
+    flush its file and rename it to the target.
 
-    On any error the temporary file is removed and the target stays as it was; one of the disk names the target.
+    On any error the temporary file is removed and the target stays unchanged.
+    An OSError then names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")  # the same each time: the next run writes over what a killed one left
+    temporary = target.with_name(f".{target.name}.tmp")  # always the same name: the next run overwrites what a killed one left
     try:
         with naming(target):
             yield temporary
@@ -35,7 +39,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An error of the disk names this file; what is written to an open one fails without a name."""
+    """Give an OSError the name of this file; errors of writing to an open file have none."""
     try:
         yield
     except OSError as error:
@@ -44,14 +48,16 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, UTF-8, by `replacing`."""
+    """Write a text file in UTF-8 with `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Millions of small lists, none of them garbage: to look through them again and again costs seconds."""
+    """Switch the garbage collector off: it would take seconds
+    to go through millions of small lists.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -62,7 +68,14 @@ def without_collection() -> Iterator[None]:
 
 
 def read_bytes(path: Path, remedy: str = "") -> bytes:
-    """The content of a file. Raises InputError if it cannot be read; `remedy` says what to do about it."""
+    """Read a file.
+
+    Args:
+        remedy: What to do if it cannot be read; the end of the message.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     what_now = f"; {remedy}" if remedy else ""
     try:
         return path.read_bytes()
@@ -73,7 +86,14 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
 
 
 def json_bytes(path: Path, remedy: str = "") -> bytes:
-    """The content of a JSON file in UTF-8 without a byte order mark, whatever it was saved in. Raises InputError as `read_bytes` does."""
+    """Read a JSON file in any of its encodings.
+
+    Returns:
+        Its content in UTF-8 without a byte order mark.
+
+    Raises:
+        InputError: As `read_bytes`.
+    """
     content = read_bytes(path, remedy)
     encoding = json.detect_encoding(content)
     if encoding == "utf-8":
@@ -81,20 +101,35 @@ def json_bytes(path: Path, remedy: str = "") -> bytes:
     try:
         return content.decode(encoding).encode()
     except UnicodeError:
-        return content  # no text in that encoding: the parser says it
+        return content  # not text in that encoding: the parser reports it
 
 
 def parse_json(content: bytes, label: str, remedy: str = "") -> Any:
-    """Raises InputError if it is no JSON, or is cut off; `remedy` says what to do about it."""
+    """Parse JSON.
+
+    Args:
+        label: What a message calls the source.
+        remedy: What to do about a fault; the end of the message.
+
+    Raises:
+        InputError: The content is truncated or not JSON.
+    """
     try:
         return from_json(content)
     except ValueError as error:
-        reason = f"it is cut off ({error})" if "EOF" in str(error) else str(error)
+        reason = f"it is truncated ({error})" if "EOF" in str(error) else str(error)
         raise InputError(f"{label} is not JSON: {reason}{f'; {remedy}' if remedy else ''}") from None
 
 
 def read_json(path: Path, remedy: str = "") -> Any:
-    """The content of a JSON file. Raises InputError if it cannot be read; `remedy` says what to do about it."""
+    """Read and parse a JSON file.
+
+    Args:
+        remedy: What to do about a fault; the end of the message.
+
+    Raises:
+        InputError: It cannot be read, or is not JSON.
+    """
     with without_collection():
         return parse_json(json_bytes(path, remedy), str(path), remedy)
 
@@ -103,6 +138,8 @@ DIGEST = 16  # bytes
 
 
 def digest(content: bytes | memoryview) -> bytes:
-    """What tells whether a stored crop has changed, by a disk or by mistake. XXH3: SHA-256 takes twenty times as long, a quarter of the
-    time of cutting people out."""
+    """Digest that shows whether a stored crop has changed.
+
+    XXH3, because SHA-256 takes twenty times as long: a quarter of the time of cutting people out.
+    """
     return xxhash.xxh3_128_digest(content)

@@ -1,4 +1,4 @@
-"""A device whose memory is full, as one plain message."""
+"""A full device memory as one plain message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,10 @@ from semipose.utils.errors import InputError
 
 @contextmanager
 def enough_memory(advice: str) -> Iterator[None]:
-    """Inside, raise InputError with this advice if the device's memory is full.
+    """Raise InputError with this advice if the device's memory runs out inside the block.
 
-    The error is not always torch.OutOfMemoryError: cuDNN, NCCL and the gradients' reducer raise RuntimeErrors of their own.
+    The error is not always torch.OutOfMemoryError: cuDNN, NCCL and
+    the gradients' reducer raise RuntimeErrors.
     """
     try:
         yield

@@ -1,6 +1,7 @@
-"""How far a long work is: a bar on a terminal; elsewhere, as in the log of a job, a line now and then.
+"""Progress of long work: a bar on a terminal, and now and then a line elsewhere, as in a job's log.
 
-The library says what it counts (`Progress`, `followed`); a program says that people watch (`shown`). Called from Python it is silent.
+The library counts (`Progress`, `followed`); a program switches the display on (`shown`).
+Without a program, in Python, nothing is shown.
 """
 
 import sys
@@ -14,15 +15,19 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 PAUSES = (10.0, 300.0)
-"""Seconds between two lines, at least and at most; between these a tenth of the time that has gone by."""
+"""Shortest and longest pause between two lines, in seconds;
+in between, a tenth of the elapsed time.
+"""
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
-_program: ContextVar[str | None] = ContextVar("program", default=None)  # that shows its progress; None: nothing is shown
+_program: ContextVar[str | None] = ContextVar("program", default=None)  # the program that shows progress; None: nothing is shown
 
 
 @contextmanager
 def shown(program: str | None) -> Iterator[None]:
-    """Within, progress is shown on standard error under the program's name; None: it is not."""
+    """Show progress on standard error under the program's name
+    inside the block; None switches it off.
+    """
     token = _program.set(program)
     try:
         yield
@@ -31,14 +36,19 @@ def shown(program: str | None) -> Iterator[None]:
 
 
 class Progress(tqdm):
-    """Says how much of a work is done, how fast it goes and how long the rest will take; works within it are silent.
+    """Shows how much is done, how fast, and how long the rest will take; nested Progress is silent.
 
-    total: units of the work, None where nobody knows; unit: their name (`bytes` are shown as k, M ...); done: units that an earlier run
-    did. The bar goes when the work ends. Lines begin after ten seconds, so that a log has none of a short work, and become rarer; one
-    that had any ends with one, unless it fails.
+    The bar disappears at the end.
+    Lines begin after ten seconds, so a log has none of short work, and become rarer.
+    Work that had a line also ends with one, unless it fails.
+
+    Args:
+        total: Number of units; None if unknown.
+        unit: Name of the units; `bytes` are shown as k, M ...
+        done: Units that an earlier run did.
     """
 
-    monitor_interval = 0  # no thread of tqdm's: who advances prints
+    monitor_interval = 0  # no thread of tqdm: `advance` prints
 
     def __init__(self, total: int | None, unit: str, name: str = "", done: int = 0) -> None:
         program = _program.get()
@@ -70,7 +80,11 @@ class Progress(tqdm):
         self.close()
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """The bar, or a line; an empty `msg`: nothing any more. Is there a bar to be wiped away?"""
+        """Show the bar, or a line; an empty `msg` clears it.
+
+        Returns:
+            Whether there is a bar to wipe away.
+        """
         if self.bar:
             return super().display(msg, pos)
         if msg is None:
@@ -83,12 +97,12 @@ class Progress(tqdm):
             self.mininterval = min(max((self.last_print_t - self.start_t) / 10, PAUSES[0]), PAUSES[1])
 
     def note(self, text: str) -> None:
-        """What stands behind the figures from now on."""
+        """Set the text behind the figures."""
         self.set_postfix_str(text, refresh=False)
 
 
 def followed(things: Iterable[T], total: int | None, unit: str, name: str = "") -> Iterator[T]:
-    """The things one by one, under a Progress that counts them."""
+    """Yield the things one by one, and count them in a Progress."""
     with Progress(total, unit, name) as progress:
         for thing in things:
             yield thing

@@ -1,4 +1,4 @@
-"""JSON read and checked by a pydantic schema: a fault is one sentence that names file, entry and field."""
+"""JSON checked by a pydantic schema: a fault is one sentence that names file, entry and field."""
 
 import warnings
 from pathlib import Path
@@ -10,17 +10,18 @@ from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import json_bytes, parse_json, without_collection
 
 T = TypeVar("T")
-SHOWN = 80  # characters of a wrong value
+SHOWN = 80  # characters shown of a wrong value
 
 
 def read_valid(schema: TypeAdapter[T], source: Path | Any, label: str, remedy: str = "") -> T:
-    """Read a JSON file, or take content that was read before; fields that the schema does not know are left out.
+    """Check a JSON file, or content that was read before; fields
+    that the schema does not know are ignored.
 
-    A number may be written as text or, if whole, as 17.0; true and false are no numbers.
+    A number may be written as text or, if whole, as 17.0; true and false are not numbers.
 
     Args:
         label: What a message calls the source.
-        remedy: What to do about a fault.
+        remedy: What to do about a fault; the end of the message.
 
     Raises:
         InputError: The file cannot be read, is not JSON, or does not fit the schema.
@@ -50,7 +51,9 @@ def converted(tree: Any, found: Any) -> int:
 
 
 def without_booleans(tree: Any) -> Any:
-    """With "true" and "false" for true and false, which else would pass for 1 and 0 where a number may be text."""
+    """Replace true and false by text: pydantic would take them
+    for 1 and 0 in a field for numbers or text.
+    """
     if isinstance(tree, bool):
         return str(tree).lower()
     if isinstance(tree, dict):
@@ -64,10 +67,10 @@ def fault(error: ValidationError, *above: int | str) -> str:
     shown = repr(first["input"])
     wrong = "" if first["type"] == "missing" else f", not {shown if len(shown) < SHOWN else shown[:SHOWN] + '...'}"
     said = first["msg"].split(", unable to parse")[0].removeprefix("Input ").replace("Field required", "is missing")
-    said = said.replace("a valid list", "a valid array").replace("a valid dictionary", "an object")  # as of JSON
+    said = said.replace("a valid list", "a valid array").replace("a valid dictionary", "an object")  # in JSON's words
     return f"{place((*above, *first['loc']))}{said}{wrong}"
 
 
 def place(location: tuple[int | str, ...]) -> str:
-    """`annotations[3]: keypoints[5]: `, of ("annotations", 3, "keypoints", 5)."""
+    """The text `annotations[3]: keypoints[5]: ` for ("annotations", 3, "keypoints", 5)."""
     return "".join(f"[{part}]" if isinstance(part, int) else f": {part}" for part in (*location, "")).removeprefix(": ")

@@ -1,4 +1,4 @@
-"""Processes that share out work: what happens when one of them dies, or the one that began them."""
+"""Worker processes: sharing work, and what happens if one of them or their parent dies."""
 
 import os
 import threading
@@ -18,15 +18,23 @@ Done = TypeVar("Done")
 
 
 def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes: int, chunk: int = 1) -> Iterator[Done]:
-    """`work(task)` of every task, in their order, by so many processes, which take `chunk` tasks at a time; one: by this process itself.
+    """Run `work` on every task in worker processes, and yield
+    the results in the order of the tasks.
 
-    What is done and not yet asked for is kept in memory: that of a few chunks, however many tasks there are.
-    Raises InputError where one of them was killed, and what `work` raises; the others are then ended.
+    Results that are done but not yet asked for stay in memory:
+    a few chunks, however many tasks there are.
+
+    Args:
+        processes: Number of workers; 1: this process does the work itself.
+        chunk: Tasks that a worker takes at a time.
+
+    Raises:
+        InputError: A worker was killed; the others are ended.
     """
     if processes <= 1:
         yield from map(work, tasks)
         return
-    # spawn: a fork would copy torch's threads in whatever state they are
+    # spawn: a fork would copy torch's threads in an undefined state
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)) as pool:
         waiting: deque[Future[list[Done]]] = deque()
         ahead, remaining = 2 * processes, iter(tasks)
@@ -39,8 +47,8 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
                 yield from waiting.popleft().result()
         except BrokenProcessPool:
             raise InputError(
-                f"one of {processes} worker processes was killed, by hand or because memory ran out: run `dvc repro` again, "
-                "with a smaller machine.workers in params.yaml if memory is short"
+                f"one of {processes} worker processes was killed, by hand or because memory ran out; start again, with a "
+                "smaller machine.workers in params.yaml if memory is short"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -51,7 +59,9 @@ def _each(work: Callable[[Task], Done], tasks: list[Task]) -> list[Done]:
 
 
 def end_with(process: int) -> None:
-    """End this process, which that one began, when it is no more: it would wait for work or word from it, some for ever."""
+    """End this process when that parent process is gone; it
+    would wait for work from it, perhaps forever.
+    """
 
     def watch() -> None:
         while os.getppid() == process:

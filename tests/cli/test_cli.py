@@ -148,7 +148,7 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
         assert result.exit_code == 0, said(result)
         return json.loads((tmp_path / "out.json").read_text())
 
-    assert failed(run(app, base), "joint 'wing_tip' has no OKS sigma: give the sigmas (--sigmas")
+    assert failed(run(app, base), "joint 'wing_tip' has no OKS sigma; give the sigmas (--sigmas")
     assert measured("--weights", f"{tmp_path}/W") == measured("--sigmas", "0.05,0.02,0.1")
     assert measured("--weights", f"{tmp_path}/W")["AP"] != measured("--sigmas", "0.05,0.2,0.1")["AP"]
     pck = measured("--metric", "pck", "--weights", f"{tmp_path}/W")
@@ -158,7 +158,8 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
     assert pck["PCK@0.1 torso"] == 1
     assert pck["PCK area torso"] == pytest.approx((1 + 2 * (1 - 3 / (0.2 * torso))) / 3)
     assert failed(
-        run(app, [*base, "--metric", "pck"]), "which of the joints wing_tip, beak, tail are the ends of the torso: give them (--torso"
+        run(app, [*base, "--metric", "pck"]),
+        "the ends of the torso are not known among the joints wing_tip, beak, tail; give them (--torso",
     )
     content["categories"][0] |= {"sigmas": [0.05, 0.02, 0.1], "torso": ["beak", "tail"]}
     (tmp_path / "GT.json").write_text(json.dumps(content))
@@ -186,7 +187,7 @@ def test_evaluate_holds_names_against_ids_and_counts_the_unpredicted(truth):
     assert (right.exit_code, right.stderr) == (0, "")
     assert json.loads((truth / "out.json").read_text())["AP"] == pytest.approx(1)
     swapped = evaluated([named[0] | {"file_name": "img2.jpg"}, *named[1:]])
-    assert failed(swapped, "DT.json: [0]: image_id: 1 is img1.jpg in", "file_name is img2.jpg: ids and names disagree", "--annotations")
+    assert failed(swapped, "DT.json: [0]: image_id: 1 is img1.jpg in", "file_name is img2.jpg; predict again", "--annotations")
     few = evaluated(named[:3])
     assert few.exit_code == 0
     assert "warning: " in few.stderr
@@ -209,7 +210,7 @@ def test_evaluate_takes_categories_as_the_set_has_them(truth):
     assert measured(7)[0] == pytest.approx(1)
     ap, words = measured(1)
     assert ap == pytest.approx(1)
-    assert "category_id 1 is taken for 7" in words
+    assert "category_id 1 is read as 7" in words
     assert failed(measured(3), "[0]: category_id: 3, must be 7 (person)")
     content["categories"].append({"id": 1, "name": "horse"})
     (truth / "GT.json").write_text(json.dumps(content))
@@ -355,7 +356,7 @@ def test_a_set_annotated_in_stored_pixels_is_predicted_in_them(photos, weights, 
     assert len(expected) == 1
     (tmp_path / "boxes.json").write_text(json.dumps([{"file_name": "a.png", "bbox": [20, 10, 60, 70]}]))
     boxes = ["--boxes", f"{tmp_path}/boxes.json", "--weights", str(weights), "--out", f"{tmp_path}/boxes"]
-    assert failed(run(app, ["predict", str(folder), *boxes]), "nothing says whether boxes and annotations", "--exif apply")
+    assert failed(run(app, ["predict", str(folder), *boxes]), "it is not known whether boxes and annotations", "--exif apply")
     if orientation in (2, 3):
         assert failed(predict(folder, "x"), "its EXIF orientation turns or mirrors it", "--exif apply")
         assert predict(folder, "ignored", "--exif", "ignore") == expected
@@ -380,7 +381,7 @@ def test_a_photo_is_turned_upright(weights, tmp_path):
     ("entry", "words"),
     [
         ({"image_id": 1, "bbox": [1, 1, 9, 9]}, ["[0]: image_id 1: these images are not named by numbers", "--annotations"]),
-        ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["[0]: file_name 'c.jpg' is none of the 2 images"]),
+        ({"file_name": "c.jpg", "bbox": [1, 1, 9, 9]}, ["[0]: file_name 'c.jpg' is none of the 2 given images"]),
         ({"bbox": [1, 1, 9, 9]}, ["[0]: has neither file_name nor image_id"]),
         ({"file_name": "a.jpg"}, ["[0]: bbox: is missing"]),
         ({"file_name": "a.jpg", "bbox": [1, 1, 0, 9]}, ["[0]: bbox", "width and height above 0"]),
@@ -413,11 +414,11 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
     assert failed(predict(tmp_path / "gone.jpg"), "gone.jpg: no such file")
     assert failed(predict(photos, text, more=["--strict"]), "text.jpg cannot be read as an image: not an image file")
     assert failed(predict(cut, text), "none of the 2 images can be read")
-    assert failed(predict(photos, out=photos), "holds a.jpg", "name another folder")
-    assert failed(predict(photos, out=text), "text.jpg: no folder can be made there")
-    assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations belong to images")
-    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: no folder can be made there")
-    assert failed(predict(photos, tmp_path / "b"), "both make the overlay a.jpg")
+    assert failed(predict(photos, out=photos), "contains a.jpg", "name another folder")
+    assert failed(predict(photos, out=text), "text.jpg: this folder cannot be made")
+    assert failed(predict(tmp_path / "gone.mp4", more=["--annotations", "set.json"]), "--annotations works only with images")
+    assert failed(predict(photos, out="/proc/poses"), "--out /proc/poses: this folder cannot be made")
+    assert failed(predict(photos, tmp_path / "b"), "would both get the overlay a.jpg")
     assert failed(predict(photos, weights=tmp_path / "w.safetensors"), "w.safetensors", "no such")
     assert failed(predict(photos, weights=text), "text.jpg", "not a semipose weight file")
     assert failed(predict(photos, more=["--boxes", str(tmp_path / "dict.json")]), "dict.json", "should be a valid array")
@@ -427,7 +428,7 @@ def test_predict_says_what_is_wrong(photos, weights, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(photos, weights, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "locked")])
-    assert failed(result, "locked", "nothing can be written")
+    assert failed(result, "locked", "this folder cannot be written")
 
 
 # all
@@ -473,9 +474,9 @@ def test_hours_follow_from_a_measurement(tmp_path, demo):
     hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
     assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
     for found, words in (
-        (known | {"methods": {"supervised": methods["supervised"]}}, "nothing was measured of akm, "),
+        (known | {"methods": {"supervised": methods["supervised"]}}, "akm, "),
         (known | {"methods": methods, "batch_size": 4}, "4 people at once, but these parameters train"),
-        ([], "not what `semipose bench --json` writes"),
+        ([], "not a file that `semipose bench --json` wrote"),
     ):
         file.write_text(json.dumps(found))
         told = run(made, ["demo", "--bench", str(file)])

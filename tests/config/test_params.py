@@ -204,9 +204,9 @@ def test_a_preset_says_what_differs_and_keeps_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("groups", "devices", "message"),
     [
-        (3, 1, "train.batch_size = 16 is not 3 groups (train.batch_groups) of two or more people"),
-        (16, 1, "train.batch_size = 16 is not 16 groups (train.batch_groups) of two or more people"),
-        (2, 4, "train.batch_groups = 2 cannot be shared out to machine.devices x machine.nodes = 4"),
+        (3, 1, "train.batch_size = 16 cannot be divided into 3 groups (train.batch_groups) of two or more people"),
+        (16, 1, "train.batch_size = 16 cannot be divided into 16 groups (train.batch_groups) of two or more people"),
+        (2, 4, "train.batch_groups = 2 cannot be divided among machine.devices x machine.nodes = 4"),
     ],
 )
 def test_groups_part_every_batch_and_are_shared_out_evenly(tmp_path: Path, groups: int, devices: int, message: str) -> None:

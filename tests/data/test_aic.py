@@ -1,4 +1,4 @@
-"""AI Challenger: the reader on small files in the official layout, which itself lies behind share links."""
+"""AI Challenger: the reader on small files in the official layout, which itself is behind share links."""
 
 import json
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_file_image_person_and_field_are_named(tmp_path, wrong, message):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"ai_challenger_keypoint_train_\*/keypoint_train_annotations_\*\.json is not there; run `dvc repro download`"
+        InputError, match=r"ai_challenger_keypoint_train_\*/keypoint_train_annotations_\*\.json is not there; download the data set again"
     ):
         read_aic(tmp_path, "train")
     write(tmp_path, {})
@@ -121,7 +121,7 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"c\.jpg: not there, but keypoint_train_annotations"):
         read_aic(tmp_path, "train")
     write(tmp_path, [image("b0", ([1, 2, 1, 4], keypoints(1)))])
-    with pytest.raises(InputError, match=r"nobody is left \(dropped: .*'degenerate box': 1"):
+    with pytest.raises(InputError, match=r"no person is left \(dropped: .*'degenerate box': 1"):
         read_aic(tmp_path, "train")
     write(tmp_path, entries())
     (tmp_path / NAMES["train"][0] / "keypoint_train_annotations_2.json").touch()
@@ -135,7 +135,7 @@ def test_download_says_what_to_get_and_checks_it(tmp_path):
         download("aic", tmp_path)
     message = str(caught.value)
     assert f"{tmp_path} lacks ai_challenger_keypoint_validation_*/keypoint_validation_annotations_*.json" in message
-    assert "lies behind share links: get its archives ai_challenger_keypoint_train_*.zip" in message
+    assert "is behind share links: get its archives ai_challenger_keypoint_train_*.zip" in message
     assert "data.root" in message
     write(tmp_path, entries(), "val")
     assert download("aic", tmp_path) == []

@@ -145,5 +145,5 @@ def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Pa
 def test_images_without_a_list_of_them_are_named(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "image_info.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=rf"image_info\.json: {words}.*; run `dvc repro download`"):
+    with pytest.raises(InputError, match=rf"image_info\.json: {words}.*; download the data set again"):
         read_images(path)

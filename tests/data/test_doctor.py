@@ -41,11 +41,11 @@ def annotations(root: Path, part: str) -> dict[str, Any]:
 def test_a_sound_set_has_nothing_that_stops_and_its_params_load(drawn: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert "nothing would stop" in result.output
+    assert "no errors: training can read this set" in result.output
     assert "joints, 8 left-right pairs" in result.output
     for part in ("train", "val"):
         assert Image.open(tmp_path / "out" / f"{part}.jpg").width > 1000
-    tree, told = read_yaml(ROOT / "params.yaml"), YAML().load(result.output.split("has:\n\n")[1])
+    tree, told = read_yaml(ROOT / "params.yaml"), YAML().load(result.output.split("demo's:\n\n")[1])
     for section, values in told.items():
         for key, value in values.items():
             tree[section][key] = value
@@ -74,7 +74,7 @@ def broken(drawn: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     invisible["keypoints"][2] = 3
     said["visibility"] = "keypoints: has a visibility that is not 0, 1 or 2"
     far["bbox"] = [900, 900, 20, 20]
-    said["outside"] = "bbox: lies wholly outside"
+    said["outside"] = "bbox: is completely outside"
     nan["bbox"][0] = None
     said["number"] = "bbox[0]: should be a valid number, not None"
     lost["image_id"] = 777

@@ -113,7 +113,7 @@ def test_a_cut_connection_goes_on_where_it_was_cut(server, tmp_path):
 
 def test_the_next_run_goes_on_where_the_last_gave_up(server, tmp_path):
     server.cuts = [200_000, 0, 0, 0]
-    with pytest.raises(InputError, match=r"file\.bin: given up after 4 attempts.*go on from there"):
+    with pytest.raises(InputError, match=r"file\.bin: failed after 4 attempts.*to continue"):
         fetch.fetch(server.url(), tmp_path / "file.bin", SHA256)
     assert names(tmp_path) == ["file.bin.part", "file.bin.part.version"]
     server.asked.clear()
@@ -176,7 +176,7 @@ def test_wrong_bytes_are_named_and_removed(server, tmp_path, kind):
     server.files["/file.bin"] = BODY[:-1] + b"?"
     wanted = {"sha256": SHA256, "md5": MD5}[kind]
     got = hashlib.new(kind, server.files["/file.bin"]).hexdigest()
-    with pytest.raises(InputError, match=rf"{server.url()}: expected {kind} {wanted}, got {got}; .*run the same"):
+    with pytest.raises(InputError, match=rf"{server.url()}: expected {kind} {wanted}, got {got}; .*Run the same"):
         fetch.fetch(server.url(), tmp_path / "file.bin", **{kind: wanted})
     assert names(tmp_path) == []
 
@@ -197,7 +197,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(server, tmp_path
 
 
 def test_no_server_is_named(server, tmp_path):
-    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/x: given up after 4 attempts"):
+    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/x: failed after 4 attempts"):
         fetch.fetch("http://127.0.0.1:9/x", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
@@ -295,7 +295,7 @@ def test_check_layout_names_all_that_is_missing(tmp_path, source):
         check_layout(source, root)
     message = str(caught.value)
     assert "lacks annotations/person_keypoints_train2017.json, val2017/ of" in message
-    assert "`dvc repro download`" in message
+    assert "download the data set again" in message
     assert "data.root in params.yaml" in message
     (root / "annotations/person_keypoints_train2017.json").touch()
     (root / "val2017/2.jpg").touch()

@@ -147,11 +147,11 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
     out.mkdir()
     EXPORTS[kind](root, out)
     if "of" not in kind and kind != "addresses":
-        with pytest.raises(InputError, match=f"is an export of {kind}; `semipose doctor .* --convert FOLDER`"):
+        with pytest.raises(InputError, match=f"is an export of {kind}; run `semipose doctor .* --convert FOLDER`"):
             recognise(out)
     result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
     assert result.exit_code == 0, result.output
-    assert "nothing would stop" in result.output
+    assert "no errors: training can read this set" in result.output
     assert "area larger than their box" not in result.output
     every = [
         [read_people("custom", place, part, custom=recognise(place).custom) for part in ("train", "val")]
@@ -189,8 +189,8 @@ def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("labels.v001.slp", "a project of SLEAP, which is not read: .*save_ultralytics"),
-        ("CollectedData_me.h5", r"give the CollectedData_\*\.csv"),
+        ("labels.v001.slp", "a project of SLEAP, which cannot be read: .*save_ultralytics"),
+        ("CollectedData_me.h5", r"use the CollectedData_\*\.csv"),
     ],
 )
 def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str) -> None:
@@ -213,7 +213,7 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str
         (
             "Label Studio",
             ("project-1.json", '[{"data": {"img": "/data/upload/9.png"}, "annotations": [{"result": []}]}]'),
-            "image .*9.png' is not there",
+            "image .*9.png' is missing",
         ),
         ("CVAT", ("annotations.xml", "<annotations><image name='a'></image></annotations>"), "no image has a skeleton"),
     ],

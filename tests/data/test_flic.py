@@ -90,9 +90,9 @@ def test_a_set_without_the_films_is_refused(tmp_path: Path) -> None:
     fields = [(name, object) for name in ("moviename", "coords", "filepath", "istrain")]
     entries = np.array([[("goldeneye", np.full((2, 29), 5.0), "goldeneye.jpg", 1)]], dtype=fields)
     savemat(tmp_path / "examples.mat", {"examples": entries})
-    with pytest.raises(InputError, match=r"data\.flic\.split: films leaves nobody for val"):
+    with pytest.raises(InputError, match=r"data\.flic\.split: films leaves no person for val"):
         read_people("flic", tmp_path, "val")
-    with pytest.raises(InputError, match=r"nobody is left \(dropped: \{'degenerate box': 1\}\)"):
+    with pytest.raises(InputError, match=r"no person is left \(dropped: \{'degenerate box': 1\}\)"):
         read_people("flic", tmp_path, "train")
 
 

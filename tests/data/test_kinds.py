@@ -82,8 +82,8 @@ UNDERSTOOD: dict[str, tuple[Change, str]] = {
     "area missing": (without("area"), "have no area"),
     "area as a share": (every("area", lambda one, image: one["area"] / (64 * 48)), "have no area"),
     "boxes as shares": (every("bbox", shares), "8 people have a box in shares"),
-    "num_keypoints 0": (every("num_keypoints", lambda one, image: 0), "8 people have a num_keypoints that is not"),
-    "num_keypoints null": (every("num_keypoints", lambda one, image: None), "8 people have a num_keypoints that is not"),
+    "num_keypoints 0": (every("num_keypoints", lambda one, image: 0), "8 people have a num_keypoints that differs"),
+    "num_keypoints null": (every("num_keypoints", lambda one, image: None), "8 people have a num_keypoints that differs"),
     "num_keypoints 17.0": (every("num_keypoints", lambda one, image: 17.0), ""),
     "num_keypoints missing": (without("num_keypoints"), ""),
     "numbers as text": (every("bbox", lambda one, image: [str(value) for value in one["bbox"]]), "8 entries have numbers as text"),
@@ -95,7 +95,7 @@ UNDERSTOOD: dict[str, tuple[Change, str]] = {
     "crowd true": (more(iscrowd=True, keypoints=[0] * 51), "annotations left out: crowd"),
     "crowd without area": (more(iscrowd=1, area=None), "left out: crowd"),
     "crowd without box": (more(iscrowd=1, bbox=None), "1 crowds and unlabelled people have no box"),
-    "crowd with short keypoints": (more(iscrowd=1, keypoints=[1, 2, 2]), "1 crowds and unlabelled people have another number"),
+    "crowd with short keypoints": (more(iscrowd=1, keypoints=[1, 2, 2]), "1 crowds and unlabelled people have a wrong number"),
     "crowd with an odd visibility": (more(iscrowd=1, keypoints=[1, 2, 7] * 17), "left out: crowd"),
     "unlabelled without a box": (more(keypoints=[], num_keypoints=0, bbox=[]), "1 crowds and unlabelled people have no box"),
     "unlabelled without area": (more(keypoints=[0] * 51, num_keypoints=0, area=None), "left out: no keypoint"),
@@ -147,10 +147,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a negative area": (more(area=-3), r"annotations\[8\]: area: -3, must not be negative"),
     "no box": (more(bbox=None), r"annotations\[8\]: bbox: is missing"),
     "half a box": (more(bbox=[1, 2]), r"annotations\[8\]: bbox: has 2 numbers, must have 4"),
-    "a tiny box": (more(bbox=[0.1, 0.1, 0.05, 0.05]), r"annotations\[8\]: bbox: lies within the first pixel"),
+    "a tiny box": (more(bbox=[0.1, 0.1, 0.05, 0.05]), r"annotations\[8\]: bbox: is within the first pixel"),
     "x1 y1 x2 y2": (every("bbox", corners), r"annotations\[0\]: bbox: .* looks like x1, y1, x2, y2"),
     "joints as shares": (every("keypoints", lambda one, image: [v if k % 3 == 2 else v / 64 for k, v in enumerate(one["keypoints"])]),
-                         r"annotations\[0\]: keypoints: all lie within the first pixel"),
+                         r"annotations\[0\]: keypoints: all are within the first pixel"),
     "joints counted but not there": (more(keypoints=None), r"annotations\[8\]: keypoints: has none, but num_keypoints is 17"),
     "short keypoints": (more(keypoints=[5, 6, 2]), r"annotations\[8\]: keypoints: has 3 numbers, must have 51"),
     "visibility 3": (more(keypoints=[5, 6, 3] * 17), r"annotations\[8\]: keypoints: has a visibility"),
@@ -163,7 +163,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "an id for two": (more(id=1, area=500), r"annotations\[8\]: id: 1 occurs twice"),
     "an image id for two": (lambda content: content["images"].append({"id": 1, "file_name": "b", "width": 5, "height": 5}),
                             r"images\[4\]: id: 1 occurs twice"),
-    "a box off the image": (more(bbox=[100, 20, 10, 10]), r"annotations\[8\]: bbox: lies wholly outside"),
+    "a box off the image": (more(bbox=[100, 20, 10, 10]), r"annotations\[8\]: bbox: is completely outside"),
     "no joints of anybody": (without("keypoints"), "none of its 8 annotations has the field `keypoints`"),
 }  # fmt: skip
 
@@ -178,7 +178,7 @@ def test_what_is_refused_is_refused_by_all_in_the_same_words(tmp_path: Path, kin
         read_people("custom", root, "val", custom=layout.custom)
     with pytest.raises(InputError, match=rf"val\.json: {words}") as error:
         evaluate_oks(root / "val.json", [])
-    assert str(error.value).split(" (7 more")[0] == told[0].split("; run `dvc")[0]
+    assert str(error.value).split(" (7 more")[0] == told[0].split("; download the data set")[0]
 
 
 def test_every_fault_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
@@ -218,12 +218,12 @@ def test_a_file_that_is_cut_off_says_so_everywhere(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     path.write_bytes(path.read_bytes()[:900])
     layout = recognise(tmp_path)
-    words = r"train\.json is not JSON: it is cut off \(EOF while parsing"
+    words = r"train\.json is not JSON: it is truncated \(EOF while parsing"
     (told,) = [finding.text for finding in examine(tmp_path, layout).findings if finding.grade == "stops"]
     for read in (lambda: read_people("custom", tmp_path, "train", custom=layout.custom), lambda: evaluate_oks(path, [])):
         with pytest.raises(InputError, match=words) as error:
             read()
-        assert str(error.value).split("; run")[0] == told.split("; run")[0]
+        assert str(error.value).split("; download")[0] == told.split("; download")[0]
 
 
 def test_whoever_is_on_a_broken_image_is_not_to_be_found(tmp_path: Path) -> None:
@@ -257,5 +257,5 @@ def test_sizes_decide_about_exif_or_the_user_is_asked(tmp_path: Path) -> None:
     told = [finding.text for finding in examine(root, layout).findings if finding.grade == "stops"]
     assert len(told) == 2
     assert all("4 of 4 images are turned or mirrored by their EXIF orientation" in text for text in told)
-    with pytest.raises(InputError, match=r"train1\.png: its EXIF orientation \(3\) mirrors or half-turns it.*data\.exif"):
+    with pytest.raises(InputError, match=r"train1\.png: its EXIF orientation \(3\) mirrors it or turns it by 180 degrees.*data\.exif"):
         write_pack(train, root, tmp_path / "pack", recipe, 0, 1)

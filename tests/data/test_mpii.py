@@ -155,7 +155,7 @@ def test_the_conversion_is_found_under_its_names(tmp_path, name):
     people = read_people("mpii", write(tmp_path, [entry(k) for k in range(4)], name), "val")
     assert people.ids.tolist() == [1, 2, 3, 4]
     assert people.sizes[:, 0].tolist() == [60, 61, 62, 63]
-    with pytest.raises(InputError, match=r"neither annot/train\.json or annotations/mpii_train\.json is there; run"):
+    with pytest.raises(InputError, match=r"neither annot/train\.json or annotations/mpii_train\.json is there; download"):
         read_mpii(tmp_path, "train")
 
 
@@ -228,7 +228,7 @@ def test_wrong_files_and_missing_images_are_named(tmp_path):
     with pytest.raises(InputError, match=r"images/000000040\.jpg: not there, but valid\.json has its person"):
         read_mpii(tmp_path, "val")
     (tmp_path / "annot/valid.json").unlink()
-    with pytest.raises(InputError, match=r"neither annot/valid\.json or .* nor mpii_human_pose_v1_u12_2/.*; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"neither annot/valid\.json or .* nor mpii_human_pose_v1_u12_2/.*; download the data set again"):
         read_mpii(tmp_path, "val")
 
 
@@ -329,7 +329,7 @@ def test_the_release_names_what_is_wrong(tmp_path):
         with pytest.raises(InputError, match=rf"annolist\(2\)\.annorect\(1\): {message}"):
             read_mpii(tmp_path, "train", 1)
     release(tmp_path, [(0, 1, person(1))])
-    with pytest.raises(InputError, match="nobody with annopoints"):
+    with pytest.raises(InputError, match="no person with annopoints"):
         read_mpii(tmp_path, "train", 1)
     savemat(tmp_path / RELEASE, {"other": 1})
     with pytest.raises(InputError, match="no RELEASE with annolist"):
@@ -432,7 +432,7 @@ def test_the_limit_counts_pelvis_and_thorax_do_not_and_unknown_heads_are_left_ou
     assert values.values()["joint/pelvis"] == 0
     assert values.per_person()[:2].tolist() == [1, 0]
     assert np.isnan(values.per_person()[2])
-    with pytest.raises(InputError, match="PCKh is measured by the size of the head"):
+    with pytest.raises(InputError, match="PCKh needs the size of the head"):
         pckh(points, truth, np.ones((3, 16), int), None, MPII16.joints)
 
 
@@ -471,7 +471,7 @@ def test_evaluate_gives_results_to_people(tmp_path):
     arguments = ["evaluate", "--annotations", f"{tmp_path}/GT.json", "--predictions", f"{tmp_path}/DT.json", "--metric", "pckh"]
     done = CliRunner().invoke(app, [*arguments, "--json", f"{tmp_path}/out.json"])
     assert done.exit_code == 0, done.output
-    assert "of 10 people; 1 left out, because the head size is not known" in " ".join(done.stdout.split())
+    assert "of 10 people; 1 left out because the head size is not known" in " ".join(done.stdout.split())
     kept = np.delete(np.arange(10), 4)
     expected = pckh(points[kept], people.points[kept], people.visibility[kept], people.head_sizes[kept], MPII16.joints)
     assert json.loads((tmp_path / "out.json").read_text()) == pytest.approx(expected.values())
@@ -496,7 +496,7 @@ def test_evaluate_gives_results_to_people(tmp_path):
 def test_addresses_and_layouts_of_mpii(tmp_path):
     assert [remote.name for remote in DATASETS["mpii"]] == ["mpii_human_pose_v1_u12_2.zip", "mpii_human_pose_v1.tar.gz"]
     assert all(remote.url.startswith("https://datasets.d2.mpi-inf.mpg.de/andriluka14cvpr/") for remote in DATASETS["mpii"])
-    with pytest.raises(InputError, match=r"lacks mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1\.mat, images/ of source mpii; run"):
+    with pytest.raises(InputError, match=r"lacks mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1\.mat, images/ of source mpii; set data"):
         check_layout("mpii", tmp_path)
     write(tmp_path, [], "annot/valid.json")
     with pytest.raises(InputError, match=r"lacks annot/train\.json of source mpii"):
@@ -512,7 +512,7 @@ def test_addresses_and_layouts_of_mpii(tmp_path):
 
 def test_sets_behind_share_links_are_asked_for():
     assert "mpii" not in BY_HAND
-    with pytest.raises(InputError, match=r"data\.root: nowhere is not there; it lacks ai_challenger.* lies behind share links: get its"):
+    with pytest.raises(InputError, match=r"data\.root: nowhere is not there; it lacks ai_challenger.* is behind share links: get its"):
         download("aic", Path("nowhere"))
 
 

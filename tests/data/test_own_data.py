@@ -146,7 +146,7 @@ def test_params_ask_for_what_a_set_of_ones_own_needs(tmp_path: Path) -> None:
     text = whole_text(ROOT / "pipeline/presets/demo.yaml")
     path = tmp_path / "params.yaml"
     path.write_text(text.replace("  source: demo", "  source: custom"))
-    with pytest.raises(InputError, match=r"data\.root and data\.custom must say where"):
+    with pytest.raises(InputError, match=r"needs data\.root and data\.custom"):
         load(path)
     path.write_text(text.replace("  boxes: ground_truth ", "  boxes: detector "))
     with pytest.raises(InputError, match=r"evaluate\.boxes: detector needs data\.detections"):

@@ -95,12 +95,12 @@ def test_a_wrong_number_of_joints_and_equal_ids_are_refused():
 
 
 def test_load_names_what_is_wrong(tmp_path):
-    with pytest.raises(InputError, match=r"absent.npz.*dvc repro prepare"):
+    with pytest.raises(InputError, match=r"absent.npz.*write the crop pack again"):
         People.load(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("no table")
-    with pytest.raises(InputError, match=r"text.npz.*not a people table"):
+    with pytest.raises(InputError, match=r"text.npz.*not an annotation table"):
         People.load(tmp_path / "text.npz")
     table().save(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:900])
-    with pytest.raises(InputError, match=r"cut.npz.*not a people table"):
+    with pytest.raises(InputError, match=r"cut.npz.*not an annotation table"):
         People.load(tmp_path / "cut.npz")

@@ -136,8 +136,8 @@ def test_clamp_is_the_peers(box, clamped):
         ),
         (annotation(8, 3, keypoints=[1, 2, 3] * 17), "keypoints: has a visibility that is not 0, 1 or 2"),
         (annotation(8, 99), "image_id: 99 is not"),
-        (annotation(8, 3, bbox=[200, 20, 10, 10]), "bbox: lies wholly outside"),
-        (annotation(8, 3, bbox=[20, -30, 10, 10]), "bbox: lies wholly outside"),
+        (annotation(8, 3, bbox=[200, 20, 10, 10]), "bbox: is completely outside"),
+        (annotation(8, 3, bbox=[20, -30, 10, 10]), "bbox: is completely outside"),
         (annotation(8, 3, bbox=[20, 30, 10]), "bbox: has 3 numbers, must have 4"),
         (annotation(8, 3, bbox=[20, 30, 10, float("inf")]), r"bbox\[3\]: should be a finite number, not inf"),
         (without(annotation(8, 3), "bbox"), "bbox: is missing"),
@@ -145,7 +145,9 @@ def test_clamp_is_the_peers(box, clamped):
     ],
 )
 def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
-    with pytest.raises(InputError, match=rf"(?s)person_keypoints_train2017\.json: annotations\[1\]: {message}.*; (repair|run `dvc)"):
+    with pytest.raises(
+        InputError, match=rf"(?s)person_keypoints_train2017\.json: annotations\[1\]: {message}.*; (repair|download the data set again)"
+    ):
         read_coco(write(tmp_path, [annotation(1, 3), entry, annotation(9, 3)]), "train")
 
 
@@ -163,7 +165,7 @@ def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
         ({"images": [{"id": 3, "width": 5, "height": 5}]}, r"images\[0\]: file_name: is missing"),
         ({"annotations": [annotation(1, 3), annotation(1, 3, area=7)]}, r"annotations\[1\]: id: 1 occurs twice"),
         ({"annotations": [without(annotation(1, 3), "id")]}, r"annotations\[0\]: id: is missing"),
-        ({"annotations": [annotation(1, 3, bbox=[5, 5, 1, 9])]}, r"nobody is left \(dropped: \{'degenerate box': 1"),
+        ({"annotations": [annotation(1, 3, bbox=[5, 5, 1, 9])]}, r"no person is left \(dropped: \{'degenerate box': 1"),
         (
             {"annotations": [without(annotation(1, 3), "keypoints")]},
             r"none of its 1 annotations has the field `keypoints`, as in COCO's instances",
@@ -176,7 +178,7 @@ def test_coco_names_the_wrong_list(tmp_path, changes, message):
 
 
 def test_coco_names_a_missing_and_a_broken_file(tmp_path):
-    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: no such file; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"person_keypoints_train2017\.json: no such file; download the data set again"):
         read_coco(tmp_path, "train")
     path = write(tmp_path, [annotation(1, 3)]) / "annotations/person_keypoints_train2017.json"
     for data in (path.read_bytes()[:-5], b"\xff\xfe\x00", b"[" * 100_000):
@@ -253,7 +255,7 @@ def test_lsp_validation_must_leave_both_parts(tmp_path, validation):
 
 
 def test_lsp_names_a_wrong_file(tmp_path):
-    with pytest.raises(InputError, match=r"joints\.mat: no such file; run `dvc repro download`"):
+    with pytest.raises(InputError, match=r"joints\.mat: no such file; download the data set again"):
         lsp.read_lsp(tmp_path, "train", 2)
     joints = write_lsp(tmp_path)
     for content, message in (

@@ -189,7 +189,7 @@ def test_the_faster_backend_agrees_to_rounding(coco_mini, with_box):
 
 def test_a_backend_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    with pytest.raises(InputError, match="faster-coco-eval is not installed: pip install"):
+    with pytest.raises(InputError, match="faster-coco-eval is not installed; run pip install"):
         evaluate_oks(made_set(np.random.default_rng(0)), [], backend="faster-coco-eval")
 
 
@@ -255,7 +255,7 @@ def test_other_skeletons_need_their_sigmas():
     results = noisy(annotations, 0.05, rng)
     sigmas = rng.uniform(0.02, 0.1, 14)
     assert evaluate_oks(annotations, results, sigmas) == reference(annotations, results, sigmas)
-    with pytest.raises(InputError, match=r"joint .* has no OKS sigma: give the sigmas .*pck"):
+    with pytest.raises(InputError, match=r"joint .* has no OKS sigma; give the sigmas .*pck"):
         evaluate_oks(annotations, results)
 
 

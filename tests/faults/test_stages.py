@@ -123,7 +123,9 @@ def test_killed_and_stopped_it_ends_with_the_same_files(project: Path, whole: Wh
         assert disturbed(signal.SIGKILL, moments.randint(1, 3)) == -signal.SIGKILL
     assert disturbed(signal.SIGTERM, 2) == stage.STOPPED
     said = words.read_text()
-    step = re.search(rf"stopped by SIGTERM: a checkpoint was left after step (\d+) of {STEPS}. `dvc repro` goes on from there", said)
+    step = re.search(
+        rf"stopped by SIGTERM: a checkpoint was left after step (\d+) of {STEPS}. Run `dvc repro` to continue from there", said
+    )
     assert step, said
     (left,) = state.iterdir()
     found = checkpoint.load(left)
@@ -220,7 +222,8 @@ def test_a_killed_worker_is_told_and_what_was_cut_stays(project: Path, tmp_path:
     other.resume()
     assert ended(process) == 1
     said = (tmp_path / "words").read_text()
-    assert "semipose: one of 2 worker processes was killed, by hand or because memory ran out: run `dvc repro` again" in said
+    assert "semipose: one of 2 worker processes was killed, by hand or because memory ran out; start again" in said
+    assert "Run `dvc repro` again" in said
     assert "Traceback" not in said
     cut = np.load(tmp_path / "data/packs/.train.partial/digests.npy").any(1).sum()
     decoded: list[Path] = []
@@ -362,7 +365,7 @@ def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path, same:
     words = tmp_path / "words"
     with lock:
         process = begin(split.split, words)
-        until(lambda: "semipose: another process is at split split in this folder: waiting for its end" in words.read_text())
+        until(lambda: "semipose: another process runs split split in this folder; waiting for it to end" in words.read_text())
         assert os.waitpid(process, os.WNOHANG) == (0, 0)
     assert ended(process) == 0
 

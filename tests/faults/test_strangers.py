@@ -75,7 +75,7 @@ def test_checkpoints(harmful: Harmful, tmp_path: Path, capsys: pytest.CaptureFix
     content = saved({"step": harmful})
     (tmp_path / "checkpoint.pt").write_bytes(hashlib.sha256(content).digest() + content)
     assert checkpoint.load(tmp_path) is None
-    assert "checkpoint.pt is damaged: the training starts anew" in capsys.readouterr().err
+    assert "checkpoint.pt is damaged: the training starts over" in capsys.readouterr().err
     assert not harmful.mark.exists()
 
 
@@ -87,7 +87,7 @@ def test_packs(harmful: Harmful, tmp_path: Path, name: str) -> None:
     write_pack(people, tmp_path, tmp_path / "pack", Recipe(8, 1.25, 1.2), 0, 1)
     if name.endswith(".npz"):
         np.savez(tmp_path / "pack" / name, skeleton=np.array([harmful], dtype=object))
-        with pytest.raises(InputError, match="not a people table"):
+        with pytest.raises(InputError, match="not an annotation table"):
             People.load(tmp_path / "pack" / name)
     else:
         (tmp_path / "pack" / name).write_bytes(array(harmful))

@@ -74,7 +74,7 @@ def test_names_that_occur_twice_are_told_apart_by_their_folders(photos: Path) ->
 
 def test_a_set_of_other_images_is_refused(photos: Path) -> None:
     truth = annotated(photos, {1: "img1.jpg"})
-    with pytest.raises(InputError, match=r"set\.json: none of the 1 images given is in this set, whose images are img1\.jpg"):
+    with pytest.raises(InputError, match=r"set\.json: none of the 1 given images is in this set, whose images are img1\.jpg"):
         of_set([photos / "img2.jpg"], truth, False)
 
 
@@ -96,7 +96,7 @@ def test_boxes_go_by_name_or_by_ids_that_say_something(photos: Path) -> None:
     assert asked.boxes is not None
     assert {photo.path.name: photo.image_id for photo in asked.photos}["img2.jpg"] == 77
     assert len(asked.boxes[photos / "img2.jpg"].xywh) == 2
-    with pytest.raises(InputError, match=r"\[1\]: image_id 1 is none of the 12 images"):
+    with pytest.raises(InputError, match=r"\[1\]: image_id 1 is none of the 12 given images"):
         of_images(paths, written(photos.parent / "d.json", [both[0], box | {"image_id": 1}]))
     with pytest.raises(InputError, match=r"\[1\]: image_id: 78, but img2\.jpg was 77 before"):
         of_images(paths, written(photos.parent / "c.json", [both[0], both[0] | {"image_id": 78}]))

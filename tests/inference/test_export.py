@@ -144,4 +144,4 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (result.exit_code, "no such weight file" in result.output) == (1, True)
     monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnx" else object())
     result = run(app, ["export", "--weights", str(tmp_path / "gone.safetensors"), "--out", str(tmp_path / "out")])
-    assert (result.exit_code, "needs onnx: pip install 'semipose[export]'" in result.output) == (1, True)
+    assert (result.exit_code, "needs onnx; run pip install 'semipose[export]'" in result.output) == (1, True)

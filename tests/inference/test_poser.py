@@ -148,7 +148,7 @@ def test_what_is_no_video_is_named(weights: Path, images: list[Image.Image], tmp
     assert "text.mp4 cannot be opened as a video file" in said(str(tmp_path / "text.mp4"))
     assert "gone.mp4 cannot be opened as a video file" in said(str(tmp_path / "gone.mp4"))
     assert "77 cannot be opened as a webcam" in said("77")
-    assert "text.mp4 is a video: predict it alone" in said(str(tmp_path / "text.mp4"), str(tmp_path / "a.jpg"))
+    assert "text.mp4 is a video; predict it without other inputs" in said(str(tmp_path / "text.mp4"), str(tmp_path / "a.jpg"))
     assert not list((tmp_path / "out").glob("*"))
 
 
@@ -181,5 +181,5 @@ def test_missing_detector_weights_are_named(tmp_path: Path, monkeypatch: pytest.
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
     monkeypatch.setattr("urllib.request._opener", None)  # it keeps the proxies of its first use, this test's for all that come after
-    with pytest.raises(InputError, match=r"cannot be downloaded .*bring that file and name it with --detector-weights"):
+    with pytest.raises(InputError, match=r"cannot be downloaded .*download that file by hand and name it with --detector-weights"):
         Detector("small", None, 0.5, device)

@@ -219,7 +219,7 @@ def test_results_are_coco_results():
     [
         ([300, 10, 20, 20], "outside the image of 128 x 128"),
         ([-30, 10, 30, 20], "outside"),
-        ([10, 10, 0, 20], "of some size"),
+        ([10, 10, 0, 20], "width and height above 0"),
         ([10, math.nan, 5, 20], "finite"),
         ([10, 10, 5000, 20], "ten times"),
     ],

@@ -63,10 +63,10 @@ def test_a_recording_that_is_cut_off_says_how_much_was_read(tmp_path: Path, weig
     poses = json.loads((tmp_path / "out/predictions.json").read_text())
     assert 10 < len(poses) < 50
     about = "about " if suffix == "mkv" else ""
-    assert f"semipose: warning: {half}: {len(poses)} of {about}60 frames could be read: the recording is cut off" in result.stderr
+    assert f"semipose: warning: {half}: {len(poses)} of {about}60 frames could be read; the recording is truncated" in result.stderr
     strict = predict(half, weights, tmp_path / "strict", "--strict")
     assert strict.exit_code == 1
-    assert "cut off" in strict.stderr
+    assert "truncated" in strict.stderr
     assert not list((tmp_path / "strict").iterdir())
     assert predict(half, weights, tmp_path / "some", "--frames", "5", "--strict").exit_code == 0, "as many as were asked for"
 

@@ -264,12 +264,12 @@ def test_levels_that_are_no_maps_or_not_there_are_refused(tiny: Params, task: Ta
     )
     wrong = tiny.method["reviewer"].model_copy(update={"levels": ["layer4", "layer7"]})
     with pytest.raises(
-        InputError, match=r"method\.reviewer\.levels: layer7 is none of resnet18, which has stem, layer1, layer2, layer3, layer4"
+        InputError, match=r"method\.reviewer\.levels: layer7 is not a layer of resnet18; choose from stem, layer1, layer2, layer3, layer4"
     ):
         check_networks(p.model_copy(update={"method": p.method | {"reviewer": wrong}}))
     vit = {"backbone": "vit_tiny_patch16_224", "options": {"depth": 4}, "head_channels": [8, 8]}
     net = build_network(tiny.model.model_copy(update=vit), 17, seed=0)
-    with pytest.raises(InputError, match=r"levels: layer3 of vit_tiny_patch16_224 is no feature map: say levels: \[\] with a ViT"):
+    with pytest.raises(InputError, match=r"levels: layer3 of vit_tiny_patch16_224 is not a feature map; set levels: \[\] for a ViT"):
         build([net], tiny.method["reviewer"], task)
 
 

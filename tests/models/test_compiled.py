@@ -68,6 +68,6 @@ def test_a_compiled_training_is_the_same_but_for_rounding(
 def test_a_machine_without_a_compiler_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(InputError, match=r"machine.compile: default needs a compiler: install g\+\+"):
+    with pytest.raises(InputError, match=r"machine.compile: default needs a compiler; install g\+\+"):
         compile_networks(torch.nn.Identity(), "default", torch.device("cpu"))
     compile_networks(torch.nn.Identity(), "none", torch.device("cpu"))

@@ -170,9 +170,9 @@ def test_a_vits_step_costs_what_its_own_size_costs(tiny: Params, task: Task) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "resnet19"}, "timm cannot make it"),
-        ({"frozen": ["layer5"]}, r"model\.frozen: layer5 is no layer of resnet18, which has stem, layer1"),
-        ({"backbone": "resnet18", "pretrained": "package"}, "no package ships weights of resnet18"),
+        ({"backbone": "resnet19"}, "timm cannot make this network"),
+        ({"frozen": ["layer5"]}, r"model\.frozen: layer5 is not a layer of resnet18; choose from stem, layer1"),
+        ({"backbone": "resnet18", "pretrained": "package"}, "no package has weights of resnet18"),
     ],
 )
 def test_check_finds_what_no_training_could_begin_with(tiny: Params, changes: dict[str, Any], message: str) -> None:
@@ -184,7 +184,9 @@ def test_check_finds_what_no_training_could_begin_with(tiny: Params, changes: di
 def test_a_place_of_mixup_that_a_short_vit_lacks_is_named(tiny: Params) -> None:
     short = Family("vit_tiny_patch16_224", SMALL_VIT | {"depth": 2}, 2)
     p = tiny.model_copy(update={"model": model_of(tiny, short)})
-    with pytest.raises(InputError, match=r"method\.akm\.mixup\.place: layer3 is none of vit_tiny_patch16_224, which has input, stem"):
+    with pytest.raises(
+        InputError, match=r"method\.akm\.mixup\.place: layer3 is not a layer of vit_tiny_patch16_224; choose from input, stem"
+    ):
         check_networks(p)
     identity: Callable[[Tensor], Tensor] = lambda x: x  # noqa: E731
     net: PoseNet = build(p.model, 17, seed=0)
@@ -195,5 +197,5 @@ def test_a_place_of_mixup_that_a_short_vit_lacks_is_named(tiny: Params) -> None:
 def test_weights_that_cannot_be_downloaded_are_missed_at_once(tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after hours of downloading people; a network of timm that has no weights stands for a hub that does not answer."""
     model = tiny.model.model_copy(update={"backbone": "resnet18.nowhere", "pretrained": True})
-    with pytest.raises(InputError, match=r"model\.pretrained = true: the ImageNet weights of resnet18\.nowhere cannot be fetched"):
+    with pytest.raises(InputError, match=r"model\.pretrained = true: the ImageNet weights of resnet18\.nowhere cannot be downloaded"):
         check_networks(tiny.model_copy(update={"model": model}))

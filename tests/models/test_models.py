@@ -135,12 +135,18 @@ def test_a_download_that_fails_names_both_ways_out(demo: Params, monkeypatch: py
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": "resnet19"}, "timm cannot make it"),
-        ({"backbone": "swin_tiny_patch4_window7_224", "options": {}}, "cannot be cut into layers: take a ResNet, HRNet, EfficientNet"),
-        ({"backbone": "vit_small_patch14_dinov2", "options": {}}, r"features of stride 14 .*patch_size: 16"),
-        ({"backbone": "vit_tiny_patch16_224", "options": {"img_size": 32}}, r"model\.options: img_size is model\.height x model\.width"),
-        ({"frozen": ["stem", "layer9", "head"]}, "layer9, head is no layer of resnet18, which has stem, layer1, layer2, layer3, layer4"),
-        ({"options": {"layres": [1]}}, "timm cannot make it"),
+        ({"backbone": "resnet19"}, "timm cannot make this network"),
+        ({"backbone": "swin_tiny_patch4_window7_224", "options": {}}, "cannot be split into layers; use a ResNet, HRNet, EfficientNet"),
+        ({"backbone": "vit_small_patch14_dinov2", "options": {}}, r"features have stride 14.*patch_size: 16"),
+        (
+            {"backbone": "vit_tiny_patch16_224", "options": {"img_size": 32}},
+            r"model\.options: img_size is set by model\.height and model\.width",
+        ),
+        (
+            {"frozen": ["stem", "layer9", "head"]},
+            "layer9, head is not a layer of resnet18; choose from stem, layer1, layer2, layer3, layer4",
+        ),
+        ({"options": {"layres": [1]}}, "timm cannot make this network"),
         ({"head_channels": [8]}, "needs 3 for heatmaps of stride 4"),
         ({"width": 72}, r"model\.width = 72 is not a multiple of the backbone's stride 32"),
     ],

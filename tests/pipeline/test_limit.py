@@ -17,7 +17,7 @@ def test_the_time_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with Limit(0.5) as limit, Limit(None) as endless:
         assert limit() is None
         now += 31
-        assert limit() == "machine.max_minutes = 0.5 are over"
+        assert limit() == "the 0.5 minutes of machine.max_minutes are over"
         assert endless() is None
 
 
@@ -36,4 +36,4 @@ def test_a_stopped_stage_says_how_it_goes_on(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit) as ended:
         main(work, [])
     assert ended.value.code == STOPPED
-    assert capsys.readouterr().err == "semipose: out of time. `dvc repro` goes on from there.\n"
+    assert capsys.readouterr().err == "semipose: out of time. Run `dvc repro` to continue from there.\n"

@@ -42,7 +42,7 @@ def test_cut_off_anywhere(ends: list[int], tmp_path: Path) -> None:
     for at in ends:
         path.write_text(LOCK[:at])
         said = mend(path)
-        assert said is None or "was cut off while DVC wrote it" in said, LOCK[:at][-200:]
+        assert said is None or "was truncated while DVC wrote it" in said, LOCK[:at][-200:]
         text = path.read_text() if path.exists() else "schema: '2.0'\nstages: {}\n"
         assert readable(text)
         left = stages(text)
@@ -83,7 +83,7 @@ def test_a_list_of_readers_and_writers_that_was_cut_off_is_begun_anew(tmp_path: 
     assert "JSON structure is corrupted" in run("dvc", "repro").stderr
     done = run("pipeline.lockfile")
     assert done.returncode == 0, done.stderr
-    assert ".dvc/tmp/rwlock was cut off while DVC wrote it" in done.stderr
+    assert ".dvc/tmp/rwlock was truncated while DVC wrote it" in done.stderr
     assert not users.exists()
     assert run("dvc", "repro").returncode == 0
     users.write_text(whole)

@@ -97,7 +97,7 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     app.command()(command.archive)
     (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
-    for argument, said in (("demo", "none of the runs of params.yaml has finished"), ("../x", "name the archive with letters")):
+    for argument, said in (("demo", "no run of params.yaml has finished"), ("../x", "give the archive a name of letters")):
         done = CliRunner().invoke(app, [argument])
         assert done.exit_code == 1
         assert said in done.output

@@ -159,7 +159,7 @@ def test_a_broken_file_is_named(root):
 
 def test_missing_resamples_are_named(root):
     (root / "reports" / "runs" / "demo-akm-L100-s0" / "bootstrap.csv").unlink()
-    with pytest.raises(InputError, match=r"bootstrap\.csv is missing; run the stage `evaluate` of this cell again"):
+    with pytest.raises(InputError, match=r"bootstrap\.csv is missing; run the stage `evaluate` of this run again"):
         write_report(root)
 
 
@@ -171,5 +171,5 @@ def test_columns_are_numbers(tmp_path):
     assert math.isnan(columns["val/AP"][0])
     assert columns["val/AP"][1] == 3.5
     path.write_text("epoch,val/AP\n1,2\n2,x\n")
-    with pytest.raises(InputError, match=r"history\.csv: .*'x'; train this cell again"):
+    with pytest.raises(InputError, match=r"history\.csv: .*'x'; train this run again"):
         read_columns(path)

@@ -107,7 +107,7 @@ def test_missing_cells_are_not_run_in_their_place(runs):
     assert [(line["seed"], line["status"], line["value"]) for line in lines] == [("0", NOT_RUN, ""), ("1", NOT_RUN, "")]
     nothing = main_table({}, SWEEP)
     assert all(cell(nothing, "akm", name) == NOT_RUN for name in ("masks",))
-    assert "Protocol: none of these cells has run." in nothing.notes
+    assert "Protocol: none of these runs has finished." in nothing.notes
 
 
 def test_each_topic_has_a_table_and_the_rest_another(tmp_path):
@@ -131,7 +131,7 @@ def test_each_topic_has_a_table_and_the_rest_another(tmp_path):
         "akm": ("", ""),
         "akm_raw": ("key: akm_raw", "-1.0"),
     }
-    assert "difference to posedual, akm (each row to its own);" in labels.notes[-1]
+    assert "difference to posedual, akm (each row with its own)." in labels.notes[-1]
     assert "difference to akm;" in masks.notes[-1]
     assert [row[0].text for row in masks.rows] == ["akm", "akm_off", "akm_raw"]
     assert [row[0].text for row in rest.rows] == ["akm", "akm_fixed"]

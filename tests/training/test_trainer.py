@@ -157,7 +157,7 @@ def test_a_training_goes_on_on_the_kind_of_device_that_began_it(tiny: Params, ta
     assert saved is not None
     saved["progress"]["device"] = "cuda"
     checkpoint.save(tmp_path, saved)
-    with pytest.raises(InputError, match=r"begun on a GPU, and a CPU draws other random numbers: set machine\.accelerator: gpu"):
+    with pytest.raises(InputError, match=r"began on a GPU, and a CPU has other random numbers; set machine\.accelerator: gpu"):
         train(tiny, task, pack, tmp_path)
 
 
@@ -253,12 +253,12 @@ def test_a_damaged_checkpoint_leads_to_the_one_before(tmp_path: Path, capsys: py
     assert found is not None
     assert found["step"] == 1
     assert torch.equal(found["weights"], torch.ones(100))
-    assert "checkpoint.pt is damaged: the training goes on from the checkpoint before it" in capsys.readouterr().err
+    assert "checkpoint.pt is damaged: the training continues from the checkpoint before it" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_before.pt"], "the next one does not take its place"
     for path in (tmp_path / "checkpoint.pt", tmp_path / "checkpoint_before.pt"):
         path.write_bytes(b"no checkpoint")
     assert checkpoint.load(tmp_path) is None
-    assert "checkpoint_before.pt are damaged: the training starts anew" in capsys.readouterr().err
+    assert "checkpoint_before.pt are damaged: the training starts over" in capsys.readouterr().err
 
 
 def test_a_kill_between_the_two_files_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,5 +64,5 @@ def test_a_trained_network_of_another_skeleton_is_not_evaluated(tiny: Params, tm
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks/names.json").write_text('["net"]')
     save_network(build(tiny.model, 14, 1), tmp_path / "networks/net.safetensors", network_metadata(tiny.model, LSP14, 1.25))
-    with pytest.raises(InputError, match=r"networks was trained for the joints of lsp14, the validation people have .* coco17"):
+    with pytest.raises(InputError, match=r"networks was trained for the joints of lsp14, but the validation people have .* coco17"):
         _networks(tmp_path, COCO17, torch.device("cpu"))

@@ -1,1 +1,1 @@
-"""What `semipose doctor` looks for in a data set."""
+"""What `semipose doctor` checks in a data set."""

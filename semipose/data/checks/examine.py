@@ -1,4 +1,4 @@
-"""What training would make of a data set: what stops it, what it drops, what a person should look at first."""
+"""How training would read a data set: what stops it, what it drops, what a person should check."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ from semipose.data.sources import check_parts
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
-MISSING = "images are missing; if they lie elsewhere in the folder, --convert finds them by their names"
-HELD_OUT = "--convert makes a set of which a fifth of the images validates"
-OTHER_SIZE = "images are of another size than annotated"
+MISSING = "images are missing; if they are elsewhere in the folder, use --convert to find them by their names"
+HELD_OUT = "use --convert to hold out a fifth of the images for validation"
+OTHER_SIZE = "images have another size than annotated"
 TURNED = (
-    "images are turned or mirrored by their EXIF orientation, and their sizes do not say whether the annotations fit them before or after "
-    "that: set data.exif to apply (as viewers show them) or ignore (as stored)"
+    "images are turned or mirrored by their EXIF orientation, and their sizes do not tell whether the annotations were "
+    "made before or after that; set data.exif to apply (as viewers show them) or ignore (as stored)"
 )
 
 __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
@@ -33,7 +33,13 @@ __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]
 
 @dataclass
 class Examination:
-    """findings: in the order in which they were made. sheets: by part. params: what params.yaml needs; None where nobody could be read."""
+    """The result of an examination.
+
+    Attributes:
+        findings: In the order in which they were made.
+        sheets: Contact sheets, by part.
+        params: What params.yaml needs; None if no person could be read.
+    """
 
     layout: Layout
     people: dict[str, People] = field(default_factory=dict)
@@ -43,20 +49,24 @@ class Examination:
 
     @property
     def stops(self) -> bool:
-        """Whether `dvc repro` would stop at this set."""
+        """Whether training would stop at this set."""
         return any(finding.grade == "stops" for finding in self.findings)
 
 
 def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2) -> Examination:
-    """Read every part and every image of a set. `validation`: people at the end of LSP (and of MPII's release) that are validation.
+    """Read every part and every image of a set; nothing is written.
 
-    Nothing is written. Raises InputError where there is nothing to examine.
+    Args:
+        validation: Number of people at the end of LSP (and of MPII's release) used for validation.
+
+    Raises:
+        InputError: There is nothing to examine.
     """
     found = Examination(layout)
     odd: dict[str, NDArray[np.bool_]] = {}
     for part in ("train", "val"):
         if part not in layout.parts:
-            found.findings.append(Finding("stops", part, f"there are no annotations of this part; {HELD_OUT}"))
+            found.findings.append(Finding("stops", part, f"this part has no annotations; {HELD_OUT}"))
             continue
         people, faults = read(root, layout, part, validation)
         found.findings += faults
@@ -81,7 +91,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
 
 
 def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: int) -> list[Finding]:
-    """Missing, broken, of another size than annotated, or twice in the set."""
+    """Images that are missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
     shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
     seen: dict[str, pictures.Picture] = {}
@@ -90,7 +100,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
     for table in people.values():
         for name, (width, height) in zip(table.images, table.sizes.tolist(), strict=True):
             if sizes.setdefault(name, (width, height)) != (width, height):
-                about = "{} x {} px, and annotated for {} x {} too".format(*sizes[name], width, height)
+                about = "{} x {} px, also annotated for {} x {}".format(*sizes[name], width, height)
                 faults[parts[name], OTHER_SIZE].append(f"{name} ({about})")
     for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
         part = parts[name]
@@ -99,7 +109,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
         elif isinstance(picture, UndecidedExif):
             faults[part, TURNED].append(name)
         elif not isinstance(picture, pictures.Picture):
-            faults[part, "images cannot be decoded (data.max_broken: so many are left out)"].append(f"{name} ({picture})")
+            faults[part, "images cannot be decoded (data.max_broken limits how many are left out)"].append(f"{name} ({picture})")
         else:
             seen[name] = picture
             if all(sizes[name]) and picture.size != sizes[name]:

@@ -1,4 +1,4 @@
-"""What the doctor has to say of a data set."""
+"""The findings of the doctor about a data set."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,9 +8,15 @@ SHOWN = 3  # examples of a finding
 
 @dataclass(frozen=True)
 class Finding:
-    """stops: `dvc repro` would stop here. look: it would not, but somebody should look. note: what it does of its own accord.
+    """Something about a data set that its user should know.
 
-    part: "train", "val", or both with "and"; text: what is the matter, with a count; examples: where, the first few."""
+    Attributes:
+        grade: stops: training would stop here; look: a person
+            should check it; note: handled automatically.
+        part: "train", "val", or both with "and".
+        text: What is wrong, with a count.
+        examples: The first few places.
+    """
 
     grade: Literal["stops", "look", "note"]
     part: str

@@ -1,4 +1,6 @@
-"""Whether the labels of people are plausible: joints in their boxes, left on the left, nobody twice."""
+"""Whether the labels of people are plausible: joints in their
+boxes, left on the left, no person twice.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +8,14 @@ from numpy.typing import NDArray
 from semipose.data.checks.finding import Finding, several
 from semipose.data.people import People
 
-BESIDE = 0.25  # of the box's longer side: a joint further outside is not this person's
-SMALL = 16  # px; boxes shorter than that on both sides show next to nothing
-CROSSED = 0.25  # of the box's diagonal: so much shorter the limbs of two sides would be with one pair's sides swapped
-OPPOSITE = 0.05  # of the box's diagonal: two pairs at least so wide that point in opposite directions
+BESIDE = 0.25  # of the box's longer side: a joint further outside does not belong to this person
+SMALL = 16  # px; boxes shorter than this on both sides show almost nothing
+CROSSED = 0.25  # of the box's diagonal: how much shorter the limbs of two sides would be with one pair's sides swapped
+OPPOSITE = 0.05  # of the box's diagonal: width of two pairs that point in opposite directions
 
 
 def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
-    """What is odd about the labels, and who has something that a person should look at, [N] bool."""
+    """What is odd about the labels, and whose labels a person should check, [N] bool."""
     name = [f"annotation {one} ({image})" for one, image in zip(people.ids, people.images, strict=True)]
     count, seen = len(people), people.visibility > 0
     odd = {
@@ -41,7 +43,9 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
 
 
 def beyond(people: People) -> NDArray[np.float64]:
-    """How far each joint lies outside its person's box, [N, K], over the box's longer side; 0 inside."""
+    """How far each joint is outside its person's box, [N, K], in
+    units of the box's longer side; 0 inside.
+    """
     low = people.boxes[:, None, :2].astype(np.float64)
     high = low + people.boxes[:, None, 2:]
     outside = np.maximum(np.maximum(low - people.points, people.points - high), 0).max(2)
@@ -49,9 +53,12 @@ def beyond(people: People) -> NDArray[np.float64]:
 
 
 def swapped(people: People) -> NDArray[np.bool_]:
-    """Whose left and right joints look swapped, [N]: limbs cross that would be much shorter with one pair's sides exchanged, or two
-    neighbouring pairs (shoulders and hips, eyes and shoulders) point in opposite directions. Crossed arms are rarely that long; a twisted
-    body can be."""
+    """Whose left and right joints look swapped, [N].
+
+    Either limbs cross that would be much shorter with one pair's sides exchanged,
+    or two neighbouring pairs (shoulders and hips, eyes and shoulders) point in opposite directions.
+    Crossed arms are rarely that long; a twisted body can be.
+    """
     skeleton, seen = people.skeleton, people.visibility > 0
     points = people.points.astype(np.float64)
     diagonal = np.hypot(people.boxes[:, 2], people.boxes[:, 3]).astype(np.float64)
@@ -91,7 +98,7 @@ def _outside(people: People) -> NDArray[np.bool_]:
 
 
 def _twice(people: People) -> NDArray[np.bool_]:
-    """Each but the first of the people who have the same joints in the same image."""
+    """People, except the first, who have the same joints in the same image."""
     keys = [(image, points.tobytes()) for image, points in zip(people.images, people.points, strict=True)]
     first: dict[tuple[str, bytes], int] = {}
     return np.array([first.setdefault(key, k) != k for k, key in enumerate(keys)], dtype=bool)

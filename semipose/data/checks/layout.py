@@ -1,4 +1,4 @@
-"""Which data set lies in a folder, told by its files."""
+"""Which data set is in a folder, recognised by its files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,21 @@ from semipose.data.pixels import Exif
 from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, read_json
 
-DEPTH = 3  # folders below the root, in which annotations and images of a set of the user's own are looked for
+DEPTH = 3  # folders below the root in which annotations and images of the user's own set are searched
 KNOWN = ("lsp", "flic", "coco", "mpii", "aic")
 LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """source, exif: as in `data` of params.yaml. custom: for a set of the user's own. parts: those that there are, "train" and "val"."""
+    """A data set in a folder.
+
+    Attributes:
+        source: As in `data` of params.yaml.
+        exif: As in `data` of params.yaml.
+        custom: For the user's own set.
+        parts: Those that exist, "train" and "val".
+    """
 
     source: str
     custom: Custom | None = None
@@ -28,9 +35,13 @@ class Layout:
 
 
 def recognise(root: Path) -> Layout:
-    """Raises InputError where the folder holds nothing that is known."""
+    """Recognise a data set.
+
+    Raises:
+        InputError: The folder contains no known set.
+    """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder")
+        raise InputError(f"{root}: no such folder; check the path")
     for source in KNOWN:
         files = {entry for layout in LAYOUTS[source] for entry in layout if not entry.endswith("/")}
         if any(is_there(root, entry) for entry in files):
@@ -39,15 +50,17 @@ def recognise(root: Path) -> Layout:
 
 
 def _own(root: Path) -> Layout:
-    """A COCO-format set of the user's own: the files with joints, "train" and "val" by their names, each with its folder of images."""
+    """The user's own COCO-format set: files with joints, "train" and "val" by their names, each
+    with its image folder.
+    """
     found = {path: content for path in _below(root, "*.json") if (content := _keypoints(path)) is not None}
     if not found:
         if tool := exporter(root):
-            raise InputError(f"{root}: is an export of {tool}; `semipose doctor {root} --convert FOLDER` makes a set of your own of it")
+            raise InputError(f"{root}: is an export of {tool}; run `semipose doctor {root} --convert FOLDER` to convert it")
         raise InputError(
-            f"{root}: neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json (COCO), "
-            "annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's format whose category "
-            "has `keypoints`"
+            f"{root}: has neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json "
+            "(COCO), annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's "
+            "format whose category has `keypoints`; name a folder that has one"
         )
     parts: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
     for path in found:
@@ -67,8 +80,9 @@ def _own(root: Path) -> Layout:
 
 
 def _keypoints(path: Path) -> dict[str, Any] | None:
-    """The content of a COCO-format file whose categories name joints, {} of one that cannot be read but has a word of such files, else
-    None."""
+    """The content of a COCO-format file whose categories name joints; {} if it looks like one but
+    cannot be read; else None.
+    """
     try:
         content = read_json(path)
     except InputError:
@@ -79,7 +93,9 @@ def _keypoints(path: Path) -> dict[str, Any] | None:
 
 
 def _images(root: Path, content: dict[str, Any]) -> str:
-    """The folder that most of the first images of a file are in, relative to the root; `.` where none is found."""
+    """The folder with most of the first images of a file,
+    relative to the root; `.` if none is found.
+    """
     names = [
         str(one["file_name"]).replace("\\", "/") for one in content.get("images", [])[:20] if isinstance(one, dict) and "file_name" in one
     ]

@@ -1,4 +1,4 @@
-"""What params.yaml needs for a data set, as text to put there."""
+"""What params.yaml needs for a data set, as text to paste."""
 
 from io import StringIO
 from pathlib import Path
@@ -10,12 +10,14 @@ from semipose.data.checks.layout import Layout
 from semipose.data.people import People
 
 METRIC = {"coco": "oks", "custom": "oks", "lsp": "pck", "flic": "oks", "mpii": "pckh", "aic": "oks"}
-SHARES = (100, 20, 5)  # one labelled person in so many
+SHARES = (100, 20, 5)  # one labelled person in this many
 
 
 def needs(root: Path, layout: Layout, train: People) -> str:
-    """The lines of the sections `data`, `split` and `evaluate` that differ from the demo's; budgets are a hundredth, a twentieth and a
-    fifth of the people."""
+    """The lines of the sections `data`, `split` and `evaluate` that differ from the demo's.
+
+    Budgets are a hundredth, a twentieth and a fifth of the people.
+    """
     budgets = {f"L{count}": count for count in (min(len(train), max(2, len(train) // share)) for share in SHARES)}
     custom = layout.custom.model_dump() if layout.custom else None
     exif = {"exif": layout.exif} if layout.exif else {}

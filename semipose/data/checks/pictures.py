@@ -15,13 +15,19 @@ from semipose.data.alike import Thumbnail, difference, thumbnail
 from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
 
-BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer than so many bits agree in one band
+BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer bits than there are bands agree in one band
 NEAR = 4.0  # mean difference of the thumbnails' grey levels, 0-255, below which two images show the same
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """size: width, height in px. digest: of the file."""
+    """A decoded image.
+
+    Attributes:
+        size: Width, height in px.
+        thumb: Of `semipose.data.alike`.
+        digest: Digest of the file.
+    """
 
     size: tuple[int, int]
     thumb: Thumbnail
@@ -31,7 +37,11 @@ class Picture:
 def inspect(
     root: Path, sizes: Mapping[str, tuple[int, int]], exif: Exif | None, threads: int
 ) -> Iterator[tuple[str, Picture | BrokenImage | InputError | None]]:
-    """Every image, with its annotated size, decoded as `prepare` does it: its Picture, or why it cannot be read; None if it is missing."""
+    """Decode every image, with its annotated size, as `prepare` does.
+
+    Yields:
+        Its name, and its Picture, or why it cannot be read; None if it is missing.
+    """
 
     def one(name: str) -> tuple[str, Picture | BrokenImage | InputError | None]:
         path = root / name
@@ -48,7 +58,10 @@ def inspect(
 
 
 def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
-    """Pairs of images that show the same: the same file, or one saved or scaled anew. Flat images are told apart by their files alone."""
+    """Pairs of images that show the same: the same file, or one that was saved or scaled again.
+
+    Images of one colour are compared only by their files.
+    """
     names, every = list(pictures), list(pictures.values())
     found: dict[tuple[int, int], None] = {}
     files: dict[bytes, list[int]] = defaultdict(list)
@@ -74,6 +87,8 @@ def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
 
 
 def _hash(thumb: Thumbnail) -> int:
-    """64 bits: whether each of 8 x 8 patches is brighter than the one to its right (difference hash)."""
+    """64 bits: whether each of 8 x 8 patches is brighter than
+    the one to its right (difference hash).
+    """
     patches = np.asarray(Image.fromarray(thumb).resize((9, 8), Image.Resampling.BOX)).astype(np.int16)
     return int.from_bytes(np.packbits(patches[:, 1:] > patches[:, :-1]).tobytes())

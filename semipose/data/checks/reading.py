@@ -1,4 +1,4 @@
-"""A part of a data set read as training reads it, past every entry that would stop it."""
+"""A part of a data set read as training reads it, without stopping at the first wrong entry."""
 
 from pathlib import Path
 
@@ -9,13 +9,17 @@ from semipose.data.people import People
 from semipose.data.sources import read_people
 from semipose.utils.errors import InputError
 
-MOST = 30  # faults that are told of a file
+MOST = 30  # faults reported per file
 
 
 def read(root: Path, layout: Layout, part: str, validation: int) -> tuple[People | None, list[Finding]]:
-    """The people, and what would have stopped `dvc repro` before it had them; None where they cannot be read at all.
+    """The people, and everything that would have stopped training.
 
-    The messages are those of `dvc repro`, which gives the first one. Of a COCO-format file all faults are told, of others the first.
+    Messages are those of training, which stops at the first one.
+    For a COCO-format file all faults are reported, for others the first.
+
+    Returns:
+        The people (None if they cannot be read at all), and the findings.
     """
     faults: list[str] = []
     people = None

@@ -1,4 +1,4 @@
-"""The contact sheet: people of a set with their labels drawn on them, as training sees them."""
+"""The contact sheet: people of a set with their labels, as training sees them."""
 
 from pathlib import Path
 
@@ -18,7 +18,14 @@ COLUMNS = 6
 
 
 def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif | None, rows: int = 2) -> Image.Image:
-    """`rows` rows of people evenly spaced in the file, then as many of those to look at (`odd`, [N]); below each its annotation's id."""
+    """Two kinds of rows: `rows` rows of people evenly spaced in
+    the file, then as many of people to check.
+
+    Below each person is the annotation's id.
+
+    Args:
+        odd: Whose labels a person should check, [N].
+    """
     even = np.linspace(0, len(people) - 1, min(len(people), rows * COLUMNS)).astype(int)
     strange = np.flatnonzero(odd)
     strange = strange[np.linspace(0, len(strange) - 1, min(len(strange), rows * COLUMNS)).astype(int)]
@@ -33,5 +40,5 @@ def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif
             continue  # the image itself is a finding
         points = people.points[k] @ matrix[:, :2].T + matrix[:, 2]
         tiles.append(draw_pose(crop, points, people.visibility[k], people.skeleton))
-        captions.append(f"{'look: ' if place >= len(even) else ''}{people.ids[k]}")
+        captions.append(f"{'check: ' if place >= len(even) else ''}{people.ids[k]}")
     return sheet(tiles, captions, COLUMNS, (SIDE, SIDE))

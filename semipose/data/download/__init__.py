@@ -1,1 +1,1 @@
-"""Archives from the network to image folders."""
+"""From archives on the network to image folders."""

@@ -1,4 +1,4 @@
-"""Unpacking zip and tar files that come from elsewhere: inside their folder, wholly or not at all."""
+"""Unpack zip and tar files from elsewhere: inside their folder, and completely or not at all."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError,
 
 
 class Member(NamedTuple):
-    """What is in an archive. plain: a file or a folder, and no link or device; folder: a folder."""
+    """A member of an archive; plain: a file or a folder, not a link or a device; folder: a folder."""
 
     path: PurePosixPath
     size: int
@@ -30,12 +30,19 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
-    """Unpack a .zip, .tar or .tar.gz into `folder`, where it joins what other archives brought.
+    """Unpack a .zip, .tar or .tar.gz into `folder`, beside what other archives have put there.
 
-    sha256: of the archive, where it is known already. Nothing is done where this archive was unpacked here before and
-    its files are still there (see `unpacked`). All members are looked at first: an absolute path, `..`, a link or a
-    device refuses the archive as a whole. Then it is unpacked beside its place and moved there when it is complete.
-    Raises InputError for an unsafe, damaged or unknown archive, and where the disk is full.
+    Nothing happens if this archive was unpacked here before and
+    its files are still there (see `unpacked`).
+    All members are checked first: an absolute path, `..`, a
+    link or a device refuses the whole archive.
+    It is then unpacked beside its place, and moved there when it is complete.
+
+    Args:
+        sha256: Of the archive, if it is known.
+
+    Raises:
+        InputError: The archive is unsafe, damaged or of an unknown kind, or the disk is full.
     """
     record = {"bytes": archive.stat().st_size, "sha256": sha256 or checksums(archive)["sha256"]}
     if unpacked(archive.name, folder) == record:
@@ -55,12 +62,12 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
         shutil.copytree(temporary, folder, dirs_exist_ok=True, copy_function=os.replace)
     except InputError:
         raise
-    except DAMAGED as error:  # ValueError: such as a name that no file can have
+    except DAMAGED as error:  # ValueError: for example a name that no file can have
         raise InputError(f"{archive}: damaged ({error}); remove it and download it again") from error
     except OSError as error:
         raise InputError(
-            f"{archive}: cannot be unpacked into {folder} ({error}); make room there, make that folder writable and remove what stands "
-            "in the way, or set data.root to another disk"
+            f"{archive}: cannot be unpacked into {folder} ({error}); make room there, make that folder writable and "
+            "remove files that are in the way, or set data.root to another disk"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -69,8 +76,12 @@ def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
 
 
 def unpacked(name: str, folder: Path) -> dict[str, Any] | None:
-    """{"bytes", "sha256"} of the archive of this name, if it was unpacked into `folder` and each of the folders that it
-    filled still holds as many files; else None."""
+    """Look for an archive that was unpacked before.
+
+    Returns:
+        {"bytes", "sha256"} of the archive of this name, if all folders that it filled still have as
+        many files; else None.
+    """
     try:
         mark = json.loads(_mark(name, folder).read_text())
         for place, count in mark["files"].items():
@@ -90,14 +101,14 @@ def _open(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
     if zipfile.is_zipfile(archive):
         return zipfile.ZipFile(archive)
     if not tarfile.is_tarfile(archive):
-        raise InputError(f"{archive}: neither a zip nor a tar file, or damaged; remove it and download it again")
+        raise InputError(f"{archive}: not a zip or tar file, or damaged; remove it and download it again")
     return tarfile.open(archive)
 
 
 def _members(opened: zipfile.ZipFile | tarfile.TarFile) -> list[Member]:
     if isinstance(opened, tarfile.TarFile):
         return [Member(PurePosixPath(one.name), one.size, one.isreg() or one.isdir(), one.isdir()) for one in opened.getmembers()]
-    plain = (0, stat.S_IFREG, stat.S_IFDIR)  # the kind of file, in the upper half of the attributes; 0 where it is not said
+    plain = (0, stat.S_IFREG, stat.S_IFDIR)  # the kind of file, in the upper half of the attributes; 0 if unknown
     return [
         Member(PurePosixPath(one.filename), one.file_size, stat.S_IFMT(one.external_attr >> 16) in plain, one.is_dir())
         for one in opened.infolist()
@@ -105,14 +116,16 @@ def _members(opened: zipfile.ZipFile | tarfile.TarFile) -> list[Member]:
 
 
 def _check(archive: Path, members: list[Member], folder: Path) -> None:
-    """Refuse the archive if one of its members could write or point outside the folder. No data set needs links, which could lead there
-    through one another."""
+    """Refuse the archive if a member could write or point outside the folder.
+
+    No data set needs links, which could lead there through one another.
+    """
     for path, _, plain, _ in members:
         outside = path.is_absolute() or ".." in path.parts
         if outside or not plain:
             reason = "leads out of the folder" if outside else "is neither a file nor a folder"
             raise InputError(
-                f"{archive}: its member {str(path)!r} {reason}; nothing was unpacked: get the archive from its official address"
+                f"{archive}: its member {str(path)!r} {reason}; nothing was unpacked; get the archive from its official address"
             )
     needed = sum(member.size for member in members)
     if needed > shutil.disk_usage(folder).free:

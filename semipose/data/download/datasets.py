@@ -1,4 +1,4 @@
-"""Bringing the real data sets: where they come from, and whether a folder has their layout."""
+"""Download the real data sets: where they are, and whether a folder has their layout."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from semipose.data.download.archives import unpack, unpacked
 from semipose.data.download.fetch import checksums, fetch
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
 
 
 class RemoteArchive(NamedTuple):
-    """One archive of a data set. md5: where it is published."""
+    """One archive of a data set; md5: if it is published."""
 
     url: str
     md5: str | None = None
@@ -37,17 +37,17 @@ DATASETS: dict[str, tuple[RemoteArchive, ...]] = {
         RemoteArchive(f"{COCO_HOST}/annotations/image_info_unlabeled2017.zip"),
         RemoteArchive(f"{COCO_HOST}/zips/unlabeled2017.zip"),
     ),
-    # No checksum is published of the others.
+    # For the others no checksum is published.
     "lsp": (RemoteArchive("http://sam.johnson.io/research/lspet_dataset.zip"),),
     "mpii": (RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1_u12_2.zip"), RemoteArchive(f"{MPII_HOST}/mpii_human_pose_v1.tar.gz")),
 }
 BY_HAND = {
-    "flic": "FLIC (Frames Labeled In Cinema) has no stable address: get FLIC.zip from its authors' page, whose folder has examples.mat and "
-    "images/",
-    "aic": "AI Challenger, Human Skeletal System Keypoints Detection (2017), lies behind share links: get its archives "
+    "flic": "FLIC (Frames Labeled In Cinema) has no stable address: get FLIC.zip from its authors' page; its folder has "
+    "examples.mat and images/",
+    "aic": "AI Challenger, Human Skeletal System Keypoints Detection (2017), is behind share links: get its archives "
     "ai_challenger_keypoint_train_*.zip and ai_challenger_keypoint_validation_*.zip",
 }
-"""Sets that no program can bring, and what the user has to get."""
+"""Sets that no program can download, and what the user has to get."""
 
 COCO_LAYOUT = (
     "annotations/person_keypoints_train2017.json",
@@ -61,7 +61,7 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "unlabeled2017": (("annotations/image_info_unlabeled2017.json", "unlabeled2017/"),),
     "lsp": (("joints.mat", "images/"),),
     "flic": (("examples.mat", "images/"),),
-    "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are named where they are
+    "mpii": (  # as `sources.mpii` looks for them; the heads' boxes are optional there, so they are listed if they exist
         ("annot/train.json", "annot/valid.json", "annot/gt_valid.mat", "images/"),
         ("annot/train.json", "annot/validation.json", "annot/gt_validation.mat", "images/"),
         ("annotations/mpii_train.json", "annotations/mpii_val.json", "annotations/mpii_gt_val.mat", "images/"),
@@ -80,17 +80,28 @@ LAYOUTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
     ),
 }
-"""What a data root holds, relative to it: all of one of these, the first that is whole; a slash at the end: a folder with images; a
-star: anything, such as a date."""
+"""What a data root contains, relative to it: all entries of one layout, the first that is complete.
+
+A slash at the end marks a folder with images, a star stands for anything, such as a date.
+"""
 
 
 def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = None) -> list[dict[str, Any]]:
-    """Bring and unpack a data set into `root`; return one record {"url", "bytes", "sha256"} per archive.
+    """Download and unpack a data set into `root`, and check its layout.
 
-    known: records of an earlier download by their url; every archive has to be the same file again. Archives gather in
-    `root`/archives and are removed once they are unpacked; what was unpacked before is not brought again. At the end
-    the layout is checked. Of a source in BY_HAND there are no records: what the user has put into `root` is checked.
-    Raises InputError as `fetch`, `unpack` and `check_layout` do.
+    Archives collect in `root`/archives and are removed when they are unpacked.
+    What was unpacked before is not downloaded again.
+    For a source in BY_HAND there are no records; the user's files in `root` are checked.
+
+    Args:
+        known: Records of an earlier download by their url;
+            every archive must be the same file again.
+
+    Returns:
+        One record {"url", "bytes", "sha256"} per archive.
+
+    Raises:
+        InputError: As `fetch`, `unpack` and `check_layout`.
     """
     records = []
     for remote in DATASETS.get(source, ()):
@@ -107,30 +118,41 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
 
 
 def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...], ...]:
-    """What a data root of this source may hold."""
+    """What a data root of this source may contain."""
     if custom is not None:
         return ((custom.train.annotations, custom.val.annotations, f"{custom.train.images}/", f"{custom.val.images}/"),)
     return LAYOUTS[source]
 
 
 def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
-    """Raise one InputError that names all that the data root lacks, and what brings it."""
+    """Check that a data root is complete.
+
+    Raises:
+        InputError: Names everything that is missing, and how to get it.
+    """
     lacking = [[entry for entry in layout if not is_there(root, entry)] for layout in layouts(source, custom)]
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
         nearest = min(lacking, key=len)
-        remedy = "run `dvc repro download` with data.root: null to bring it, or set data.root in params.yaml to the folder that has it"
+        remedy = f"set data.root in params.yaml to the folder that has it, or to null and {DOWNLOAD_AGAIN}"
         if custom is not None:
-            remedy = "data.custom in params.yaml says where they are, relative to data.root"
+            remedy = "correct data.custom in params.yaml: its paths are relative to data.root"
         if source in BY_HAND:
             remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
         raise InputError(f"data.root: {root} {found} {', '.join(nearest)} of source {source}; {remedy}")
 
 
 def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[dict[str, Any]]:
-    """What a data root of the user's own holds: {"path", "bytes", "sha256"} of each file of the layout, {"path", "files"} of each
-    folder, with a digest of their names, sizes and times of change. Annotations that change, and images that come, go or change, so give
-    another record. Raises InputError as `check_layout` does."""
+    """Describe the user's own data root, so that changed annotations and new, missing or changed
+    images give another record.
+
+    Returns:
+        {"path", "bytes", "sha256"} for each file of the layout; {"path", "files"} for each folder,
+        with a digest of names, sizes and modification times.
+
+    Raises:
+        InputError: As `check_layout`.
+    """
     check_layout(source, root, custom)
     layout = next(layout for layout in layouts(source, custom) if all(is_there(root, entry) for entry in layout))
     records: list[dict[str, Any]] = []
@@ -143,8 +165,14 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
 
 
 def describe_media(root: Path, folders: Sequence[str]) -> list[dict[str, Any]]:
-    """{"path", "files", "stock"} of folders below `root` with the folders in them, as `describe` has them of folders of images. Raises
-    InputError if one is not there."""
+    """Describe folders below `root` with the folders in them, as `describe` does folders of images.
+
+    Returns:
+        {"path", "files", "stock"} of each.
+
+    Raises:
+        InputError: One is missing.
+    """
     if missing := [folder for folder in folders if not (root / folder).is_dir()]:
         raise InputError(
             f"data.unlabelled.media.folders: {root / missing[0]} is no folder; give folders of images and videos below data.unlabelled.root"
@@ -152,10 +180,17 @@ def describe_media(root: Path, folders: Sequence[str]) -> list[dict[str, Any]]:
     return [{"path": f"{folder}/"} | _stock(root, (root / folder).rglob("*")) for folder in folders]
 
 
-def describe_file(path: Path, needed_by: str, what: str = "a JSON in the layout of COCO's detection results") -> dict[str, Any]:
-    """{"path", "bytes", "sha256"} of one file of the user's. Raises InputError that names the parameter where it is not there."""
+def describe_file(path: Path, needed_by: str, what: str = "a JSON in the format of COCO's detection results") -> dict[str, Any]:
+    """Describe one of the user's files.
+
+    Returns:
+        {"path", "bytes", "sha256"}.
+
+    Raises:
+        InputError: It is missing; the message names the parameter.
+    """
     if not path.is_file():
-        raise InputError(f"{needed_by}: {path} is not there; it is {what}")
+        raise InputError(f"{needed_by}: {path} is missing; put {what} there")
     return _described(path, str(path))
 
 
@@ -165,12 +200,12 @@ def _described(path: Path, name: str) -> dict[str, Any]:
 
 
 def _stock(root: Path, paths: Iterable[Path]) -> dict[str, Any]:
-    """Number of files among the paths, and a digest by which a change of one is noticed without reading it."""
+    """Number of files among the paths, and a digest that shows changes without reading the files."""
     files = [path for path in sorted(paths) if path.is_file()]
     lines = (f"{path.relative_to(root).as_posix()} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in files)
     return {"files": len(files), "stock": hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:32]}
 
 
 def is_there(root: Path, entry: str) -> bool:
-    """Whether a data root holds what this entry of a layout names."""
+    """Whether a data root contains an entry of a layout."""
     return any(path.is_file() for path in root.glob(f"{entry}*" if entry.endswith("/") else entry))

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, checked, and only then at its name."""
+"""One file over HTTP: resumed where it stopped, checked, and only then renamed to its name."""
 
 import errno
 import hashlib
@@ -15,22 +15,29 @@ from semipose.utils.files import naming
 from semipose.utils.progress import Progress
 
 WAITS = (1.0, 2.0, 5.0, 10.0)
-"""Seconds before each new attempt; after the last one the download gives up."""
+"""Seconds before each new attempt; after the last one, the download fails."""
 PROGRESS = 2**24
-"""An attempt that brought so many bytes sets the count of failures back: a long download may be cut many times."""
+"""Bytes after which an attempt resets the count of failures: a long download may break many times."""
 TIMEOUT = (15, 60)
 """Seconds to connect, and between two pieces of data."""
 CHUNK = 2**17
 
 
 def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = None) -> dict[str, Any]:
-    """Bring `url` to `target`, and return {"url", "bytes", "sha256"} of the file.
+    """Download `url` to `target`.
 
-    The bytes gather in `<target>.part`, with the address and the server's ETag or Last-Modified in `<target>.part.version`, so
-    that the next run goes on where this one was cut, and begins anew where the remote file has changed. A file that is already
-    at `target` and has the checksum given is not asked for again.
-    Raises InputError where the address does not answer or answers other bytes than sha256 or md5 say (the wrong file is
-    removed), and where the connection is cut again and again; OSError with the file's name where the disk is full.
+    Bytes collect in `<target>.part`, with the address and the server's ETag or Last-Modified in
+    `<target>.part.version`.
+    The next run continues from there, or starts over if the remote file has changed.
+    A file that is already at `target` and has the given checksum is not downloaded.
+
+    Returns:
+        {"url", "bytes", "sha256"} of the file.
+
+    Raises:
+        InputError: The address does not answer, the file has another sha256 or md5 (it is removed
+            then), or the connection breaks again and again.
+        OSError: The disk is full; the error names the file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
@@ -45,8 +52,8 @@ def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = N
     if difference := _difference(found, sha256, md5):
         part.unlink()
         raise InputError(
-            f"{url}: {difference}; the file was removed: run the same command again, and if the same comes again, the "
-            f"file at this address is another one than the one wanted"
+            f"{url}: {difference}; the file was removed. Run the same command again; if that repeats, the file at this "
+            "address is not the expected one"
         )
     with part.open("rb") as file:
         os.fsync(file.fileno())
@@ -72,7 +79,7 @@ def _difference(found: dict[str, Any], sha256: str | None, md5: str | None) -> s
 
 
 def _receive(url: str, part: Path) -> None:
-    """Ask until all bytes lie in the .part file."""
+    """Send requests until all bytes are in the .part file."""
     failures = 0
     while True:
         before = _received(part)
@@ -82,15 +89,20 @@ def _receive(url: str, part: Path) -> None:
             failures = 1 if _received(part) - before >= PROGRESS else failures + 1
             if failures > len(WAITS):
                 raise InputError(
-                    f"{url}: given up after {failures} attempts ({error}); {_received(part)} bytes are kept in "
-                    f"{part}: run the same command again to go on from there"
+                    f"{url}: failed after {failures} attempts ({error}); {_received(part)} bytes are kept in {part}; "
+                    "run the same command again to continue"
                 ) from error
             time.sleep(WAITS[failures - 1])
 
 
 def _ask(url: str, part: Path) -> None:
-    """One request: go on with the .part file, or begin it. Returns when the file is whole; raises RequestException
-    where another attempt may help."""
+    """One request: continue the .part file, or start it.
+
+    Returns when the file is complete.
+
+    Raises:
+        RequestException: Another attempt may help.
+    """
     version = _version(part, url)
     offset = _received(part) if version else 0
     headers = {"Accept-Encoding": "identity"}
@@ -99,19 +111,19 @@ def _ask(url: str, part: Path) -> None:
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         status, content_range = response.status_code, response.headers.get("Content-Range", "")
         if status == 416 and content_range == f"bytes */{offset}":
-            return  # all of it was here already
+            return  # everything was here already
         goes_on = content_range.startswith(f"bytes {offset}-") and _remote_version(response) in ("", version)
         if status == 416 or (status == 206 and not goes_on):
             part.unlink(missing_ok=True)
-            raise requests.ConnectionError(f"the server did not go on from byte {offset}; beginning anew")
+            raise requests.ConnectionError(f"the server did not continue from byte {offset}; starting over")
         if status >= 500 or status in (408, 429):
             response.raise_for_status()
         if status not in (200, 206):
             raise InputError(
-                f"{url}: the server answered {status} {response.reason}; look whether the file has moved, and set the new address"
+                f"{url}: the server answered {status} {response.reason}; check whether the file has moved, and set the new address"
             )
         if status == 200:
-            offset = 0  # it begins anew: no ranges there, or the file has changed
+            offset = 0  # starting over: the server knows no ranges, or the file has changed
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
         if total is not None and total - offset > shutil.disk_usage(part.parent).free:
@@ -121,7 +133,7 @@ def _ask(url: str, part: Path) -> None:
             _state(part).write_text(f"{url}\n{_remote_version(response)}")
         _write(response, part, total)
     if total is not None and _received(part) < total:
-        raise requests.ConnectionError(f"cut after {_received(part)} of {total} bytes")
+        raise requests.ConnectionError(f"connection broke after {_received(part)} of {total} bytes")
 
 
 def _received(part: Path) -> int:
@@ -133,7 +145,7 @@ def _state(part: Path) -> Path:
 
 
 def _version(part: Path, url: str) -> str:
-    """What says that the remote file is still the one that the .part file is a part of; "" where nothing does."""
+    """What shows that the remote file is still the one of the .part file; "" if nothing does."""
     known = _state(part).read_text() if _state(part).exists() else ""
     return known.removeprefix(f"{url}\n") if known.startswith(f"{url}\n") else ""
 

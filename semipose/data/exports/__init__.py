@@ -1,1 +1,1 @@
-"""What annotation tools export, made into a set of the user's own in COCO's format."""
+"""Exports of annotation tools, converted to the user's own set in COCO's format."""

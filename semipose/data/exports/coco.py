@@ -1,4 +1,6 @@
-"""COCO-format files of annotation tools, whose file names are addresses, or paths of another machine."""
+"""COCO-format files of annotation tools, whose file names
+are addresses, or paths of another machine.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from semipose.utils.files import read_json
 
 
 def part_of(path: Path) -> str:
-    """Whether a file is "train", "val" or "test" by its name, or else by its folder's; `path` is relative to the set's folder."""
+    """Whether a file is "train", "val" or "test" by its name, else by its folder's; `path` is
+    relative to the set.
+    """
     for name in (path.stem.lower(), path.parent.name.lower()):
         for part in ("train", "val", "test"):
             if part in name:
@@ -19,7 +23,11 @@ def part_of(path: Path) -> str:
 
 
 def read(root: Path) -> Parts:
-    """The files whose categories name joints, with the path of each image. Raises InputError that names file and entry."""
+    """Read the files whose categories name joints, with the path of each image.
+
+    Raises:
+        InputError: Names file and entry.
+    """
     stock, found = Stock(root), {}
     for path in sorted(root.rglob("*.json")):
         try:
@@ -29,7 +37,7 @@ def read(root: Path) -> Parts:
         if isinstance(content, dict) and any(isinstance(one, dict) and one.get("keypoints") for one in content.get("categories") or []):
             part = part_of(path.relative_to(root))
             if part in found:
-                raise InputError(f"{path}: is the second file of the part {part}; leave one in the folder")
+                raise InputError(f"{path}: is the second file of the part {part}; keep only one in the folder")
             for number, image in enumerate(content.get("images") or []):
                 where = f"{path}: images[{number}]"
                 if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
@@ -37,7 +45,10 @@ def read(root: Path) -> Parts:
                 image["path"] = stock.find(image.pop("file_name"), where)
             found[part] = content
     if not found:
-        raise InputError(f"{root}: no export of CVAT, Label Studio, Ultralytics or DeepLabCut, nor a JSON in COCO's format with joints")
+        raise InputError(
+            f"{root}: not an export of CVAT, Label Studio, Ultralytics or DeepLabCut, and no JSON in COCO's format with "
+            "joints; name the folder of the export"
+        )
     val = found.get("val") or found.get("test")
     if "train" not in found:
         return {"train": found.popitem()[1]}

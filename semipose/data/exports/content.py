@@ -1,4 +1,4 @@
-"""An export as the content of COCO-format files, and their place on the disk."""
+"""An export as the content of COCO-format files, and writing it."""
 
 import json
 import os
@@ -13,16 +13,23 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import write_text
 
 Parts = dict[str, dict[str, Any]]
-"""By part, "train" or "val" ("" if the export does not say): the content of a COCO-format file whose images have a `path`."""
+"""Content of COCO-format files by part, "train" or "val" ("" if unknown); images have a `path`."""
 HELD_OUT = 5
-"""Every so-manieth image validates where an export has no validation part."""
+"""Every n-th image is used for validation if an export has no validation part."""
 MARGIN = 0.1
-"""A box around joints is grown by this part of their extent on each side: joints lie in the body, boxes around it."""
+"""Share of the joints' extent by which a box grows on each
+side: joints are in the body, boxes around it.
+"""
 
 
 @dataclass(frozen=True)
 class Person:
-    """points: x, y (px), visibility of each joint. box: xywh (px); None: around the joints."""
+    """A person of an export.
+
+    Attributes:
+        points: x, y (px), visibility of each joint.
+        box: xywh (px); None: around the joints.
+    """
 
     points: Sequence[tuple[float, float, int]]
     box: Sequence[float] | None = None
@@ -59,10 +66,12 @@ def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
 
 
 def write(parts: Parts, root: Path, out: Path) -> None:
-    """Write train.json, val.json and images/ (linked where the disk can, else copied). Sizes of images are those that viewers show.
+    """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
+
+    Sizes of images are those that viewers show.
 
     Raises:
-        InputError: The folder holds something, or an image cannot be read.
+        InputError: The folder is not empty, or an image cannot be read.
     """
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; name a new folder")
@@ -77,7 +86,7 @@ def write(parts: Parts, root: Path, out: Path) -> None:
             try:
                 width, height = image_size(path, "apply")
             except BrokenImage as error:
-                raise InputError(f"{path}: {error}; bring it again, or take it out of the export") from None
+                raise InputError(f"{path}: {error}; replace it, or remove it from the export") from None
             image |= {"file_name": name} | {"width": width, "height": height} | {k: image[k] for k in ("width", "height") if k in image}
         write_text(out / f"{part}.json", json.dumps(content))
 
@@ -90,7 +99,7 @@ def _place(path: Path, target: Path) -> None:
 
 
 def _held_out(parts: Parts) -> Parts:
-    """With a validation part: every fifth image of the training part if there is none."""
+    """Add a validation part if there is none: every fifth image of the training part."""
     content = parts.get("train") or parts[""]
     if "val" in parts:
         return {"train": content, "val": parts["val"]}

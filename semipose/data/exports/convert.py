@@ -1,4 +1,4 @@
-"""Which tool exported a folder, and the set of the user's own that is made of it."""
+"""Which tool exported a folder, and its conversion to the user's own set."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ from semipose.data.exports import coco, cvat, deeplabcut, label_studio, ultralyt
 from semipose.data.exports.content import Parts, write
 from semipose.utils.errors import InputError
 
-SLEAP = "`import sleap_io; sleap_io.save_ultralytics(sleap_io.load_slp(FILE), FOLDER)` in Python makes a folder that is read"
+SLEAP = "run `import sleap_io; sleap_io.save_ultralytics(sleap_io.load_slp(FILE), FOLDER)` in Python and convert that folder"
 CLOSED = {
-    ".slp": f"a project of SLEAP, which is not read: {SLEAP}",
-    ".h5": f"HDF5, which is not read: of DeepLabCut give the CollectedData_*.csv that it saves beside; of a project of SLEAP {SLEAP}",
+    ".slp": f"a project of SLEAP, which cannot be read: {SLEAP}",
+    ".h5": f"an HDF5 file, which cannot be read: for DeepLabCut, use the CollectedData_*.csv beside it; for SLEAP, {SLEAP}",
 }
-"""Files of people that are not read, by their suffix, and what to use instead."""
+"""Files with labels that cannot be read, by their suffix, and what to use instead."""
 
 
 def exporter(root: Path) -> str | None:
-    """The tool whose export lies in a folder.
+    """The tool whose export is in a folder; None if it is not known.
 
     Raises:
-        InputError: It is one that is not read; says which export to use instead.
+        InputError: The export cannot be read; says which one to use instead.
     """
     found = {"Ultralytics": ultralytics.find, "DeepLabCut": deeplabcut.find, "CVAT": cvat.find, "Label Studio": label_studio.find}
     for name, find in found.items():
@@ -31,10 +31,10 @@ def exporter(root: Path) -> str | None:
 
 
 def convert(root: Path, out: Path) -> None:
-    """Make a set of the user's own, in COCO's format, of an export: out/train.json, out/val.json and out/images/.
+    """Convert an export to COCO's format: out/train.json, out/val.json and out/images/.
 
     Raises:
-        InputError: Names the file and the entry; or the folder holds no export.
+        InputError: Names the file and the entry; or the folder has no export.
     """
     tool = exporter(root)
     if tool == "Ultralytics":

@@ -16,11 +16,15 @@ def find(root: Path) -> Path | None:
 
 
 def read(path: Path) -> Parts:
-    """Raises InputError that names the image."""
+    """Read the export.
+
+    Raises:
+        InputError: Names the image.
+    """
     try:
         tree = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
-        raise InputError(f"{path}: is no XML ({error}); export the task again, as `CVAT for images 1.1`") from None
+        raise InputError(f"{path}: is not XML ({error}); export the task again, as `CVAT for images 1.1`") from None
     stock = Stock(path.parent)
     joints = list(dict.fromkeys(one.get("label", "") for one in tree.iterfind("image/skeleton/points")))
     if not joints:
@@ -43,6 +47,6 @@ def read(path: Path) -> Parts:
             if any(visible for *_, visible in points.values()):
                 people.append(Person(list(points.values())))
         photos.append(Photo(stock.find(image.get("name", ""), where), people, PARTS.get(image.get("subset", "").lower(), "")))
-    if len({photo.part for photo in photos}) > 1:  # who is in no subset trains
+    if len({photo.part for photo in photos}) > 1:  # images without a subset are training images
         photos = [Photo(photo.path, photo.people, photo.part or "train") for photo in photos]
     return content_of(joints, photos)

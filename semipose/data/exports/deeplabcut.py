@@ -17,7 +17,11 @@ def find(root: Path) -> list[Path]:
 
 
 def read(paths: list[Path], root: Path) -> Parts:
-    """Raises InputError that names file, line and remedy."""
+    """Read the CSV files.
+
+    Raises:
+        InputError: Names file, line and remedy.
+    """
     stock = Stock(root)
     joints: list[str] = []
     photos: list[Photo] = []
@@ -36,7 +40,7 @@ def read(paths: list[Path], root: Path) -> Parts:
             try:
                 people = [[_point(row, columns, animal, joint) for joint in joints] for animal in animals]
             except (ValueError, IndexError):
-                raise InputError(f"{path}: line {line}: a coordinate is no number; repair it") from None
+                raise InputError(f"{path}: line {line}: a coordinate is not a number; repair it") from None
             image = stock.find("/".join(word for word in row[:first] if word), f"{path}: line {line}")
             photos.append(Photo(image, [Person(points) for points in people if any(visible for *_, visible in points)]))
     whole = [Photo(one.path, [Person([*p.points, *[(0.0, 0.0, 0)] * (len(joints) - len(p.points))]) for p in one.people]) for one in photos]

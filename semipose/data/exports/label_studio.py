@@ -23,7 +23,12 @@ def find(root: Path) -> Path | None:
 
 
 def read(path: Path) -> Parts:
-    """Key points belong to the box that is their parent, else to the only person of their image. Raises InputError that names the task."""
+    """Read the tasks; key points belong to the box that is their
+    parent, else to the only person of their image.
+
+    Raises:
+        InputError: Names the task.
+    """
     stock, tasks = Stock(path.parent), read_json(path)
     found: list[tuple[Path, list[tuple[dict[str, tuple[float, float, int]], list[float] | None]]]] = []
     joints: list[str] = []
@@ -35,7 +40,9 @@ def read(path: Path) -> Parts:
         except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{where}: is no task with key points ({type(error).__name__}: {error}); export the project as JSON") from None
+            raise InputError(
+                f"{where}: is not a task with key points ({type(error).__name__}: {error}); export the project as JSON"
+            ) from None
         joints = list(dict.fromkeys([*joints, *(name for points, _ in people for name in points)]))
         found.append((stock.find(image, where), people))
     return content_of(
@@ -61,6 +68,6 @@ def _people(task: dict[str, Any], where: str) -> list[tuple[dict[str, tuple[floa
         if "keypointlabels" in value:
             owner, (name, *_) = one.get("parentID") or only, value["keypointlabels"]
             if name in points[owner] or (owner is None and len(boxes) > 1):
-                raise InputError(f"{where}: nothing says whose {name!r} it is; make each key point a child of its person's box")
+                raise InputError(f"{where}: {name!r} belongs to no person; make each key point a child of its person's box")
             points[owner][name] = (value["x"] / 100 * one["original_width"], value["y"] / 100 * one["original_height"], 2)
     return [(named, boxes.get(owner)) for owner, named in points.items()]

@@ -1,4 +1,4 @@
-"""The image files of an export, found by the names that its annotations give them."""
+"""The image files of an export, found by their names in the annotations."""
 
 import re
 from collections import defaultdict
@@ -24,25 +24,30 @@ class Stock:
                     self.by_name[PREFIX.sub("", path.name)].append(path)
 
     def find(self, name: str, where: str) -> Path:
-        """The file of a name: a path, also of Windows or of another folder, or an address. `where` begins the message.
+        """Find the file of a name: a path, also of Windows or of another folder, or an address.
+
+        Args:
+            where: Beginning of the message.
 
         Raises:
             InputError: There is none, or more than one.
         """
         parts = _path(name).split("/")
         known = self.by_name.get(parts[-1]) or self.by_name.get(PREFIX.sub("", parts[-1])) or []
-        for length in range(len(parts), 0, -1):  # the more of the path agrees, the better
+        for length in range(len(parts), 0, -1):  # the longer the common path, the better
             found = [path for path in known if path.as_posix().split("/")[-length:-1] == parts[-length:-1]]
             if len(found) == 1:
                 return found[0]
             if found:
                 break
-        what = f"is there {len(known)} times ({', '.join(str(path) for path in known[:3])})" if known else "is not there"
-        raise InputError(f"{where}: the image {name!r} {what}; put the images of the export below {self.root}, each once")
+        what = f"exists {len(known)} times ({', '.join(str(path) for path in known[:3])})" if known else "is missing"
+        raise InputError(f"{where}: the image {name!r} {what}; put each image of the export once below {self.root}")
 
 
 def _path(name: str) -> str:
-    """The path in an address (Label Studio's local files have it after ?d=), or the name with forward slashes."""
+    """The path in an address (for Label Studio's local files,
+    after ?d=), or the name with forward slashes.
+    """
     parts = urlsplit(name)
     local = parse_qs(parts.query).get("d")
     if local:

@@ -1,4 +1,6 @@
-"""Ultralytics' pose format: a YAML with `kpt_shape`, and beside each folder `images` a folder `labels` with a .txt for each image."""
+"""Ultralytics' pose format: a YAML with `kpt_shape`; beside each folder `images`, a folder `labels`
+with one .txt per image.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,11 @@ def find(root: Path) -> Path | None:
 
 
 def read(path: Path) -> Parts:
-    """Raises InputError that names file, line and remedy."""
+    """Read the set.
+
+    Raises:
+        InputError: Names file, line and remedy.
+    """
     try:
         told: dict[str, Any] = YAML(typ="safe").load(path)
         count, values = (int(one) for one in told["kpt_shape"])
@@ -34,18 +40,18 @@ def read(path: Path) -> Parts:
         if values not in (2, 3) or len(joints) != count:
             raise ValueError(f"kpt_shape {told['kpt_shape']} with {len(joints)} names")
     except (YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: is no YAML of a pose set ({error}); it must have kpt_shape: [joints, 2 or 3], train and val") from None
+        raise InputError(f"{path}: is not a YAML of a pose set ({error}); it needs kpt_shape: [joints, 2 or 3], train and val") from None
     above = path.parent
     base = next((base for base in (above / str(told.get("path") or "."), above) if base.is_dir()), above)
     photos = []
     for part, folder in folders:
         place = next((one for one in (base / folder, above / folder, above / Path(folder).name) if one.is_dir()), None)
         if place is None:
-            raise InputError(f"{path}: {part}: no folder {folder} below {base}; repair `path` and `{part}`")
+            raise InputError(f"{path}: {part}: there is no folder {folder} below {base}; correct `path` and `{part}`")
         images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES]
         photos += [Photo(image, [*_people(image, count, values)], part) for image in images]
     if not photos:
-        raise InputError(f"{path}: no image in the folders of train and val; repair `path`, `train` and `val`")
+        raise InputError(f"{path}: there is no image in the folders of train and val; correct `path`, `train` and `val`")
     return content_of(joints, photos)
 
 
@@ -55,17 +61,17 @@ def _listed(value: Any) -> list[str]:
 
 def _people(image: Path, count: int, values: int) -> Iterator[Person]:
     parts = list(image.parts)
-    for place in range(len(parts) - 1, -1, -1):  # the last folder `images` on the way
+    for place in range(len(parts) - 1, -1, -1):  # the last folder `images` of the path
         if parts[place] == "images":
             parts[place] = "labels"
             break
     label = Path(*parts).with_suffix(".txt")
     if not label.is_file():
-        return  # nobody is on it
+        return  # an image without people
     try:
         width, height = image_size(image, "apply")
     except BrokenImage as error:
-        raise InputError(f"{image}: {error}; bring it again, or take it out") from None
+        raise InputError(f"{image}: {error}; replace it, or remove it") from None
     for line, text in enumerate(label.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if not text.strip():
             continue

@@ -1,6 +1,8 @@
-"""Which people are in which training step, and what is drawn for them: pure functions of seed and step.
+"""Which people are in which training step, and their random
+numbers: pure functions of seed and step.
 
-Nothing is carried from step to step, so a run that was killed goes on from any step with the same people and the same draws.
+Nothing is carried from step to step, so a killed run continues from
+any step with the same people and random numbers.
 """
 
 from collections.abc import Callable
@@ -20,9 +22,13 @@ from semipose.utils.seeding import generator_of, stream
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of B labelled and B unlabelled people, in `groups` parts of equal size. One epoch is one pass over the larger, unlabelled
-    set (methods.md 1.4): each epoch a new permutation, the remainder of the last batch left for another epoch; each unlabelled person
-    is paired with a labelled one drawn uniformly with replacement. For a GPU they are read and sent ahead, by threads."""
+    """Batches of B labelled and B unlabelled people, in `groups` parts of equal size.
+
+    One epoch is one pass over the larger, unlabelled set (methods.md 1.4), in a new random order.
+    The remainder of the last batch is left for another epoch.
+    Each unlabelled person is paired with a labelled one, sampled uniformly with replacement.
+    For a GPU, threads prefetch the batches.
+    """
 
     pack: CropPack
     size: tuple[int, int]  # height and width of the network's input, px
@@ -32,7 +38,7 @@ class Batches:
     seed: int
     unlabelled_pack: CropPack | None = None
     groups: int = 1
-    sent: dict[torch.device, ToGPU[Batch]] = field(default_factory=dict, init=False, repr=False)  # read ahead for a GPU
+    sent: dict[torch.device, ToGPU[Batch]] = field(default_factory=dict, init=False, repr=False)  # prefetched for a GPU
 
     @property
     def per_epoch(self) -> int:
@@ -42,7 +48,7 @@ class Batches:
     def positions(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Positions in their packs of the step's labelled and unlabelled people."""
         epoch, within = divmod(step, self.per_epoch)
-        # A pool smaller than a batch is gone through again within the batch.
+        # A pool smaller than a batch is repeated within the batch.
         unlabelled = np.resize(self._order(epoch)[within * self.batch_size : (within + 1) * self.batch_size], self.batch_size)
         labelled = np.random.default_rng(stream(self.seed, "labelled", step)).choice(self.labelled, self.batch_size)
         return labelled, unlabelled
@@ -53,7 +59,7 @@ class Batches:
         return self.pack.people.ids[labelled].tolist(), (self.unlabelled_pack or self.pack).people.ids[unlabelled].tolist()
 
     def generator_of(self, step: int, group: int, device: torch.device | str = "cpu") -> Generator:
-        """The generator of what is drawn for one group of a step."""
+        """The generator for one group of a step."""
         return generator_of(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
 
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
@@ -73,10 +79,10 @@ class Batches:
 
     @cached_property
     def _order(self) -> Callable[[int], NDArray[np.int64]]:
-        """Of an epoch. That of the last two is kept: to shuffle ten million people takes seconds."""
+        """The order of an epoch, kept for the last two: shuffling ten million people takes seconds."""
         return lru_cache(2)(lambda epoch: np.random.default_rng(stream(self.seed, "order", epoch)).permutation(self.unlabelled))
 
     def close(self) -> None:
-        """Give the memory of the batches that were sent ahead back. They are read again if one is asked for."""
+        """Free the memory of prefetched batches; they are read again if one is asked for."""
         while self.sent:
             self.sent.popitem()[1].close()

@@ -1,9 +1,14 @@
-"""The crop pack: every person of a table cut out once, so that training decodes no photograph.
+"""The crop pack: every person cut out once, so that training decodes no photo.
 
-A pack is a folder (packing.py writes it): people.npz (the N people), matrices.npy [N, 2, 3] (float32, image px -> crop px), pack.json
-(how it was made, and a digest of all the rest), digests.npy [N, 16] (``cutting.digest`` of each crop as it is stored), and the crops, read
-where they lie on the disk, in one of two formats: `raw`, crops.npy [N, S, S, 3] (uint8, RGB); or `jpeg`, one JPEG after the other in
-crops.jpg, with index.npy [N, 2] (int64: where in that file each begins, and its bytes).
+A pack is a folder (packing/writing.py writes it):
+
+- people.npz: the N people.
+- matrices.npy [N, 2, 3]: float32, image px -> crop px.
+- digests.npy [N, 16]: the digest of each crop as it is stored.
+- the crops, read through a memory map. `raw`: crops.npy [N, S, S, 3] (uint8, RGB). `jpeg`:
+  crops.jpg, one JPEG after the other, and index.npy [N, 2]
+  (int64: where each begins, and its bytes).
+- pack.json: how it was made, and a digest of everything else.
 """
 
 import hashlib
@@ -21,17 +26,18 @@ from torch import Tensor
 
 from semipose.data.people import People
 from semipose.pose.geometry import from_box, identity, transform
-from semipose.utils.errors import InputError
+from semipose.utils.errors import PACK_AGAIN, InputError
 from semipose.utils.files import DIGEST, digest
 
 PACK = "pack.json"
 TABLES = ("digests.npy", "matrices.npy", "people.npz", "index.npy")
-WRITE_AGAIN = "run `dvc repro --force --single-item prepare` to write it again"
 
 
 def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
-    """Image px -> crop px [N, 2, 3] of square crops around boxes [N, 4] (xywh px): each shows `extent` times the longer side of the box,
-    grown by `padding` to `aspect`."""
+    """Image px -> crop px [N, 2, 3] of square crops around boxes [N, 4] (xywh px).
+
+    Each shows `extent` times the longer side of the box, which is grown by `padding` to `aspect`.
+    """
     box = torch.from_numpy(np.asarray(boxes, np.float32))
     grown = padding * torch.maximum(box[:, 2], box[:, 3] * aspect)  # the width; the height is grown / aspect
     side = (extent * grown * max(1.0, 1 / aspect))[:, None]
@@ -40,8 +46,11 @@ def crop_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent:
 
 
 def pack_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent: float, aspect: float) -> Tensor:
-    """``crop_matrices``, but that nothing is magnified: there a crop keeps the image's own pixels, and shows more around the box. The box
-    is then up to half a pixel beside its middle."""
+    """`crop_matrices` without magnification.
+
+    Instead of magnifying, a crop keeps the image's own pixels and shows more around the box.
+    The box is then up to half a pixel off the middle.
+    """
     matrices = crop_matrices(boxes, size, padding, extent, aspect)
     box = torch.from_numpy(np.asarray(boxes, np.float32))
     kept = identity(len(box))
@@ -50,8 +59,14 @@ def pack_matrices(boxes: NDArray[np.float32], size: int, padding: float, extent:
 
 
 def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Crop px -> view px [1, 2, 3] of every crop of ``crop_size`` px that shows ``extent`` times the longer side of the padded box about
-    its middle: the padded box fills a view of ``size`` (h, w), which has its aspect."""
+    """Crop px -> view px [1, 2, 3] of every crop that shows `extent` times the longer side of the
+    padded box about its middle.
+
+    The padded box fills a view of `size` (h, w), which has its aspect.
+
+    Args:
+        crop_size: Side of the crops in px.
+    """
     height, width = size
     scale = max(size) * extent / crop_size
     middle = (crop_size - 1) / 2
@@ -62,16 +77,23 @@ def base_matrix(crop_size: int, extent: float, size: tuple[int, int], device: to
 def view_matrices(
     matrices: NDArray[np.float32], boxes: NDArray[np.float32], crop_size: int, padding: float, extent: float, size: tuple[int, int]
 ) -> Tensor:
-    """Crop px -> view px [N, 2, 3] of the crops that ``pack_matrices`` made around boxes [N, 4] (xywh image px): the padded box fills a
-    view of ``size`` (h, w), which has its aspect."""
-    kept = boxes + np.pad(matrices[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops of the image's own pixels
+    """Crop px -> view px [N, 2, 3] of the crops that
+    `pack_matrices` made around boxes [N, 4] (xywh image px).
+
+    The padded box fills a view of `size` (h, w), which has its aspect.
+    """
+    kept = boxes + np.pad(matrices[:, :, 2], ((0, 0), (0, 2)))  # the boxes in px of crops with the image's own pixels
     own, same = from_box(torch.from_numpy(kept), size, padding), base_matrix(crop_size, extent, size)
     return torch.where(torch.from_numpy(matrices[:, :1, :1] == 1), own, same)
 
 
 class Crops(NamedTuple):
-    """B people cut out: pixels uint8 RGB [B, 3, S, S]; base [B, 2, 3] maps crop px to px of the network's input, which the padded box
-    fills."""
+    """B people cut out.
+
+    Attributes:
+        pixels: uint8 RGB [B, 3, S, S].
+        base: [B, 2, 3] from crop px to px of the network's input, which the padded box fills.
+    """
 
     pixels: Tensor
     base: Tensor
@@ -82,16 +104,19 @@ class Crops(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RawCrops:
-    """The crops of a pack as they are; `crops[positions]` [B] gives uint8 [B, S, S, 3]. Each is held against its digest the first time that
-    this process asks for it: afterwards it comes from where the system keeps it, twenty times as fast as a JPEG.
+    """The crops of a raw pack; `crops[positions]` [B] gives uint8 [B, S, S, 3].
 
-    Raises InputError for a crop whose bytes are not those that were written.
+    Each crop is compared with its digest the first time that this process reads it.
+    After that it comes from the system's cache, twenty times as fast as a JPEG.
+
+    Raises:
+        InputError: The bytes of a crop are not those that were written.
     """
 
     path: Path
     pixels: NDArray[np.uint8]  # [N, S, S, 3], a memory map
     digests: NDArray[np.uint8]  # [N, 16]
-    known: NDArray[np.bool_]  # [N]: held against its digest
+    known: NDArray[np.bool_]  # [N]: compared with its digest
 
     def __getitem__(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         found = self.pixels[positions]
@@ -103,7 +128,9 @@ class RawCrops:
 
 @dataclass(frozen=True, eq=False)
 class JpegCrops:
-    """The crops of a pack as JPEGs, decoded when they are asked for and held against their digests each time; else as RawCrops."""
+    """The crops of a pack of JPEGs, decoded and compared with
+    their digests each time; else as RawCrops.
+    """
 
     path: Path
     content: NDArray[np.uint8]  # a memory map
@@ -127,7 +154,7 @@ class JpegCrops:
 
 @dataclass(frozen=True, eq=False)
 class CropPack:
-    """A pack on disk, opened: its crops are read when they are asked for."""
+    """A pack on disk, opened: its crops are read when they are needed."""
 
     folder: Path
     people: People
@@ -136,9 +163,9 @@ class CropPack:
     size: int  # px
     padding: float
     extent: float
-    aspect: float  # width / height of the network's input that it was made for
+    aspect: float  # width / height of the network's input for which it was made
     digest: str
-    broken: list[str]  # images left out
+    broken: list[str]  # number of images left out
     quality: int | None = None  # of the JPEGs; None: raw
 
     def __len__(self) -> int:
@@ -146,8 +173,11 @@ class CropPack:
 
     @classmethod
     def open(cls, folder: Path) -> "CropPack":
-        """Raises InputError where there is no pack, or one whose files do not belong together or have changed. (Of a changed crop one
-        hears when it is read.)"""
+        """Open a pack; a changed crop is found when it is read.
+
+        Raises:
+            InputError: There is no pack, or its files have changed or do not fit each other.
+        """
         folder = Path(folder)
         try:
             record = json.loads((folder / PACK).read_text(encoding="utf-8"))
@@ -158,23 +188,27 @@ class CropPack:
             crops = (_open_jpegs if made["quality"] else _open_raw)(folder, count, size)
             pack = cls(folder=folder, people=people, crops=crops, matrices=matrices, **made)
         except FileNotFoundError as error:
-            raise InputError(f"{error.filename}: missing from the crop pack; {WRITE_AGAIN}") from None
+            raise InputError(f"{error.filename}: missing from the crop pack; {PACK_AGAIN}") from None
         except InputError:
             raise
-        except Exception as error:  # numpy raises a dozen kinds for a damaged file
-            raise InputError(f"{folder}: not a crop pack ({error}); {WRITE_AGAIN}") from error
+        except Exception as error:  # numpy raises a dozen kinds of errors for a damaged file
+            raise InputError(f"{folder}: not a crop pack ({error}); {PACK_AGAIN}") from error
         if (matrices.shape, len(people)) != ((count, 2, 3), count):
-            raise InputError(f"{folder}: the files of this crop pack do not belong together; {WRITE_AGAIN}")
+            raise InputError(f"{folder}: the files of this crop pack do not fit each other; {PACK_AGAIN}")
         if digest_of(folder, record) != pack.digest:
-            raise InputError(f"{folder}: the files of this crop pack have changed since; {WRITE_AGAIN}")
+            raise InputError(f"{folder}: the files of this crop pack have changed since they were written; {PACK_AGAIN}")
         return pack
 
     def images(self, positions: ArrayLike) -> Tensor:
-        """The crops at these positions, uint8 RGB [B, 3, S, S], the caller's own; in memory they lie as in the pack, channels last."""
+        """The crops at these positions, uint8 RGB [B, 3, S, S], a new tensor; channels are last in
+        memory, as in the pack.
+        """
         return torch.from_numpy(self.crops[np.asarray(positions)]).permute(0, 3, 1, 2)
 
     def bases(self, positions: ArrayLike, size: tuple[int, int]) -> Tensor:
-        """Crop px -> px of a view of `size` (h, w), of the aspect that the pack was made for, which the padded box fills: [B, 2, 3]."""
+        """Crop px -> px of a view of `size` (h, w) with the pack's
+        aspect, which the padded box fills: [B, 2, 3].
+        """
         chosen = np.asarray(positions)
         return view_matrices(self.matrices[chosen], self.people.boxes[chosen], self.size, self.padding, self.extent, size)
 
@@ -183,7 +217,7 @@ class CropPack:
         return Crops(self.images(positions), self.bases(positions, size))
 
     def points(self, positions: ArrayLike) -> tuple[Tensor, Tensor]:
-        """Keypoints [B, K, 2] in crop px, and visible [B, K] float: 1 if annotated, 0 if the point says nothing."""
+        """Keypoints [B, K, 2] in crop px, and visible [B, K] float: 1 if annotated, 0 if not."""
         chosen = np.asarray(positions)
         points = torch.from_numpy(self.people.points[chosen])
         visible = torch.from_numpy((self.people.visibility[chosen] > 0).astype(np.float32))
@@ -191,8 +225,9 @@ class CropPack:
 
 
 def digest_of(folder: Path, record: dict[str, Any]) -> str:
-    """SHA-256 over what pack.json says besides, and the tables of a pack, one after the other; through digests.npy it stands for the crops
-    too."""
+    """SHA-256 over the other fields of pack.json and the tables of a pack; through digests.npy it
+    covers the crops too.
+    """
     whole = hashlib.sha256(json.dumps({key: value for key, value in record.items() if key != "digest"}, sort_keys=True).encode())
     for name in TABLES:
         if (folder / name).exists():
@@ -204,7 +239,7 @@ def _open_raw(folder: Path, count: int, size: int) -> RawCrops:
     path = folder / "crops.npy"
     pixels, digests = (np.load(one, mmap_mode="r") for one in (path, folder / "digests.npy"))
     if (pixels.shape, pixels.dtype, digests.shape) != ((count, size, size, 3), np.uint8, (count, DIGEST)):
-        raise ValueError("crops.npy and digests.npy do not belong together")
+        raise ValueError("crops.npy and digests.npy do not fit each other")
     return RawCrops(path, pixels, digests, np.zeros(count, bool))
 
 
@@ -213,7 +248,7 @@ def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
     digests, index = (np.load(folder / name, mmap_mode="r") for name in ("digests.npy", "index.npy"))
     content = np.memmap(path, mode="r", dtype=np.uint8)
     if (digests.shape, index.shape) != ((count, DIGEST), (count, 2)) or index.sum(1).max() > len(content):
-        raise ValueError("crops.jpg, digests.npy and index.npy do not belong together")
+        raise ValueError("crops.jpg, digests.npy and index.npy do not fit each other")
     crops = JpegCrops(path, content, index, digests, size)
     if Image.open(io.BytesIO(crops.stored(0))).size != (size, size):
         raise ValueError(f"its crops are not of {size} px")
@@ -221,6 +256,6 @@ def _open_jpegs(folder: Path, count: int, size: int) -> JpegCrops:
 
 
 def _hold(content: bytes | memoryview, digests: NDArray[np.uint8], row: int, path: Path) -> None:
-    """A stored crop against its digest."""
+    """Compare a stored crop with its digest."""
     if digest(content) != digests[row].tobytes():
-        raise InputError(f"{path}: crop {row} has changed since it was written; {WRITE_AGAIN}")
+        raise InputError(f"{path}: crop {row} has changed since it was written; {PACK_AGAIN}")

@@ -1,4 +1,6 @@
-"""Reading ahead: what the next steps need is made by threads, and sent to the GPU, while this step computes."""
+"""Prefetching: threads make what the next steps need, and
+send it to the GPU, while this step computes.
+"""
 
 import os
 from collections.abc import Callable
@@ -12,32 +14,42 @@ from torch import Tensor
 Made = TypeVar("Made")
 Sent = TypeVar("Sent")
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # those that a job may use, if it says so
+CORES = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+)  # CPUs that this job may use, if the system says so
 THREADS = min(8, CORES)
 
 
 def each(tensors: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A named tuple of tensors, or of such tuples, with every tensor changed."""
+    """Apply `change` to every tensor of a named tuple, at any depth."""
     if isinstance(tensors, Tensor):
         return change(tensors)
     return type(tensors)(*(each(one, change) for one in tensors)) if isinstance(tensors, tuple) else tensors
 
 
 class Prefetch(Generic[Made]):
-    """`make(step, group)`, a pure function, begun for the next `threads` steps of a group, those before `end`, whenever one of its steps is
-    asked for. What it raises is raised when its step is asked for."""
+    """Calls `make(step, group)`, a pure function, for the next `threads` steps of a group whenever
+    one of its steps is asked for.
+
+    Steps from `end` on are not made.
+    An error is raised when its step is asked for.
+    """
 
     def __init__(
         self, make: Callable[[int, int], Made], threads: int = THREADS, end: int | None = None, begin: Callable[[], None] | None = None
     ) -> None:
-        """begin: what each thread does first."""
+        """Make a Prefetch.
+
+        Args:
+            begin: What each thread does first.
+        """
         self.make, self.threads, self.end = make, threads, end
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix="reader", initializer=begin)
         self.coming: dict[tuple[int, int], Future[Made]] = {}
 
     def __call__(self, step: int, group: int = 0) -> Made:
         for number, one in [key for key in self.coming if key[1] == group and not step <= key[0] <= step + self.threads]:
-            self.coming.pop((number, one)).cancel()  # somebody began at another step
+            self.coming.pop((number, one)).cancel()  # the caller started at another step
         after = step + 1 + self.threads
         for number in range(step, after if self.end is None else min(after, self.end)):
             if (number, group) not in self.coming:
@@ -45,24 +57,29 @@ class Prefetch(Generic[Made]):
         return self.coming.pop((step, group)).result()
 
     def close(self) -> None:
-        """Forget what is coming; nothing more may be asked for."""
+        """Forget what is being made; nothing more may be asked for."""
         self.pool.shutdown(cancel_futures=True)
         self.coming.clear()
 
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all that is sent to a GPU: what is freed of one feed's memory is that of the next."""
+    """One stream for everything that is sent to a GPU: memory
+    that one feed frees is used by the next.
+    """
     return torch.cuda.Stream(device)
 
 
 class ToGPU(Generic[Sent]):
-    """The tensors of `read(step, group)` on a GPU, read and sent ahead: from pinned memory, on a stream of their own, so that they travel
-    while the step before computes. `end` as of Prefetch."""
+    """The tensors of `read(step, group)` on a GPU, prefetched.
+
+    They travel from pinned memory on a separate stream, while the
+    step before computes; `end` as for Prefetch.
+    """
 
     def __init__(self, read: Callable[[int, int], Sent], device: torch.device, end: int | None = None) -> None:
         self.read, self.stream = read, _stream(device)
-        # A thread begins on GPU 0; to come back to it after each batch would open it, in every training of the machine.
+        # A thread starts on GPU 0; returning to it after each batch would open it in every training of the machine.
         self.prefetch = Prefetch(self._sent, end=end, begin=partial(torch.cuda.set_device, self.stream.device))
 
     def __call__(self, step: int, group: int = 0) -> Sent:
@@ -71,13 +88,13 @@ class ToGPU(Generic[Sent]):
         now.wait_event(arrived)
 
         def held(tensor: Tensor) -> Tensor:
-            tensor.record_stream(now)  # its memory is not given to a later batch before this stream is through with it
+            tensor.record_stream(now)  # its memory is not given to a later batch before this stream has finished with it
             return tensor
 
         return each(tensors, held)
 
     def close(self) -> None:
-        """Give the memory of what is coming back; nothing more may be asked for."""
+        """Free the memory of prefetched batches; nothing more may be asked for."""
         self.prefetch.close()
 
     def _sent(self, step: int, group: int) -> tuple[Sent, torch.cuda.Event]:

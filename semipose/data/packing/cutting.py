@@ -1,4 +1,4 @@
-"""Cutting crops out of image files. Without torch, so that the processes of a crop pack start at once."""
+"""Cut crops out of image files; without torch, so that the worker processes start at once."""
 
 import io
 import math
@@ -17,25 +17,28 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import digest
 
 MEAN_COLOUR = (124, 116, 104)
-"""RGB, what is outside an image: the ImageNet mean, which is 0 after normalisation."""
+"""RGB colour outside an image: the ImageNet mean, which is 0 after normalisation."""
 HEADER = 128
-"""Bytes of an .npy before its first row: numpy pads them to this, whatever the number of rows."""
+"""Bytes of an .npy before its first row: numpy pads them to this size, whatever the number of rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """One image file, and the rows of the pack that are cut out of it."""
+    """One image file, and the rows of the pack that come from it."""
 
     path: Path
-    size: tuple[int, int]  # (width, height) in px as annotated; 0 where not known
+    size: tuple[int, int]  # (width, height) in px as annotated; 0 if unknown
     rows: NDArray[np.int64]  # [n]
     matrices: NDArray[np.float32]  # [n, 2, 3] image px -> crop px
 
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """What came of an image: its rows that were cut, the digests of the bytes that each is stored as, and those bytes if they are JPEGs; or
-    why it is broken."""
+    """The result for one image.
+
+    It has the rows that were cut, the digests of their stored bytes, and the bytes if they are
+    JPEGs; or why the image is broken.
+    """
 
     rows: NDArray[np.int64]
     digests: Sequence[bytes] = ()
@@ -44,11 +47,16 @@ class Cutout:
 
 
 def cut_image(cut: Cut, target: Path, size: int, quality: int | None, exif: Exif | None = None) -> Cutout:
-    """Decode an image once and cut its crops out of it: into their rows of ``target``, an .npy [N, S, S, 3] (uint8, RGB), or, with a
-    ``quality`` (1-100), into JPEGs.
+    """Decode an image once and cut its crops out of it.
 
-    ``exif``: as ``read_image`` takes it. Raises InputError where the file cannot be opened, is of another size than annotated, or where
-    nobody says whether its EXIF orientation counts.
+    Args:
+        target: An .npy [N, S, S, 3] (uint8, RGB), into whose rows raw crops are written.
+        quality: Quality (1-100) of JPEGs, which are returned instead; None: raw.
+        exif: As for `read_image`.
+
+    Raises:
+        InputError: The file cannot be opened, has another size than annotated, or it is not known
+            whether its EXIF orientation counts.
     """
     try:
         image = read_image(cut.path, cut.size, exif)
@@ -70,14 +78,14 @@ def cut_image(cut: Cut, target: Path, size: int, quality: int | None, exif: Exif
 
 
 def other_size(size: tuple[int, int], annotated: tuple[int, int], exif: Exif | None) -> str:
-    """What to do about an image of another size (width, height) than annotated."""
+    """What to do about an image with another size (width, height) than annotated."""
     if exif and size == annotated[::-1]:
-        return f"data.exif: {exif} makes it so; null lets the annotated sizes decide about its EXIF orientation"
-    return "bring images and annotations of one release"
+        return f"this follows from data.exif: {exif}; set it to null, so that the annotated sizes decide about its EXIF orientation"
+    return "use images and annotations of one release"
 
 
 def cut_out(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """``resample`` [S, S, 3]; where the matrix moves whole pixels alone, the pixels themselves."""
+    """`resample` [S, S, 3]; if the matrix moves by whole pixels only, the pixels themselves."""
     if matrix[0, 0] != 1 or (matrix[:, 2] % 1).any():
         return np.asarray(resample(image, matrix, size))
     crop, (x, y) = _blank(size).copy(), (int(shift) for shift in matrix[:, 2])
@@ -95,14 +103,16 @@ def _blank(size: int) -> NDArray[np.uint8]:
 
 
 def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Image.Image:
-    """The crop of size x size px that ``matrix`` [2, 3] (image px -> crop px; scale and shift only) shows of the image.
+    """The crop of size x size px that `matrix` [2, 3] (image px -> crop
+    px; scale and shift only) shows of the image.
 
-    Bilinear where it magnifies; where it shrinks, the triangle filter is as wide as a crop pixel, so nothing aliases.
+    Bilinear if it magnifies; if it shrinks, the triangle filter is
+    as wide as a crop pixel, so nothing aliases.
     """
     # Pillow counts from the edge of the first pixel, half a pixel before its centre.
     step = 1 / float(matrix[0, 0])  # image px per crop px
     left, top = ((-0.5 - float(shift)) * step + 0.5 for shift in matrix[:, 2])
-    reach = math.ceil(max(1.0, step)) + 1  # px; pixels further away than this do not count
+    reach = math.ceil(max(1.0, step)) + 1  # px; pixels further away do not count
     x0, x1 = _seen(left, step, reach, image.width, size)
     y0, y1 = _seen(top, step, reach, image.height, size)
     crop = Image.new("RGB", (size, size), MEAN_COLOUR)
@@ -119,17 +129,19 @@ def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Imag
 
 
 def _seen(start: float, step: float, reach: int, length: int, size: int) -> tuple[int, int]:
-    """The first of the crop's `size` pixels in one direction that something of the image, `length` px long, counts in, and the end."""
+    """The first of the crop's `size` pixels in one direction that shows
+    part of the image (`length` px), and the end.
+    """
     return max(0, math.floor((-reach - start) / step)), min(size, math.ceil((length + reach - start) / step))
 
 
 def through_jpeg(crop: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """A crop [S, S, 3] as it comes back from a pack of JPEGs."""
+    """A crop [S, S, 3] as it is read from a pack of JPEGs."""
     return np.asarray(Image.open(io.BytesIO(encode(crop, quality))))
 
 
 def encode(crop: NDArray[np.uint8], quality: int) -> bytes:
-    """A crop [S, S, 3] as a JPEG, colours at half the resolution; the same bytes every time."""
+    """A crop [S, S, 3] as a JPEG, with colours at half the resolution; always the same bytes."""
     content = io.BytesIO()
     Image.fromarray(crop).save(content, "JPEG", quality=quality)
     return content.getvalue()

@@ -1,4 +1,6 @@
-"""A crop pack in the making: the crops that are written, and their digests, by which a writer that was killed goes on."""
+"""An unfinished crop pack: the crops written so far and their
+digests, from which a killed writer continues.
+"""
 
 import errno
 import json
@@ -18,13 +20,14 @@ from semipose.utils.files import DIGEST, digest
 
 
 class Unfinished:
-    """A folder that holds the crops [N, S, S, 3] of ``shape`` (crops.npy), or their JPEGs one after the other (crops.jpg, index.npy), and
-    digests.npy, in which a row of zeros is one that is not cut yet.
+    """A folder with the crops [N, S, S, 3] of `shape` (crops.npy), or their JPEGs (crops.jpg,
+    index.npy), and digests.npy.
 
-    What was written with another ``key`` is removed; of this key's rows those are kept whose bytes still have their digests, of JPEGs up to
-    the first that has not.
-
-    The pack is finished once its pack.json is written, the last of its files.
+    A row of zeros in digests.npy is a crop that is not cut yet.
+    What was written with another `key` is removed.
+    Rows of this key are kept if their bytes still have their digests;
+    of JPEGs, those before the first damaged one.
+    The pack is finished when its pack.json is written, the last of its files.
     """
 
     KEY = "key"
@@ -51,11 +54,11 @@ class Unfinished:
 
     @property
     def cut(self) -> Any:
-        """[N] bool: the rows that are written."""
+        """Which rows are written, [N] bool."""
         return self.tables["digests.npy"].any(axis=1)
 
     def add(self, made: Cutout) -> None:
-        """Note the crops of an image (and write its JPEGs)."""
+        """Record the crops of an image, and write its JPEGs."""
         if self.jpegs:
             for row, content in zip(made.rows, made.jpegs, strict=True):
                 self.tables["index.npy"][row] = self.jpegs.tell(), len(content)
@@ -64,7 +67,7 @@ class Unfinished:
         self.tables["digests.npy"][made.rows] = np.frombuffer(b"".join(made.digests), np.uint8).reshape(-1, DIGEST)
 
     def keep(self, kept: NDArray[np.int64]) -> None:
-        """Leave out all rows but these (ascending)."""
+        """Leave out all rows except these (ascending)."""
         for name, table in self.tables.items():
             if len(kept) < len(table):
                 _keep_rows(self.folder / name, kept)
@@ -88,7 +91,7 @@ class Unfinished:
 
 
 def _is_finished(folder: Path) -> bool:
-    """Whether pack.json is there, and the tables are those that it was written for."""
+    """Whether pack.json is there, and the tables are those for which it was written."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((folder / PACK).read_bytes())
         return bool(record["digest"] == digest_of(folder, record))
@@ -96,7 +99,7 @@ def _is_finished(folder: Path) -> bool:
 
 
 def _is_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
-    """Whether an .npy of this kind lies there; of what is in it nothing is said."""
+    """Whether an .npy of this kind is there; its content is not checked."""
     with suppress(OSError, ValueError, EOFError):
         array = np.load(path, mmap_mode="r")
         return bool((array.shape, array.dtype, array.offset + array.nbytes) == (shape, np.dtype(dtype), path.stat().st_size))
@@ -104,7 +107,9 @@ def _is_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
 
 
 def _allocate(target: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-    """An .npy of zeros whose blocks are on the disk: to write through a memory map of a full disk would kill us."""
+    """Make an .npy of zeros with all its blocks on disk: writing to a full disk through a memory
+    map would kill the process.
+    """
     needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(target.parent).free
     if needed > free:
         raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free", str(target))
@@ -114,13 +119,15 @@ def _allocate(target: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
 
 
 def _keep_rows(target: Path, kept: NDArray[np.int64]) -> None:
-    """Move these rows (ascending) of an .npy to its front, and cut the file off behind them."""
+    """Move these rows (ascending) of an .npy to its front, and truncate the file behind them."""
     rows = np.load(target, mmap_mode="r+")
     for start in range(0, len(kept), 256):
         some = kept[start : start + 256]
-        rows[start : start + len(some)] = rows[some]  # every row moves forward, so none is overwritten unread
+        rows[start : start + len(some)] = rows[some]  # every row moves forward, so none is overwritten before it is read
     rows.flush()
     left = rows[: len(kept)]
     with target.open("r+b") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(left))  # numpy pads it: N changes no place
+        np.lib.format.write_array_header_1_0(
+            file, np.lib.format.header_data_from_array_1_0(left)
+        )  # numpy pads it: N does not change its length
         file.truncate(rows.offset + left.nbytes)

@@ -1,4 +1,4 @@
-"""Writing a crop pack (crops.py), in parallel; a writer that was killed goes on where it was."""
+"""Writing a crop pack in parallel; a killed writer continues where it was."""
 
 import hashlib
 import json
@@ -25,20 +25,28 @@ from semipose.data.packing.unfinished import Unfinished
 from semipose.data.people import People
 from semipose.data.pixels import Exif
 from semipose.pose import geometry
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 from semipose.utils.files import naming, write_text
 from semipose.utils.progress import Progress
 from semipose.utils.workers import in_processes
 
-CHUNK = 64  # images that a process takes at a time
+CHUNK = 64  # images per task of a worker
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How people are cut out: a crop is a square of `size` px about the box's centre that shows `extent` times the longer side of the box
-    grown by `padding` to `aspect` (width / height of the network's input), mean colour outside the image. It is shrunk to that, never
-    magnified: of a smaller person it keeps the image's own pixels and shows more around. It is stored as a JPEG of `quality` (1-100), or
-    raw where that is None. ``exif``: whether an image's EXIF orientation counts; None: the annotated sizes say."""
+    """How people are cut out.
+
+    A crop is a square of `size` px about the box's centre that shows `extent` times the longer side
+    of the box, grown by `padding` to `aspect` (width / height of the network's input).
+    Outside the image it has the mean colour.
+    It is shrunk to that, never magnified: a crop of a smaller person keeps the image's own pixels
+    and shows more around.
+
+    Attributes:
+        quality: Quality (1-100) of the stored JPEGs; None: raw.
+        exif: Whether an image's EXIF orientation counts; None: the annotated sizes decide.
+    """
 
     size: int
     padding: float
@@ -49,15 +57,21 @@ class Recipe:
 
 
 def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """Cut every person out of the images under ``root`` and write the pack; its bytes do not depend on ``processes``.
+    """Cut every person out of the images under `root` and write the
+    pack; its bytes do not depend on `processes`.
 
-    Images that cannot be decoded, or end early, are left out with their people, up to ``max_broken`` of them. The folder is replaced
-    when all is done; until then it stays as it was. Returns the content of pack.json and `people`, `images` (counts), `dropped` (people
-    left out, by reason), `bytes` (of the crops).
+    Images that cannot be decoded, or end early, are left out
+    with their people, up to `max_broken` of them.
+    The folder stays unchanged until everything is done, and is then replaced.
 
-    Raises InputError: an image is missing, unreadable, of another size than annotated or with an EXIF orientation that nothing decides
-    about, a box does not lie on its image, too many images are broken. Raises OSError, with the name of a file or of the folder, if the
-    disk is full or cannot be written.
+    Returns:
+        The content of pack.json and `people`, `images` (counts), `dropped` (people left out, by
+        reason), `bytes` (of the crops).
+
+    Raises:
+        InputError: An image is missing, unreadable, of another size than annotated or with an
+            undecided EXIF orientation, a box is not on its image, or too many images are broken.
+        OSError: The disk is full or cannot be written; the error names a file or the folder.
     """
     summary = cut_pack(people, root, folder, recipe, max_broken, processes)
     place_pack(folder)
@@ -65,9 +79,12 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
 
 
 def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """``write_pack`` but for its last act, ``place_pack``: the finished pack waits beside the folder. Called again after it was killed, or
-    had failed, for the same people, images and recipe, it goes on with the crops that it had written; and has nothing to do if it had
-    finished."""
+    """`write_pack` without its last step, `place_pack`: the finished pack waits beside the folder.
+
+    Called again for the same people, images and recipe after it was killed or failed, it continues
+    with the crops already written.
+    If it had finished, it does nothing.
+    """
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
     images = _check_images(people, root)
@@ -82,7 +99,7 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
 
 
 def place_pack(folder: Path) -> None:
-    """Put the finished pack that waits beside the folder in its place."""
+    """Move the finished pack that waits beside the folder to its place."""
     former, waiting = _beside(folder, "former"), _beside(folder, "partial")
     (waiting / Unfinished.KEY).unlink()
     shutil.rmtree(former, ignore_errors=True)
@@ -93,11 +110,11 @@ def place_pack(folder: Path) -> None:
 
 
 def _beside(folder: Path, kind: str) -> Path:
-    return folder.with_name(f".{folder.name}.{kind}")  # always the same, so that the next run finds what a killed one left
+    return folder.with_name(f".{folder.name}.{kind}")  # always the same name, so that the next run finds what a killed one left
 
 
 def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
-    """A digest of all that decides about the pack, the code that cuts included."""
+    """A digest of everything that determines the pack, including the code that cuts."""
     code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack, pixels)]
     decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), PIL.__version__, code]
     digest = hashlib.sha256(json.dumps(decides).encode())
@@ -107,36 +124,40 @@ def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int
 
 
 def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
-    """Each image with its bytes and the time of its last change (ns)."""
+    """Each image with its bytes and modification time (ns)."""
     names = list(dict.fromkeys(people.images))
     if missing := [name for name in names if not (root / name).is_file()]:
         more = f" (and {len(missing) - 1:,} more images)" if len(missing) > 1 else ""
         raise InputError(
             f"{root / missing[0]}: missing, but annotation {people.ids[people.images.index(missing[0])]} needs it{more}; "
-            "check data.root, or run `dvc repro --force download`"
+            f"check data.root, or {DOWNLOAD_AGAIN}"
         )
     return [(name, about.st_size, about.st_mtime_ns) for name in names for about in [(root / name).stat()]]
 
 
 def check_boxes(people: People) -> None:
-    """Raises InputError for a box that cannot be cut out: it lies off its image, or is more than ten times as large."""
+    """Check that every box can be cut out.
+
+    Raises:
+        InputError: A box is off its image, or more than ten times as large.
+    """
     near, extent = people.boxes[:, :2], people.boxes[:, 2:]
     on_image = ((near < people.sizes) & (near + extent > 0)).all(1)
     sensible = (extent > 0).all(1) & (extent.max(1) <= 10 * people.sizes.max(1))  # more would fill the memory
-    unknown = people.sizes.min(axis=1) == 0  # the source could not read the header of this image
+    unknown = people.sizes.min(axis=1) == 0  # the header of this image could not be read
     sound = np.isfinite(people.boxes).all(1) & ((on_image & sensible) | unknown)
     for i in np.flatnonzero(~sound)[:1]:
         box, (width, height) = [round(value, 2) for value in people.boxes[i].tolist()], people.sizes[i]
         raise InputError(
-            f"annotation {people.ids[i]}: the box {box} (x, y, width, height) does not lie on its image "
-            f"{people.images[i]} of {width} x {height} px; correct it, or leave the annotation out"
+            f"annotation {people.ids[i]}: the box {box} (x, y, width, height) is not on its image {people.images[i]} of "
+            f"{width} x {height} px; correct it, or remove the annotation"
         )
 
 
 def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, max_broken: int, processes: int) -> None:
-    """All files of the pack, flushed to disk; pack.json is the last."""
+    """Write all files of the pack and flush them to disk; pack.json is the last."""
     folder, how = unfinished.folder, asdict(recipe)
-    del how["exif"]  # whoever opens a pack need not know it
+    del how["exif"]  # readers of a pack need not know it
     matrices = pack_matrices(people.boxes, **{name: how[name] for name in how if name != "quality"}).numpy()
     broken = _cut(people, root, unfinished, matrices, recipe, max_broken, processes)
     kept = np.flatnonzero(unfinished.cut)
@@ -155,7 +176,7 @@ def _write(people: People, root: Path, unfinished: Unfinished, recipe: Recipe, m
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """What ``write_pack`` says of a finished pack, but for the bytes of its crops."""
+    """What `write_pack` returns for a finished pack, without the bytes of its crops."""
     people = People.load(folder / "people.npz")
     record: dict[str, Any] = json.loads((folder / PACK).read_bytes())
     return record | {"people": len(people), "images": len(set(people.images)), "dropped": people.dropped}
@@ -164,12 +185,14 @@ def _summary(folder: Path) -> dict[str, Any]:
 def _cut(
     people: People, root: Path, unfinished: Unfinished, matrices: NDArray[np.float32], recipe: Recipe, max_broken: int, processes: int
 ) -> dict[str, str]:
-    """Cut every image that was not cut before; returns the broken ones and why, in the order of the table."""
+    """Cut every image that was not cut before; return the broken ones
+    with the reason, in the order of the table.
+    """
     number = {name: k for k, name in enumerate(dict.fromkeys(people.images))}
     rows = np.argsort([number[name] for name in people.images], kind="stable")
     rows = rows[~unfinished.cut[rows]]
 
-    def cuts() -> Iterator[Cut]:  # made when a process takes them: millions would fill the memory
+    def cuts() -> Iterator[Cut]:  # made when a worker takes them: millions would fill the memory
         for name, group in groupby(rows, lambda row: people.images[row]):
             of = np.array(list(group))
             yield Cut(root / name, (int(people.sizes[of[0], 0]), int(people.sizes[of[0], 1])), of, matrices[of])
@@ -193,6 +216,6 @@ def check_broken(root: Path, broken: Mapping[str, str], most: int, count: int) -
     if len(broken) > most or len(broken) == count:
         some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
         raise InputError(
-            f"{len(broken)} broken images and data.max_broken = {most}: {some}"
-            f"{'; ...' if len(broken) > 3 else ''}. Bring them again, or raise data.max_broken in params.yaml"
+            f"{len(broken)} broken images, but data.max_broken = {most}: {some}"
+            f"{'; ...' if len(broken) > 3 else ''}. Replace them, or raise data.max_broken in params.yaml"
         )

@@ -1,4 +1,4 @@
-"""Where people come from: data sets as users have them, and people that the project draws itself."""
+"""Where people come from: data sets as users have them, and synthetic people."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ def read_people(
     if custom is not None:
         where = custom.train if part == "train" else custom.val
         return read_custom(root, where.annotations, where.images, custom.category, custom.pairs, custom.sigmas, custom.torso, faults)
-    return read_coco(root, part, faults)  # the demo's people are drawn into COCO's layout
+    return read_coco(root, part, faults)  # the demo is rendered in COCO's layout
 
 
 def check_parts(train: People, val: People) -> None:

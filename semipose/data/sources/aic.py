@@ -41,11 +41,16 @@ IMAGES = TypeAdapter(Listed[Image])
 def read_aic(root: Path, part: str, exif: Exif | None = None, labelled: bool = True) -> People:
     """All people of one part ("train" or "val") in file order, inside an image as the file has them.
 
-    labelled: leave out people without a keypoint; False: keep them, since a box is all that unlabelled data needs. Boxes are the human
-    boxes, not clamped (the peers' rule), areas are theirs, as the official evaluation takes them. That one scores visible joints alone,
-    while here occluded ones (visibility 1) count as well, as COCO has it. ids number the people, image_ids the images, from 1, in order.
+    Boxes are the human boxes, not clamped (as the released code), areas are theirs, as in the official evaluation.
+    That one scores visible joints only, while here occluded ones (visibility 1) count too, as in COCO.
+    ids number the people, image_ids the images, from 1, in order.
     Left out and counted in `People.dropped`: no keypoint, degenerate box (no extent, or off its image).
-    Raises InputError naming file, image, person, field and remedy.
+
+    Args:
+        labelled: Leave out people without a keypoint; False: keep them, since a box is all that unlabelled data needs.
+
+    Raises:
+        InputError: Names file, image, person, field and remedy.
     """
     root = Path(root)
     path = _one(root, f"ai_challenger_keypoint_{NAMES[part]}_*/keypoint_{NAMES[part]}_annotations_*.json")

@@ -1,4 +1,4 @@
-"""People in COCO's keypoint format: the official layout of COCO 2017, and sets of the user's own with joints of their own."""
+"""People in COCO's keypoint format: the official layout of COCO 2017, and the user's own sets with their own joints."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from semipose.utils.errors import InputError
 def read_coco(root: Path, part: str, faults: list[str] | None = None) -> People:
     """All people of one part ("train" or "val") of COCO 2017: annotations/person_keypoints_<part>2017.json and <part>2017/*.jpg.
 
-    The order is the peers' index, so that "the first n" are the same people: images in file order, inside an image the
+    The order is that of the released code, so that "the first n" are the same people: images in file order, inside an image the
     annotations as pycocotools' API returns them (file order). Left out, and counted in `People.dropped` by the first
     reason that holds: other category, crowd, no keypoint, degenerate box (no width or height once clamped).
-    Boxes are clamped into the image as the peers do, which makes each 1 px narrower and lower than annotated. Areas are
+    Boxes are clamped into the image as the released code does, which makes each 1 px narrower and lower than annotated. Areas are
     the segment areas, points with visibility 0 are (0, 0). faults: entries that are refused are left out and told there; None: they raise.
     Raises InputError naming file, annotation, field and remedy.
     """
@@ -86,7 +86,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
     dropped = {"other category": data.other} | dict.fromkeys((CROWD, UNLABELLED, DEGENERATE), 0) | Counter(data.left_out.values())
     dropped = {reason: count for reason, count in dropped.items() if count}
     if not named:
-        raise InputError(f"{data.label}: nobody is left (dropped: {dropped}); {BRING}")
+        raise InputError(f"{data.label}: no person is left (dropped: {dropped}); {BRING}")
     images = [data.images[one["image_id"]] for one in named]
     sizes = np.array([(image["width"], image["height"]) for image in images], np.float64)
     boxes = np.array([one["bbox"] for one in named], np.float64)

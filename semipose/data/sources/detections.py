@@ -28,7 +28,7 @@ def read_detections(
     score: float = 0.0,
     exif: Exif | None = None,
 ) -> People:
-    """Every box of a person with at least this score, in file order; images without one have nobody.
+    """Every box of a person with at least this score, in file order; images without one have no people.
 
     `images` is the list of the annotation file that the detector was run on (id, file_name), `folder` their place under `root`. Boxes
     are xywh px and not clamped (methods.md 1.1); areas are theirs. ids number the boxes from 1. Left out and counted in

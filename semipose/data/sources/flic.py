@@ -1,6 +1,6 @@
 """People of FLIC, Frames Labeled In Cinema (Sapp and Taskar, CVPR 2013): examples.mat and images/, 11 joints of the upper body.
 
-The authors' split tests on other frames of the same films. `films`, ours, validates on films of their own.
+The authors' split tests on other frames of the same films. `films`, ours, validates on other films.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def read_flic(root: Path, part: str, films: Films, exif: Exif | None = None) -> 
     coords, movies, images, training = _load(root / "examples.mat")
     own = np.array([_part(movie, bool(trained), films) == part for movie, trained in zip(movies, training, strict=True)], dtype=bool)
     if not own.any():
-        raise InputError(f"{root / 'examples.mat'}: data.flic.split: {films} leaves nobody for {part}; {BRING}")
+        raise InputError(f"{root / 'examples.mat'}: data.flic.split: {films} leaves no person for {part}; {BRING}")
     points = coords[own]
     visible = np.isfinite(points).all(axis=2)
     boxes = _boxes(points, visible)

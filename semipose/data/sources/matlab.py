@@ -1,4 +1,4 @@
-"""MATLAB files, each read in a process of its own: scipy's reader is compiled code, and a damaged file can crash it."""
+"""MATLAB files, each read in its own process: scipy's reader is compiled code, and a damaged file can crash it."""
 
 import json
 import pickle

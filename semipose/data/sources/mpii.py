@@ -1,16 +1,18 @@
 """People of MPII Human Pose (Andriluka et al., CVPR 2014), from the common JSON conversion or from the authors' own release.
 
     images/*.jpg
-    annot/{train,valid}.json and annot/gt_valid.mat   as Simple Baselines, HRNet and the peers have them; or
+    annot/{train,valid}.json and annot/gt_valid.mat   as Simple Baselines, HRNet and the released code have them; or
     annotations/mpii_{train,val}.json, mpii_gt_val.mat   as MMPose has them; or
     mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat   as the authors' archive unpacks.
 
 Published numbers on the validation set need one of the first two: its 2,958 people are a list of others, not the authors'. From the
 release alone, whole videos at the end of its training images validate.
 
-Files count pixels from 1, this project from 0. A person has no box but a rough centre and a scale s, the height over 200 px. The peers
-move the centre down by 15 s px, grow s by 1.25 and crop a square of 200 s px. Here the box is that square before it grows: the 1.25
-is `data.crop.padding`, as for every other set, so with 1.25 there, and an input as wide as high, crops are the peers'.
+Files count pixels from 1, this project from 0.
+A person has no box, but a rough centre and a scale s, the height over 200 px.
+The released code moves the centre down by 15 s px, grows s by 1.25 and crops a square of 200 s px.
+Here the box is that square before it grows, and the 1.25 is `data.crop.padding`, as for every other set.
+With 1.25 there, and an input as wide as high, crops are those of the released code.
 """
 
 from collections import Counter
@@ -94,7 +96,7 @@ class _Rows:
 def read_mpii(root: Path, part: str, validation: int = 0, exif: Exif | None = None) -> People:
     """People of one part ("train" or "val") in file order.
 
-    validation: for the authors' release, which names no validation set: videos from the end of its training images with at least so many
+    validation: for the authors' release, which names no validation set: videos from the end of its training images with at least this many
     people are "val", the others "train". ids are positions in the file from 1, image_ids number the images in order. `head_sizes` come
     from the head boxes of the release, or of gt_valid.mat, which then gives the joints as well, since it is what evaluation compares
     with; else from upper neck and head top, and are NaN where either is missing. Visibility in the JSON is 0 or 1: 1 becomes 2. areas
@@ -161,7 +163,7 @@ def _sizes_by_neck(joints: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDAr
 
 
 def _take_truth(rows: _Rows, path: Path, people: Path) -> None:
-    """Joints and heads of gt_<part>.mat, the truth that the peers' evaluation reads: headboxes_src [2, 2, M], pos_gt_src [16, 2, M],
+    """Joints and heads of gt_<part>.mat, the truth of the released code's evaluation: headboxes_src [2, 2, M], pos_gt_src [16, 2, M],
     jnt_missing [16, M]."""
     content, count = read_matlab(path, squeeze_me=False), len(rows.images)
     for name, shape in (("headboxes_src", (2, 2, count)), ("pos_gt_src", (JOINTS, 2, count)), ("jnt_missing", (JOINTS, count))):
@@ -199,13 +201,13 @@ def _read_release(path: Path) -> tuple[_Rows, list[Any]]:
                 videos.append(_number(image, "vididx") or _number(image, "vidx") or names[-1])
                 people.append(_person(person, f"{path}: annolist({k + 1}).annorect({number})"))
     if not people:
-        raise InputError(f"{path}: nobody with annopoints is in a training image; {BRING}")
+        raise InputError(f"{path}: no person with annopoints is in a training image; {BRING}")
     centres, scales, joints, visibility, heads = (np.array(part) for part in zip(*people, strict=True))
     return _Rows(names, centres, scales, joints, visibility, head_sizes(heads)), videos
 
 
 def _person(person: mat_struct, where: str) -> tuple[list[float], float, NDArray[np.float64], NDArray[np.int64], list[float]]:
-    """Centre, scale, joints [16, 2], visibility [16] and head box (x1, y1, x2, y2; NaN where there is none)."""
+    """Centre, scale, joints [16, 2], visibility [16] and head box (x1, y1, x2, y2; NaN if there is none)."""
     joints, visibility = np.zeros((JOINTS, 2)), np.zeros(JOINTS, np.int64)
     for point in _structs(getattr(_structs(person.annopoints)[0], "point", None)):
         joint, x, y = (_number(point, name) for name in ("id", "x", "y"))

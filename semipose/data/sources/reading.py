@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.pixels import BrokenImage, Exif, image_size
-from semipose.utils.errors import InputError
+from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 
 HEADER_THREADS = 8
-BRING = "run `dvc repro download`, or set data.root in params.yaml to the folder that has it"
+BRING = f"{DOWNLOAD_AGAIN}, or set data.root in params.yaml to the folder that has it"
 
 
 def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Positions of the people whom none of the reasons ([N] bool) leaves out, and how many each one does: the first that holds counts.
 
-    Raises InputError if nobody is left.
+    Raises InputError if no person is left.
     """
     left = ~np.any(list(reasons.values()), axis=0)
     first = np.argmax(list(reasons.values()), axis=0)[~left]
     dropped = {reason: int((first == k).sum()) for k, reason in enumerate(reasons) if (first == k).any()}
     if not left.any():
-        raise InputError(f"{path}: nobody is left (dropped: {dropped}); {BRING}")
+        raise InputError(f"{path}: no person is left (dropped: {dropped}); {BRING}")
     return np.flatnonzero(left), dropped
 
 

@@ -1,2 +1,3 @@
-"""Measures of a predicted pose: OKS average precision and recall (COCO), PCK, per joint, each with a bootstrap
-interval."""
+"""Metrics of predicted poses: OKS average precision and recall (COCO), PCK, scores per joint, with
+bootstrap intervals.
+"""

@@ -1,4 +1,5 @@
-"""OKS non-maximum suppression: of several poses of one person, found in overlapping boxes, the best-scored one stays.
+"""OKS non-maximum suppression: of several poses of one person in
+overlapping boxes, the best-scored one stays.
 
 Source: Papandreou et al., CVPR 2017; threshold and area as in Simple Baselines (methods.md 1.5).
 """
@@ -16,8 +17,10 @@ def oks_between(
     other_areas: NDArray[np.floating],
     sigmas: Sequence[float],
 ) -> NDArray[np.float64]:
-    """OKS [N] of poses with others, [N, K, 2] px each, as if all joints were annotated. The area of a pair is the mean of theirs, areas
-    [N] px^2."""
+    """OKS [N] between poses, [N, K, 2] px each, as if all joints were annotated.
+
+    The area of a pair is the mean of its two areas [N] px^2.
+    """
     squared = ((one.astype(np.float64) - other) ** 2).sum(2)  # [N, K]
     area = (areas.astype(np.float64) + other_areas) / 2 + np.spacing(1)
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
@@ -32,18 +35,23 @@ def oks_nms(
     sigmas: Sequence[float],
     threshold: float,
 ) -> NDArray[np.int64]:
-    """Which of N poses stay: each that no better one of its image, staying itself, is nearer to than OKS `threshold`. Image by image,
-    best score first. images [N]: whose pose it is."""
+    """Which of N poses stay, image by image, best score first.
+
+    A pose stays if its OKS with every better pose that stays in its image is at most `threshold`.
+
+    Args:
+        images: The image of each pose, [N].
+    """
     order = np.lexsort((-scores, images))
     points, areas, images = points[order], areas[order], images[order]
     near: list[tuple[int, int]] = []
-    for apart in range(1, len(order)):  # everybody with who comes so many places later
+    for apart in range(1, len(order)):  # all pairs with this distance in the list
         better = np.flatnonzero(images[:-apart] == images[apart:])
         if not len(better):
             break
         oks = oks_between(points[better], points[better + apart], areas[better], areas[better + apart], sigmas)
         near += [(one, one + apart) for one in better[oks > threshold].tolist()]
     stays = np.ones(len(order), dtype=bool)
-    for one, worse in sorted(near):  # whatever is better than `one` has been through
+    for one, worse in sorted(near):  # all better poses than `one` are decided
         stays[worse] &= not stays[one]
     return order[stays]

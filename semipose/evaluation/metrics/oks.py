@@ -2,8 +2,8 @@
 
     OKS = mean over annotated joints of exp(-d^2 / (2 s^2 k^2)),  s^2 = area,  k = 2 sigma
 
-Sources: pycocotools (the reported numbers are its own); cocodataset.org, keypoint evaluation; Ronchi and Perona, ICCV
-2017.
+Sources: pycocotools (the reported numbers are its own); cocodataset.org, keypoint evaluation;
+Ronchi and Perona, ICCV 2017.
 """
 
 import io
@@ -28,7 +28,7 @@ from semipose.utils.errors import InputError
 Backend = Literal["pycocotools", "faster-coco-eval"]
 
 KEYS = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
-CHUNK = 500_000  # numbers held at once in each array of resampled results: 4 MB, which stays in the processor's cache
+CHUNK = 500_000  # numbers at a time in each array of resampled results: 4 MB, which stays in the processor's cache
 
 
 def evaluate_oks(
@@ -37,16 +37,24 @@ def evaluate_oks(
     sigmas: Sequence[float] | None = None,
     backend: Backend = "pycocotools",
 ) -> dict[str, float]:
-    """pycocotools' ten keypoint metrics under KEYS, in 0-1, -1 where undefined (no person of that size is annotated).
+    """pycocotools' ten keypoint metrics under KEYS, in 0-1, -1 if
+    undefined (no person of that size is annotated).
 
-    Annotations and predictions are in COCO's layout, files or their content; no prediction at all gives AP 0. `sigmas`:
-    K numbers; None: as `joints.sigmas_of` finds them, by the joints' names. A result without `bbox`, as this project writes them, has the
-    area of the smallest box around its keypoints: that area decides in AP_M and AP_L whether an unmatched result
-    counts. With a `bbox` pycocotools takes the area of that box (reference bug T18), so the same poses can score differently in
-    AP_M and AP_L. `backend`: faster-coco-eval counts the same in C++ and adds up in another order, which moves the last of 16 digits.
+    A result without `bbox`, as this project writes them, has the
+    area of the smallest box around its keypoints.
+    That area decides in AP_M and AP_L whether an unmatched result counts.
+    With a `bbox`, pycocotools uses the area of that box (reference bug T18), so the same poses can
+    have other AP_M and AP_L.
+
+    Args:
+        annotations: In COCO's format, a file or its content.
+        predictions: Results in COCO's format, a file or its content; without any, AP is 0.
+        sigmas: K numbers; None: found by the joints' names (`joints.sigmas_of`).
+        backend: faster-coco-eval counts the same in C++ and adds up in another order, which changes
+            the last of 16 digits.
 
     Raises:
-        InputError: names the file, the index and the field; or says how to get a backend that is not installed.
+        InputError: Names the file, the index and the field; or says how to install the backend.
     """
     evaluation = _evaluate(annotations, predictions, sigmas, backend)
     with redirect_stdout(io.StringIO()):
@@ -58,8 +66,9 @@ def evaluate_oks(
 def match(
     annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None
 ) -> "Matches":
-    """COCOeval's matching of results to people, kept by image, so that images can be resampled. Arguments as
-    `evaluate_oks`."""
+    """COCOeval's matches of results to people, by image, so that images can be resampled; arguments
+    as for `evaluate_oks`.
+    """
     evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
     images = len(evaluation.params.imgIds)
     ranges = len(evaluation.params.areaRng)
@@ -70,30 +79,36 @@ def match(
 
 @dataclass(frozen=True)
 class Table:
-    """The matches of one range of areas: D results, best score first, at T OKS thresholds, in I images."""
+    """The matches of one range of areas: D results, best score
+    first, at T OKS thresholds, in I images.
+    """
 
     image: NDArray[np.int64]  # [D]: the image of each result, 0..I-1
     found: NDArray[np.bool_]  # [T, D]: matched with a person
-    false: NDArray[np.bool_]  # [T, D]: matched with nobody; neither where the result is to be ignored
+    false: NDArray[np.bool_]  # [T, D]: matched with no person; False in both if the result is to be ignored
     people: NDArray[np.int64]  # [I]: people to be found
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What AP and AR are counted from, by image. Two of them can be compared if their image_ids are the same."""
+    """What AP and AR are computed from, by image; two can be
+    compared if their image_ids are the same.
+    """
 
     images: int
     image_ids: tuple[int, ...]
     everyone: Table
     medium: Table
     large: Table
-    recalls: NDArray[np.float64]  # [R]: where precision is read
+    recalls: NDArray[np.float64]  # [R]: recalls at which precision is read
 
     def metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """The ten metrics under each of B resamples of the images, weights [B, I]; a statistic for `bootstrap`.
+        """The ten metrics in each of B resamples of the images,
+        weights [B, I]; a statistic for `bootstrap`.
 
-        Equal to COCOeval on a data set that holds image i as often as the weights say, but for the order of results
-        with one score (COCOeval's order there is that of the files). Weights of one: `evaluate_oks`, with NaN for -1.
+        They equal COCOeval on a data set that contains image i as often as the weights say, up to
+        the order of results with equal scores (COCOeval's order is that of the files).
+        With weights of one, they are `evaluate_oks`, with NaN for -1.
         """
         step = max(1, CHUNK // max(1, len(self.everyone.image)))
         parts = [self._metrics(weights[start : start + step]) for start in range(0, max(1, len(weights)), step)]
@@ -128,7 +143,8 @@ def person_oks(
     areas: NDArray[np.floating],
     sigmas: Sequence[float],
 ) -> NDArray[np.float64]:
-    """OKS [N] of each person against its own truth, as COCOeval computes it; NaN where no joint is annotated.
+    """OKS [N] of each person with its own truth, as COCOeval
+    computes it; NaN if no joint is annotated.
 
     Points and truth [N, K, 2] px, visibility [N, K] (0: not annotated), areas [N] px^2, sigmas [K].
     """
@@ -145,11 +161,12 @@ def joint_hits(
     areas: NDArray[np.floating],
     skeleton: Skeleton,
 ) -> Hits:
-    """Which joints are near enough to their truth for an OKS term of at least 0.5, exp(-d^2 / (2 s^2 k^2)) >= 0.5.
+    """Joints with an OKS term of at least 0.5, exp(-d^2 / (2 s^2 k^2)) >= 0.5.
 
-    Its metrics are `joint/<name>`: the share of a joint's annotated instances that are. It is PCK with the tolerance
-    that OKS grants the joint (1.18 k s, wide for hips, narrow for eyes), each person against its own truth; it is not
-    AP by joint.
+    Its metrics are `joint/<name>`: the share of a joint's annotated instances that have one.
+    This is PCK with OKS's own tolerance for the joint (1.18 k s, wide for hips, narrow for eyes),
+    with each person compared to its own truth.
+    It is not AP by joint.
     """
     counted = visibility > 0
     hit = counted & (oks_terms(points, truth, areas, skeleton.sigmas) >= 0.5)
@@ -179,19 +196,21 @@ def _evaluate(
 
 
 def _classes(backend: Backend) -> tuple[Any, Any]:
-    """COCO and COCOeval, of the one package or of the other."""
+    """The classes COCO and COCOeval of one package or the other."""
     if backend == "pycocotools":
         return COCO, COCOeval
     try:
         from faster_coco_eval import COCO as COCOFaster
         from faster_coco_eval import COCOeval_faster
     except ImportError:
-        raise InputError("faster-coco-eval is not installed: pip install faster-coco-eval, or count with pycocotools") from None
+        raise InputError("faster-coco-eval is not installed; run pip install faster-coco-eval, or use pycocotools") from None
     return COCOFaster, COCOeval_faster
 
 
 def _sized(number: int, result: dict[str, Any]) -> dict[str, Any]:
-    """A result with what COCO.loadRes adds to it (which cannot load no results at all, and takes a fifth of the evaluation's time)."""
+    """A result with the fields that COCO.loadRes adds (it cannot load an empty list, and takes a
+    fifth of the evaluation's time).
+    """
     if "bbox" in result:
         area = result["bbox"][2] * result["bbox"][3]
     else:
@@ -218,12 +237,13 @@ def _table(images: list[dict[str, Any] | None]) -> Table:
 def _precision_recall(
     table: Table, weights: NDArray[np.int64], recalls: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interpolated precision, averaged over the recall levels, and final recall: [B, T] each, NaN where nobody is to be
-    found.
+    """Interpolated precision, averaged over the recall levels, and
+    final recall: [B, T] each, NaN without people.
 
-    COCOeval.accumulate with every result and person counted as often as its image was drawn. A result that is drawn n
-    times adds n to its running sum at once; the steps between are never the best precision at their recall, so nothing
-    is lost.
+    This is COCOeval.accumulate with every result and person
+    counted as often as its image was sampled.
+    A result that was sampled n times adds n to its running sum at once.
+    The steps between are never the best precision at their recall, so nothing is lost.
     """
     resamples, thresholds = len(weights), len(table.found)
     to_find = (weights @ table.people).astype(np.float64)[:, None]  # [B, 1]

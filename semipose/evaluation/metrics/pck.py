@@ -1,7 +1,9 @@
 """PCK: the share of visible joints whose error is at most a fraction of the person's size.
 
-Source: Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, TPAMI 2013 (box); the torso
-reference is that of the Leeds Sports Pose literature: the distance from the left shoulder to the right hip.
+Source: Yang and Ramanan, Articulated Human Detection with
+Flexible Mixtures of Parts, TPAMI 2013 (box).
+The torso reference is that of the Leeds Sports Pose literature:
+the distance from left shoulder to right hip.
 """
 
 from collections import defaultdict
@@ -19,24 +21,28 @@ from semipose.evaluation.results import read_predictions
 from semipose.utils.errors import InputError
 
 PCK_THRESHOLDS = (0.05, 0.1, 0.2)
-"""Shares of the reference length at which PCK is reported; the area under the curve goes to the last."""
+"""Shares of the reference length at which PCK is reported;
+the area under the curve ends at the last.
+"""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Which joints were found. Pooled values weigh every visible joint alike, so a person with more of them counts
-    more."""
+    """Which joints were found; pooled values weigh every visible joint
+    equally, so people with more of them count more.
+    """
 
-    hit: NDArray[Any]  # [N, K]: found or not (bool), or to which part (0-1); 0 wherever counted is False
+    hit: NDArray[Any]  # [N, K]: found or not (bool), or a part (0-1); 0 if counted is False
     counted: NDArray[np.bool_]  # [N, K]: visible, and the person's size is known
     joints: tuple[str, ...]  # K names
     pooled: str | None  # name of the share over all visible joints; None: not reported
-    left_out: int = 0  # people without a size, none of whose joints counts
-    more: "tuple[Hits, ...]" = ()  # other tables of the same people, whose metrics come first
+    left_out: int = 0  # number of people without a size; none of their joints counts
+    more: "tuple[Hits, ...]" = ()  # other tables of the same people; their metrics come first
 
     def metrics(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Shares 0-1 under each of B resamples (weights [B, N]): the pooled one and `joint/<name>`; NaN where none
-        counts."""
+        """Shares 0-1 in each of B resamples (weights [B, N]): the pooled one and `joint/<name>`;
+        NaN if no joint counts.
+        """
         weighted = weights.astype(np.float64)
         found, total = weighted @ self.hit, weighted @ self.counted  # [B, K]
         shares = {name: share for hits in self.more for name, share in hits.metrics(weights).items()}
@@ -44,27 +50,28 @@ class Hits:
         return shares | {f"joint/{name}": _share(found[:, j], total[:, j]) for j, name in enumerate(self.joints)}
 
     def values(self) -> dict[str, float]:
-        """The metrics themselves, 0-1, -1 where no joint counts."""
+        """The metrics themselves, 0-1, -1 if no joint counts."""
         values = self.metrics(np.ones((1, len(self.hit)), np.int64))
         return {name: -1.0 if np.isnan(value[0]) else float(value[0]) for name, value in values.items()}
 
     def per_person(self) -> NDArray[np.float64]:
-        """The share of each person's own counted joints that were found, [N], NaN where none counts."""
+        """The share of found joints among each person's counted joints, [N], NaN if none counts."""
         return _share(self.hit.sum(1), self.counted.sum(1))
 
 
 def torso_sizes(
     truth: NDArray[np.floating], visibility: NDArray[np.integer], joints: tuple[str, ...], torso: tuple[str, str]
 ) -> NDArray[np.float64]:
-    """Distance [N] in px between the two torso joints of truth [N, K, 2]; NaN where either is not visible or the two
-    coincide.
+    """Distance [N] in px between the two torso joints of truth [N, K, 2].
+
+    NaN if either is not visible, or if both are at the same place.
 
     Raises:
-        InputError: a torso joint is not among the joints.
+        InputError: A torso joint is not among the joints.
     """
     for name in torso:
         if name not in joints:
-            raise InputError(f"joint {name!r}, an end of the torso, is not among the joints {', '.join(joints)}")
+            raise InputError(f"joint {name!r}, an end of the torso, is not among the joints {', '.join(joints)}; give two of them")
     a, b = (joints.index(name) for name in torso)
     sizes = np.linalg.norm(truth[:, a].astype(np.float64) - truth[:, b], axis=1)
     known = (visibility[:, a] > 0) & (visibility[:, b] > 0) & (sizes > 0)
@@ -86,11 +93,16 @@ def pck(
     threshold: float,
     reference: str,
 ) -> Hits:
-    """PCK of points [N, K, 2] px against truth [N, K, 2] px: a joint is found if its error <= threshold * size.
+    """PCK of points [N, K, 2] px against truth [N, K, 2] px: a joint
+    is found if its error <= threshold * size.
 
-    Visibility [N, K]: joints with 0 do not count. Sizes [N] px from `torso_sizes` or `box_sizes`: people with NaN are
-    left out, and `left_out` says how many. A point that is NaN is a joint that was not predicted: missed. The pooled
-    value is named with its reference ("torso", "box"), as in "PCK@0.2 torso".
+    A point that is NaN is a joint that was not predicted, and counts as missed.
+    The pooled value has the name of its reference ("torso", "box"), as in "PCK@0.2 torso".
+
+    Args:
+        visibility: [N, K]; joints with 0 do not count.
+        sizes: [N] px, of `torso_sizes` or `box_sizes`; people with
+            NaN are left out and counted in `left_out`.
     """
     errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
     counted = (visibility > 0) & np.isfinite(sizes)[:, None]
@@ -106,9 +118,12 @@ def pck_area(
     limit: float,
     reference: str,
 ) -> Hits:
-    """The area under the curve of PCK over thresholds from 0 to `limit`, as a share of the largest possible one; arguments as for `pck`.
+    """The area under the curve of PCK over thresholds from 0 to
+    `limit`, as a share of the largest possible one.
 
-    A joint with error e contributes max(0, 1 - e / (limit * size)): the part of the thresholds at which it is found.
+    A joint with error e contributes max(0, 1 - e / (limit * size)):
+    the part of the thresholds at which it is found.
+    Arguments as for `pck`.
     """
     errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
     counted = (visibility > 0) & np.isfinite(sizes)[:, None]
@@ -123,7 +138,9 @@ def pck_tables(
     sizes: NDArray[np.floating],
     reference: str,
 ) -> tuple[Hits, ...]:
-    """PCK of all joints together at each of PCK_THRESHOLDS, and the area under its curve; arguments as for `pck`."""
+    """PCK of all joints together at each of PCK_THRESHOLDS, and the
+    area under its curve; arguments as for `pck`.
+    """
     at = [pck(points, truth, visibility, sizes, (), threshold, reference) for threshold in PCK_THRESHOLDS]
     return *at, pck_area(points, truth, visibility, sizes, PCK_THRESHOLDS[-1], reference)
 
@@ -134,18 +151,24 @@ def evaluate_pck(
     torso: tuple[str, str] | None = None,
     reference: Literal["torso", "box"] = "torso",
 ) -> Hits:
-    """PCK@0.2 of keypoint results against annotations, both in COCO's layout, files or their content, and `pck_tables`.
+    """PCK@0.2 of keypoint results, and `pck_tables`.
 
-    Errors are measured by the distance of the joints `torso` (None: as `joints.torso_of` finds them), or by the longer side of the
-    annotated box.
+    Results do not say whose they are.
+    Within an image, every annotated person gets at most one result and every result at most one
+    person, such that the sum of the mean joint errors is least.
+    A person without a result has only missed joints; results that are left over cost nothing.
+    Crowds and people without annotated joints are left out; scores are not used.
 
-    Results name no person. So within an image every annotated person gets at most one result and every result at most
-    one person, such that the sum of the mean joint errors is least; a person that gets none has missed joints only, and
-    results that are left over cost nothing. Crowds and people without annotated joints are left out. Scores are not
-    used.
+    Args:
+        annotations: In COCO's format, a file or its content.
+        predictions: Results in COCO's format, a file or its content.
+        torso: Two joints whose distance is the unit; None: found by the joints' names
+            (`joints.torso_of`).
+        reference: "box" uses the longer side of the annotated box instead.
 
     Raises:
-        InputError: names the file, the index and the field; or the ends of the torso are not among the joints.
+        InputError: Names the file, the index and the field; or the
+            ends of the torso are not among the joints.
     """
     known = read_annotations(annotations)
     people, truth, visible, points = assigned(known, predictions)
@@ -160,8 +183,12 @@ def evaluate_pck(
 def assigned(
     known: Annotations, predictions: Path | list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
-    """The N annotations of people with keypoints, their joints [N, K, 2] px, which of them are annotated [N, K] (0 or 1), and the joints
-    of the result that each person gets, as `evaluate_pck` says, [N, K, 2] px, NaN for none."""
+    """Assign results to people, as `evaluate_pck` describes.
+
+    Returns:
+        The N annotations of people with keypoints, their joints [N, K, 2] px, which are annotated
+        [N, K] (0 or 1), and the joints of each person's result [N, K, 2] px, NaN without a result.
+    """
     shape = (-1, len(known.joints), 3)
     people = [person for person in known.dataset["annotations"] if not person["iscrowd"] and person["num_keypoints"] > 0]
     keypoints = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)

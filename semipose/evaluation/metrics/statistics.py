@@ -1,8 +1,9 @@
-"""Percentile bootstrap: how far would a metric move, had other people been drawn for the validation set?
+"""Percentile bootstrap: how far a metric would move with other people in the validation set.
 
-A *statistic* maps weights [B, n] (how often each of n units, people or images, is in each of B resamples) to named
-values [B], NaN where a value is undefined. Weights of one give the metric itself. `Matches.metrics` and `Hits.metrics`
-are statistics. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+A *statistic* maps weights [B, n] to named values [B], NaN if undefined.
+The weights say how often each of n units (people or images) is in each of B resamples.
+Weights of one give the metric itself; `Matches.metrics` and `Hits.metrics` are statistics.
+Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 """
 
 from collections.abc import Callable
@@ -23,32 +24,39 @@ class Measure(NamedTuple):
 
 
 def sample_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw `units` of the units with replacement, `resamples` times: how often each was drawn, [resamples, units]."""
+    """Sample `units` of the units with replacement, `resamples` times; returns how often each was
+    sampled, [resamples, units].
+    """
     if units == 0:
         return np.zeros((resamples, 0), np.int64)
     return generator.multinomial(units, np.full(units, 1.0 / units), size=resamples)
 
 
 def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Every value of the statistic in each resample, [resamples]. Equal generators draw equal resamples of as many units."""
+    """Every value of the statistic in each resample,
+    [resamples]; equal generators give equal resamples.
+    """
     return statistic(sample_weights(units, resamples, generator))
 
 
 def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
-    """Every value of the statistic with its interval at `level`, from its `resampled` values; -1, -1, -1 where the value is undefined,
-    as COCO has it."""
+    """Every value of the statistic with its interval at `level`, from its `resampled` values; -1,
+    -1, -1 if undefined, as in COCO.
+    """
     values = statistic(np.ones((1, units), np.int64))
     undefined = Measure(-1.0, -1.0, -1.0)
     return {name: undefined if np.isnan(value[0]) else interval(value[0], drawn[name], level) for name, value in values.items()}
 
 
 def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Measure:
-    """A value with the interval at `level` of what it was in the resamples, `drawn` [B].
+    """A value with the interval at `level` of its values in the resamples, `drawn` [B].
 
-    For the difference of two sets of predictions, `drawn` is the difference of their values in the same resamples (the paired
-    bootstrap): an easy or a hard resample moves both alike, so this interval is narrower than two separate ones would suggest.
+    For a difference of two sets of predictions, `drawn` is the difference of their values in the
+    same resamples (the paired bootstrap).
+    An easy or a hard resample moves both alike, so this interval is
+    narrower than two separate ones would suggest.
     """
-    # A resample can miss every person that a value needs (all the small ones, say): it tells nothing about that value.
+    # A resample can miss every person that a value needs (all small ones, say): it says nothing about that value.
     defined = drawn[~np.isnan(drawn)]
     if not len(defined):
         return Measure(float(value), float(value), float(value))
@@ -58,7 +66,7 @@ def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> M
 
 def rank_correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """Spearman's correlation of two arrays [N]; NaN if either is constant, unknown (NaN) or empty."""
-    from scipy.stats import spearmanr  # its import takes a second
+    from scipy.stats import spearmanr  # takes a second to import
 
     if not len(first) or not (np.ptp(first) > 0 and np.ptp(second) > 0):
         return float("nan")

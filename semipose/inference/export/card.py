@@ -1,22 +1,29 @@
-"""The model card: what a weight file was trained on and how, how good it is, what one may do with it."""
+"""The model card: training data and method of a weight file,
+its scores, and what it may be used for.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-TERMS = {  # data set -> its name, and where its own terms are
-    "demo": "people drawn by semipose itself",
+TERMS = {  # data set -> its name, and where to find its terms
+    "demo": "synthetic people rendered by semipose",
     "coco": "COCO 2017 keypoints (terms of use: cocodataset.org)",
     "flic": "Frames Labeled In Cinema (Sapp and Taskar, CVPR 2013)",
     "lsp": "Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011)",
     "mpii": "MPII Human Pose (Andriluka et al., CVPR 2014; terms on its web page)",
     "aic": "AI Challenger keypoints (Wu et al., 2017; terms on its web page)",
-    "custom": "a data set of the trainer's own",
+    "custom": "the trainer's own data set",
 }
 
 
 def model_card(card: Mapping[str, Any], run: Mapping[str, Any] | None, licence: str, weights: int) -> str:
-    """Markdown of a model card, with a head that model hubs read. card: of the weight file; run: reports/runs/<cell>.json, if there is
-    one; weights: how many the network has."""
+    """Markdown of a model card, with a header that model hubs read.
+
+    Args:
+        card: Metadata of the weight file.
+        run: The record reports/runs/<run>.json, if there is one.
+        weights: Number of weights of the network.
+    """
     model, joints = card["model"], card["skeleton"]["joints"]
     height, width = model["height"], model["width"]
     training, method = card.get("training", {}), card.get("method", {})
@@ -24,7 +31,7 @@ def model_card(card: Mapping[str, Any], run: Mapping[str, Any] | None, licence: 
     facts = {
         "backbone": f"{model['backbone']}, {weights / 1e6:.2f} million weights",
         "input": f"RGB crop, {height} x {width} px, the person's box grown by {card['padding']:g} to this aspect",
-        "output": f"{len(joints)} heatmaps, a cell for {card['stride']} x {card['stride']} px, Gaussians of {model['sigma']:g} cells",
+        "output": f"{len(joints)} heatmaps, one cell for {card['stride']} x {card['stride']} px, Gaussians of {model['sigma']:g} cells",
         "joints": ", ".join(joints),
         "method": f"{base or 'not known'}, network `{card.get('network', 'net')}`",
         "training": _training(training),
@@ -61,7 +68,7 @@ Keypoints of one person in a crop. Trained with semipose, a laboratory for semi-
 
 ## What it is not for
 
-It was measured on people like those above and on nobody else: measure it on yours (`semipose evaluate`) before you rely on it. A joint that
+It was measured only on people like those above: measure it on yours (`semipose evaluate`) before you rely on it. A joint that
 cannot be seen still gets a place; its confidence says how far to trust it. It does not find people: it needs their boxes.
 """
 

@@ -1,8 +1,12 @@
-"""Poses with onnxruntime alone: python example.py IMAGE [X Y WIDTH HEIGHT]
+"""Poses with onnxruntime only: python example.py IMAGE [X Y WIDTH HEIGHT]
 
-Prints a line for each joint: name, x and y in px of the image as viewers show it (a pixel's centre is an integer), confidence. The box is
-the person's, in px; without one the image is one person. Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside it.
-Heatmaps are decoded by quarter cells; `semipose predict` may do it as the card says of the evaluation, which differs by parts of a px.
+Prints one line per joint: name, x and y in px of the image as viewers show it (a pixel's centre is
+an integer), confidence.
+The box is the person's, in px; without a box, one person fills the image.
+Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside it.
+Heatmaps are decoded with quarter-cell offsets.
+`semipose predict` decodes as in the evaluation (see the
+card); the difference is below a pixel or so.
 """
 
 import json
@@ -20,22 +24,24 @@ STRIDE = 4  # px per heatmap cell
 
 
 def poses(folder: Path, image: Image.Image, boxes: list[list[float]]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Points [N, K, 2] in px of the image and confidence [N, K] of the people in these boxes (x, y, width, height)."""
+    """Points [N, K, 2] in px of the image and confidence [N, K] of the
+    people in these boxes (x, y, width, height).
+    """
     import onnxruntime
 
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     height, width = card["height"], card["width"]
     crops, starts = [], []
     for x, y, w, h in boxes:
-        scale = width / (card["padding"] * max(w, h * width / height))  # crop px for a px of the image
-        # Of the crop's upper left edge, in px of the image counted from the edge of its first pixel.
+        scale = width / (card["padding"] * max(w, h * width / height))  # crop px per px of the image
+        # The crop's upper left edge, in px of the image from the edge of its first pixel.
         left, top = x + w / 2 - width / scale / 2, y + h / 2 - height / scale / 2
         crops.append(cut(image, (left, top, left + width / scale, top + height / scale), (width, height)))
         starts.append((left, top, 1 / scale))
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     (heatmaps,) = session.run(None, {"images": np.stack(crops).transpose(0, 3, 1, 2)})
     cells, confidence = decode(heatmaps)
-    edges = (cells + 0.5) * STRIDE  # in crop px, counted from the edge
+    edges = (cells + 0.5) * STRIDE  # in crop px, from the edge
     corner, size = np.array(starts)[:, None, :2], np.array(starts)[:, None, 2:]
     return corner + edges * size - 0.5, confidence
 
@@ -50,7 +56,9 @@ def cut(image: Image.Image, box: tuple[float, float, float, float], size: tuple[
 
 
 def decode(heatmaps: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The cell (x, y) of each map's maximum, a quarter cell towards the larger neighbour, [N, K, 2]; and its value, [N, K]."""
+    """The position (x, y) of each map's maximum with a quarter-cell offset towards the higher
+    neighbour, [N, K, 2]; and its value, [N, K].
+    """
     count, joints, height, width = heatmaps.shape
     cells, confidence = np.zeros((count, joints, 2)), heatmaps.max((2, 3))
     for n in range(count):
@@ -67,7 +75,7 @@ if __name__ == "__main__":
     here = Path(__file__).parent
     opened = Image.open(sys.argv[1])
     if opened.mode.startswith(("I", "F")):
-        sys.exit(f"{sys.argv[1]}: pixels of the kind {opened.mode}; save it as 8-bit grey or RGB")
+        sys.exit(f"{sys.argv[1]}: pixels of mode {opened.mode} cannot be read; save the image as 8-bit grey or RGB")
     shown = ImageOps.exif_transpose(opened).convert("RGB")
     person = [float(number) for number in sys.argv[2:6]] or [0.0, 0.0, *map(float, shown.size)]
     found, sure = poses(here, shown, [person])

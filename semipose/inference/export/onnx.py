@@ -1,6 +1,8 @@
-"""A trained network for use elsewhere: ONNX with any batch size, and safetensors, with a model card and an example beside them.
+"""A trained network for use elsewhere: ONNX with any batch size, and
+safetensors, with a model card and an example.
 
-The ONNX network takes crops as they are, RGB uint8 [B, 3, H, W], and gives heatmaps [B, K, H/4, W/4]: the normalisation is inside.
+The ONNX network takes plain crops, RGB uint8 [B, 3, H, W], and gives heatmaps [B, K, H/4, W/4]:
+normalisation is inside.
 """
 
 import json
@@ -34,16 +36,21 @@ class FromPixels(nn.Module):
 
 
 def export(weights: Path, out: Path, licence: str) -> float:
-    """Write model.onnx, model.safetensors, card.json, README.md (the model card) and example.py into `out`; returns the largest
-    difference between ONNX and PyTorch.
+    """Write model.onnx, model.safetensors, card.json, README.md
+    (the model card) and example.py into `out`.
 
-    Raises InputError: no weight file of ours, a package is missing, ONNX and PyTorch differ by more than PARITY (then no ONNX is left).
+    Returns:
+        The largest difference between ONNX and PyTorch.
+
+    Raises:
+        InputError: The weight file is not semipose's, a package is missing, or ONNX and PyTorch
+            differ by more than PARITY (then no ONNX file is left).
     """
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
-        raise InputError(f"semipose export needs {', '.join(missing)}: pip install 'semipose[export]'")
+        raise InputError(f"semipose export needs {', '.join(missing)}; run pip install 'semipose[export]'")
     net, card = load_network(weights)
-    # The record of the run that made the weights, if they lie in their repository: runs/<cell>/ and reports/runs/<cell>.json.
+    # The record of the run that made the weights, if they are in their repository: runs/<run>/ and reports/runs/<run>.json.
     cell = weights.resolve().parent
     record = cell.parent.parent / "reports" / "runs" / f"{cell.name}.json"
     run = read_json(record) if record.exists() else None
@@ -58,9 +65,13 @@ def export(weights: Path, out: Path, licence: str) -> float:
 
 
 def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
-    """Write the network for inputs of `size` (H, W); returns the largest difference from PyTorch, over batches of 1 and 3 of noise.
+    """Write the network for inputs of `size` (H, W).
 
-    Raises InputError where it is above PARITY, and leaves no file then.
+    Returns:
+        The largest difference from PyTorch, over batches of 1 and 3 of noise.
+
+    Raises:
+        InputError: The difference is above PARITY; no file is left then.
     """
     import onnxruntime
 
@@ -68,7 +79,7 @@ def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
     generator = torch.Generator().manual_seed(0)
     batches = [torch.randint(0, 256, (count, 3, *size), generator=generator, dtype=torch.uint8) for count in (1, 3)]
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every pass
+        logging.getLogger(name).setLevel(logging.ERROR)  # they report every pass
     program = torch.onnx.export(
         whole,
         (batches[1],),
@@ -77,7 +88,7 @@ def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         verbose=False,
     )
-    assert program is not None  # it is None only where a file name was given
+    assert program is not None  # it is None only if a file name was given
     with replacing(path) as temporary:
         program.save(temporary, external_data=False)
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])

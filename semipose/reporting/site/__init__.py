@@ -1,1 +1,3 @@
-"""The report as one self-contained page: tables, figures and pictures inside the file, and the run behind every number."""
+"""The report as one self-contained page: tables, figures,
+pictures, and the run behind every number.
+"""

@@ -18,20 +18,20 @@ from semipose.reporting.tables import ABOVE, NOTHING, Table
 from semipose.utils.errors import InputError
 from semipose.utils.flat import flat
 
-PER_INCH = 150  # pixels of a chart; a page has 96 to an inch, so that all texts of charts are of one size
-ENDS = 4  # people at either end that are shown at once; those between unfold
+PER_INCH = 150  # pixels of a chart; a page has 96 per inch, so that all texts of charts have one size
+ENDS = 4  # people at either end that are shown at once; those between are folded
 
 
 def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Sequence[Run], **parts: Any) -> str:
-    """A whole HTML document that asks for nothing outside itself.
+    """A whole HTML document that loads nothing from outside.
 
     Args:
-        reports: folder of the pictures.
-        title: heading of the page.
-        main: the main table; `runs` of stage train stand behind it.
-        runs: every run, those of one method and budget one after the other.
-        first: one run of each method, for the gallery.
-        parts: the template's `beside` and `ablations` (tables), `pictures` (by name) and `curves`.
+        reports: Folder of the pictures.
+        title: Heading of the page.
+        main: The main table, of the runs of stage train.
+        runs: Every run, those of one method and budget one after the other.
+        first: One run of each method, for the gallery.
+        parts: The template's `beside` and `ablations` (tables), `pictures` (by name) and `curves`.
     """
     template = _environment().get_template("page.html.jinja")
     trained = [run for run in runs if run.stage == "train"]
@@ -86,7 +86,7 @@ def _spans(table: Table) -> list[tuple[float, float]]:
 
 
 def _places(number: Score, span: tuple[float, float]) -> dict[str, str]:
-    """Where the strokes of an interval's bar stand, of 100; {} if there is no interval."""
+    """Positions of the marks of an interval's bar, of 100; {} if there is no interval."""
     value, low, high = number
     if value is None or low is None or high is None or span[0] == span[1]:
         return {}
@@ -111,10 +111,11 @@ def _flat_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
-    """The people that every run has pictures of, and their scores (0-1); {} if a run has no pictures.
+    """The people of whom every run has pictures, and their scores (0-1).
 
     Returns:
-        scores (method -> person -> OKS or PCK), people (how many), and the ids of the best, the worst and those between.
+        scores (method -> person -> OKS or PCK), people (number), and the ids of the best, the worst
+        and those between; {} if a run has no pictures.
     """
     if not runs or not all((reports / "pictures" / run.cell).is_dir() for run in runs):
         return {}
@@ -126,6 +127,6 @@ def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _scores(path: Path) -> dict[int, float]:
     if not path.exists():
-        raise InputError(f"{path} is missing; run the stage `evaluate` of this cell again")
+        raise InputError(f"{path} is missing; run the stage `evaluate` of this run again")
     columns = read_columns(path)
     return dict(zip(map(int, columns["id"]), columns["score"], strict=True))
