@@ -20,11 +20,11 @@ def bench_packs(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of reading and of cutting out.")] = 5,
     to: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.", metavar="OUT")] = None,
 ) -> None:
-    """Measure writing, reading and opening of large crop packs, and
-    project to COCO and to ten million people.
+    """Measure how fast large crop packs are written, read and opened.
 
-    Example: semipose bench-packs --params pipeline/presets/coco.yaml
-    --root data/coco --out scratch --json packs.json
+    It projects the results to COCO and to ten million people.
+
+    Example: semipose bench-packs --params pipeline/presets/coco.yaml --root data/coco --out scratch
     """
     with reported():
         from semipose.bench.packs import scale

@@ -29,11 +29,10 @@ def doctor(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people to this folder.", metavar="DIR")] = None,
 ) -> None:
-    """Read a data set as training would, and report errors, dropped people, suspicious labels and
-    the lines that params.yaml needs.
+    """Check a data set as training would read it, and print what params.yaml needs.
 
-    The files tell whether the set is COCO, LSP, FLIC, MPII, AI
-    Challenger or your own in COCO's format.
+    It lists errors, dropped people and suspicious labels.
+    The files tell whether the set is COCO, LSP, FLIC, MPII, AI Challenger or your own in COCO's format.
     Exit code 1 if training would stop.
 
     Example: semipose doctor /data/cats --out doctor

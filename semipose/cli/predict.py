@@ -73,11 +73,10 @@ def predict(
     frames: Annotated[int | None, typer.Option(min=1, help="Process at most this many frames (video or webcam).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at an unreadable image or a truncated video.")] = False,
 ) -> None:
-    """Find poses, and write an overlay of each image (or of the video) and predictions.json: COCO
-    results with file_name.
+    """Find poses in images or a video, and write overlays and predictions.json (COCO results).
 
-    Examples: semipose predict photos/ --detect small --weights W --out poses;  semipose predict
-    clip.mp4 --weights W --out poses;
+    Examples: semipose predict photos/ --detect small --weights W --out poses;
+    semipose predict clip.mp4 --weights W --out poses;
     semipose predict val2017/ --annotations person_keypoints_val2017.json --weights W --out poses
     """
     with reported():

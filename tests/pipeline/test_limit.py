@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pipeline.runtime.limit import Limit
-from pipeline.runtime.stage import STOPPED, main
-from semipose.utils.errors import Stopped
+from pipeline.runtime.stage import COMMANDS, STOPPED, main
+from semipose.utils.errors import InputError, Stopped
 
 
 def test_the_time_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,16 @@ def test_a_stopped_stage_says_how_it_goes_on(capsys: pytest.CaptureFixture[str])
         main(work, [])
     assert ended.value.code == STOPPED
     assert capsys.readouterr().err == "semipose: out of time. Run `dvc repro` to continue from there.\n"
+
+
+@pytest.mark.parametrize(("remedy", "command"), COMMANDS.items())
+def test_a_stage_adds_the_command_to_what_the_library_asks_for(remedy: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise InputError(f"split.json: damaged; {remedy}")
+
+    with pytest.raises(SystemExit) as ended:
+        main(work, [])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"semipose: split.json: damaged; {remedy}\nTo {remedy}, run `{command}`. Run `dvc repro` again")
+    assert said.count("To ") == 1, "of several commands only the one that is needed"

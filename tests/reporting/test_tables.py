@@ -132,7 +132,7 @@ def test_each_topic_has_a_table_and_the_rest_another(tmp_path):
         "akm_raw": ("key: akm_raw", "-1.0"),
     }
     assert "difference to posedual, akm (each row with its own)." in labels.notes[-1]
-    assert "difference to akm;" in masks.notes[-1]
+    assert "difference to akm." in masks.notes[-1]
     assert [row[0].text for row in masks.rows] == ["akm", "akm_off", "akm_raw"]
     assert [row[0].text for row in rest.rows] == ["akm", "akm_fixed"]
     (whole,) = ablation_tables(runs, grid, bases, changes, {})
