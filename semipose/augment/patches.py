@@ -5,7 +5,7 @@ portrait crop (it clamps rows by the width and columns by the height), and the i
 are options, ``channels`` and ``clamp``, so that the released code's results can be measured too.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -101,7 +101,7 @@ def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generato
     return _scaled_halves(patch.half_max, scale, generator.device)[halves]
 
 
-@lru_cache
+@cache
 def _scaled_halves(largest: int, scale: float, device: torch.device) -> Tensor:
     """What each half size from 0 to the largest becomes; kept on the device."""
     return (torch.arange(largest + 1) * scale).round().clamp(min=1).to(device)

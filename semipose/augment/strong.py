@@ -18,6 +18,9 @@ from semipose.utils.seeding import on_host
 if TYPE_CHECKING:
     from semipose.config.augment import Augment, Augmentation, Augmentations, ReferenceBugs
 
+ON_HOST = ("mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial")
+"""Those that draw on the host, by which their operations differ from step to step: no CUDA graph can hold them (training/graphs.py)."""
+
 CHANNELS = 24  # of the peers' networks, whatever the number of keypoints (reference bug T3)
 
 
