@@ -77,14 +77,14 @@ class AKM(Method):
             for _ in range(p.strong_views):
                 masked = self.strong_view(weak, pseudo, generator)
                 losses.append(self.mixed_loss(masked, generator, decided) if self.mixed_passes > 1 else view_loss(f, masked))
-            terms["masked"] = lambda_u * torch.stack(losses).mean()
+            terms["masked"] = lambda_u * (torch.stack(losses).mean() if len(losses) > 1 else losses[0])
         if self.mixed_passes:
             if p.mixup.view == "weak":
                 second = task.moved(weak, pseudo, None, p.pseudo_label)
             else:
                 second = masked if masked and p.second_view == "shared" else self.strong_view(weak, pseudo, generator)
             terms["mixed"] = lambda_m * self.mixed_loss(second, generator, decided)
-        return Losses(terms, {"masks": pseudo.counts.float().mean(), "simple": pseudo.simple.float().mean()})
+        return Losses(terms, {"masks": pseudo.counts.mean(dtype=torch.float32), "simple": pseudo.simple.mean(dtype=torch.float32)})
 
     def mixed_loss(self, view: View, generator: Generator, decided: Iterator[Any]) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""

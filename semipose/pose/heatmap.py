@@ -42,19 +42,21 @@ def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([row.argmax(dim=-1)[..., 0], y], dim=-1).float(), values
 
 
-def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0) -> tuple[Tensor, Tensor]:
+def decode(
+    heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0, peaks: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Points [B, K, 2] in input px and their confidence [B, K], the value of the maximum.
 
     ``how`` is "quarter" (a quarter cell towards the larger neighbour, Simple Baselines) or "dark" (Zhang et al. 2020),
-    which smooths with a Gaussian of ``sigma`` cells first. Where a maximum is 0 or less, the confidence says so and the
-    point is still the argmax (the peers put it at (0, 0) in evaluation but not in training). Raises ValueError for
-    another ``how``.
+    which smooths with a Gaussian of ``sigma`` cells first. ``peaks`` are those of ``peak``, if they are known. Where a
+    maximum is 0 or less, the confidence says so and the point is still the argmax (the peers put it at (0, 0) in
+    evaluation but not in training). Raises ValueError for another ``how``.
     """
     if how not in ("quarter", "dark"):
         raise ValueError(f"decode: how = {how!r}, must be 'quarter' or 'dark'")
     heatmaps = heatmaps.float()
-    cells, confidence = peak(heatmaps)
-    offset = quarter_offset(heatmaps, cells) if how == "quarter" else dark_offset(heatmaps, cells, sigma)
+    cells, confidence = peaks or peak(heatmaps)
+    offset = quarter_offset(heatmaps, cells) if how == "quarter" else dark_offset(heatmaps, cells, confidence, sigma)
     return cells_to_pixels(cells + offset, stride), confidence
 
 
@@ -67,15 +69,15 @@ def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
     return 0.25 * torch.sign(around[..., :2] - around[..., 2:]) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
 
-def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
+def dark_offset(heatmaps: Tensor, cells: Tensor, confidence: Tensor, sigma: float) -> Tensor:
     """The Newton step [B, K, 2] (cells) from the argmax on the log of the smoothed map (DARK, eqs. 6-9).
 
-    Zero for peaks within two cells of the border, where the stencil does not fit, and where the log map is not concave;
+    ``confidence`` [B, K] is the maximum. Zero for peaks within two cells of the border, where the stencil does not fit, and where the log map is not concave;
     a step is at most two cells, the reach of the stencil.
     """
     smooth = _blur(heatmaps, sigma)
-    top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
-    smooth = smooth * (before.clamp(min=0) / top.clamp(min=1e-10))
+    scale = confidence.clamp(min=0) / smooth.amax(dim=(-2, -1)).clamp(min=1e-10)
+    smooth = smooth * scale[..., None, None]
     around = _around(smooth.clamp(min=1e-10).log(), cells, STENCIL)
     centre, forth, back, further, beyond, (down_right, down_left, up_right, up_left) = (
         around[..., 0, None], around[..., 1:3], around[..., 3:5], around[..., 5:7], around[..., 7:9], around[..., 9:].unbind(-1)
@@ -139,7 +141,7 @@ def _blur(maps: Tensor, sigma: float) -> Tensor:
     for dim in (-1, -2):
         extent = maps.shape[dim]
         padded = F.pad(maps, (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius))
-        maps = torch.zeros_like(maps)
-        for i, tap in enumerate(taps):
+        maps = taps[0] * padded.narrow(dim, 0, extent)
+        for i, tap in enumerate(taps[1:], start=1):
             maps += tap * padded.narrow(dim, i, extent)
     return maps
