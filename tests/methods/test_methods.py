@@ -318,7 +318,7 @@ def test_a_step_decodes_the_teachers_heatmaps_once_for_masks_and_once_for_target
 ) -> None:
     how: list[str] = []
     original = pseudo.decode
-    monkeypatch.setattr(pseudo, "decode", lambda *given: (how.append(given[2]), original(*given))[1])
+    monkeypatch.setattr(pseudo, "decode", lambda *given, **more: (how.append(given[2]), original(*given, **more))[1])
     akm(tiny, net, task, pseudo_label="rendered")(batch, generator_of(0, "s", 0))
     assert sorted(how) == ["dark", "quarter"]
 
