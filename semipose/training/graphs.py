@@ -100,7 +100,8 @@ class GraphedStep:
         self.fabric.backward(torch.stack(list(losses.terms.values())).sum())
         self.optimiser.step()
         self.method.after_step()
-        return Result(*map(list, losses), torch.stack([value.detach().float() for named in losses for value in named.values()]))
+        values = [value.detach().float() for named in losses for value in named.values()]
+        return Result(list(losses.terms), list(losses.measures), torch.stack(values))
 
     def perform(self, kind: Hashable, work: Callable[[], Result]) -> Result:
         """Steps of a kind are launched as ever at first, then one is captured, and from then on repeated."""
