@@ -1,19 +1,23 @@
 """A GPU that is not there: tensors without numbers that know they would lie on one, for tests that run anywhere.
 
-`StandIn` lets a step run on torch's fake tensors of `cuda:0` and raises Misplaced where a GPU would raise or the host would wait for it:
-two devices in one operation, a generator of another device, a number or a shape that the host asks for, a copy between the two. What has
-no fake tensor in it (draws on the host) is computed as ever.
+`StandIn` lets a step run, forward and backward, on torch's fake tensors and raises Misplaced where a GPU would raise or the host would
+wait for it: two devices in one operation, a generator of another device, a number or a shape that the host asks for, a copy between the
+two. What has no fake tensor in it (draws on the host) is computed as ever. The device is called "meta": of those that are no CPU, the only
+one for which torch's engine of gradients needs no driver.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Generator, Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorDeviceMismatchError,
     FakeTensorMode,
     unset_fake_temporarily,
@@ -25,7 +29,7 @@ from semipose.augment import patches
 from semipose.data.loading import normalise
 from semipose.utils import constants
 
-GPU = torch.device("cuda:0")
+GPU = torch.device("meta")
 
 
 class Misplaced(AssertionError):
@@ -36,7 +40,9 @@ SEED = 20 * 10**9  # by which a GPU's generator is known: operations are given a
 
 
 class GPUGenerator(Generator):
-    """A generator that says it is the GPU's; how far it is, is known to the host."""
+    """A generator that says it is the GPU's; how far it is, is known to the host, unless a CUDA graph is captured."""
+
+    captured = False
 
     def __init__(self) -> None:
         self.manual_seed(SEED)
@@ -46,6 +52,8 @@ class GPUGenerator(Generator):
         return GPU
 
     def get_offset(self) -> int:
+        if self.captured:
+            raise Misplaced("the host asks a generator that is captured")
         return 0
 
 
@@ -60,14 +68,20 @@ class StandIn(TorchDispatchMode):
         given = dict(kwargs or {})
         generator, device = given.get("generator"), given.get("device")
         tensors = [one for one in tree_leaves((args, given)) if isinstance(one, Tensor)]
-        on_gpu = any(one.device == GPU for one in tensors) or (device is not None and torch.device(device).type == "cuda")
+        on_gpu = any(one.device == GPU for one in tensors) or (device is not None and torch.device(device) == GPU)
         if generator is not None and (generator.initial_seed() == SEED) != on_gpu:
-            raise Misplaced(f"{func}: a generator of {'cpu draws for the GPU' if on_gpu else 'cuda draws for the CPU'}")
+            raise Misplaced(f"{func}: a generator of {'the CPU draws for the GPU' if on_gpu else 'the GPU draws for the CPU'}")
         if not on_gpu:
             with unset_fake_temporarily():
                 return func(*args, **given)
-        if not self.copies and self.copied(func, args, given):
+        # A tensor of the host's numbers (torch.tensor, an index in a list) is made there at once, unseen, and is no fake one.
+        unseen = any(one.device == GPU and not isinstance(one, FakeTensor) for one in tensors)
+        if not self.copies and (unseen or self.copied(func, args, given)):
             raise Misplaced(f"{func}: the host waits for a copy between CPU and GPU")
+        if func is torch.ops.aten._fused_adam_.tensor_lr:  # which has no form for fake tensors; it writes where it reads
+            if any(one.device != GPU for one in tensors):
+                raise Misplaced(f"{func}: two devices in one operation")
+            return None
         if generator is not None:
             given["generator"] = None  # no numbers are drawn
         try:
@@ -80,7 +94,7 @@ class StandIn(TorchDispatchMode):
     def copied(self, func: Any, args: Any, given: dict[str, Any]) -> bool:
         """Whether an operation copies between the devices while the host waits."""
         if func is torch.ops.aten._to_copy.default and given.get("device") is not None:
-            return not given.get("non_blocking") and (torch.device(given["device"]).type == "cuda") != (args[0].device == GPU)
+            return not given.get("non_blocking") and (torch.device(given["device"]) == GPU) != (args[0].device == GPU)
         if func is torch.ops.aten.copy_.default:
             return not any(args[2:]) and args[0].device != args[1].device
         indexed = (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default, torch.ops.aten.index_put.default)
@@ -89,12 +103,21 @@ class StandIn(TorchDispatchMode):
 
 @contextmanager
 def stand_in() -> Iterator[None]:
-    """Inside, tensors on "cuda:0" are fake. Small constants that are kept on a device are forgotten before and afterwards."""
+    """Inside, tensors on GPU are fake. Small constants that are kept on a device are forgotten before and afterwards."""
+    autocast, adam = torch.autocast, import_module("torch.optim.adam")  # torch.optim hides its module
+
+    def known(device: str, **given: Any) -> Any:
+        return autocast("cuda" if device == GPU.type else device, **given)
+
     keepers = (constants.fixed, constants.steps, normalise.constant, normalise._scaling, normalise._scaling_of_rows, patches._scaled_halves)
     for one in keepers:
         one.cache_clear()
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with (
+            patch.object(torch, "autocast", known),
+            patch.object(adam, "_device_dtype_check_for_fused"),
+            FakeTensorMode(allow_non_fake_inputs=True),
+        ):
             yield
     finally:
         for one in keepers:

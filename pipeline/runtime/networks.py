@@ -59,6 +59,7 @@ def warming(
         state=this.state / "warmup",
         checkpoint_seconds=this.params.machine.checkpoint_seconds,
         compiled=this.params.machine.compile,
+        graphed=this.params.machine.graphs,
         report=report,
         stop=stop,
     )

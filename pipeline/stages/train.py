@@ -56,6 +56,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             state=this.state,
             checkpoint_seconds=p.machine.checkpoint_seconds,
             compiled=p.machine.compile,
+            graphed=p.machine.graphs,
             observe=observe,
             report=lambda row: tracker.metrics(row, step=int(row["step"])),
             stop=limit,

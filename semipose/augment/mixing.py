@@ -25,9 +25,14 @@ def partner(n: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator, device=generator.device)
 
 
-def mix(x: Tensor, partner: Tensor, alpha: float) -> Tensor:
-    """alpha x + (1 - alpha) x[partner], for x [B, ...]."""
-    return alpha * x + (1 - alpha) * x[partner.to(x.device)]
+def mix(x: Tensor, partner: Tensor, alpha: float | Tensor, rest: float | Tensor | None = None) -> Tensor:
+    """alpha x + rest x[partner], for x [B, ...]; rest: 1 - alpha. Both are numbers, or tensors [] of float32."""
+    return _times(x, alpha) + _times(x[partner.to(x.device)], 1 - alpha if rest is None else rest)
+
+
+def _times(x: Tensor, weight: float | Tensor) -> Tensor:
+    """x in its own type. A number counts with its 24 bits, also for x in bfloat16; a tensor would be rounded to eight of them first."""
+    return weight * x if isinstance(weight, float) else (weight * x.float()).to(x.dtype)
 
 
 def yoco(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:

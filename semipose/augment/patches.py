@@ -9,7 +9,7 @@ The input is never written to.
 released code's results can be measured too.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -124,7 +124,7 @@ def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generato
     return _scaled_halves(patch.half_max, scale, generator.device)[halves]
 
 
-@lru_cache
+@cache
 def _scaled_halves(largest: int, scale: float, device: torch.device) -> Tensor:
     """Scaled half sizes for each half size from 0 to the largest; kept on the device."""
     return (torch.arange(largest + 1) * scale).round().clamp(min=1).to(device)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from semipose.pose.heatmap import STRIDE, decode
+from semipose.pose.heatmap import STRIDE, decode, peak
 
 
 class View(NamedTuple):
@@ -38,18 +38,23 @@ class PseudoLabels:
     spread: Tensor | None = field(default=None, kw_only=True)
 
     @cached_property
+    def peaks(self) -> tuple[Tensor, Tensor]:
+        """Cells [B, K, 2] (x, y) of the maxima, and their values [B, K]."""
+        return peak(self.heatmaps)
+
+    @cached_property
     def points(self) -> Tensor:
         """Keypoints [B, K, 2] in px of the weak view, to a quarter
         cell: where augmentations hide or paste.
         """
-        return decode(self.heatmaps, STRIDE, "quarter")[0]
+        return decode(self.heatmaps, STRIDE, "quarter", peaks=self.peaks)[0]
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:
         """Keypoints [B, K, 2] in px to less than a quarter cell (DARK), and their weight or
         confidence [B, K], for targets.
         """
-        points, confidence = decode(self.heatmaps, STRIDE, "dark", self.sigma)
+        points, confidence = decode(self.heatmaps, STRIDE, "dark", self.sigma, self.peaks)
         return points, confidence if self.weight is None else self.weight
 
 

@@ -20,6 +20,8 @@ from semipose.utils.seeding import on_host
 if TYPE_CHECKING:
     from semipose.config.augment import Augment, Augmentation, Augmentations, ReferenceBugs
 
+ON_HOST = ("mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial")
+"""Augmentations that take random numbers on the host, so that operations differ from step to step: no CUDA graph can hold them."""
 CHANNELS = 24  # channels of the released code's networks, whatever the number of keypoints (reference bug T3)
 
 

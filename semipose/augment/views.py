@@ -64,4 +64,4 @@ def _sample(n: int, p: "WeakView | StrongView", generator: torch.Generator) -> t
     angle = p.rotation_deg * torch.randn(n, generator=generator, device=device)
     angle = angle.clamp(-p.rotation_limit_deg, p.rotation_limit_deg) * turned
     box = 1 + p.scale * torch.randn(n, generator=generator, device=device)
-    return angle, 1 / box.clamp(1 - p.scale, 1 + p.scale)
+    return angle, box.clamp(1 - p.scale, 1 + p.scale).reciprocal()

@@ -12,68 +12,35 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from lightning_fabric import Fabric
 
-from semipose.augment.task import task_of
-from semipose.bench.clock import now, rate
+from semipose.bench.clock import rate
 from semipose.bench.components import product
+from semipose.bench.ways import HALF, METHOD, WAYS, Found, Trial, Way, loss
 from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.loading.batch import Labelled
-from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import read_people
 from semipose.demo.dataset import render_set
-from semipose.methods import build
-from semipose.models.compile import Mode
-from semipose.models.network import build as build_network
 from semipose.pose.geometry import transform
 from semipose.pose.heatmap import STRIDE
-from semipose.training.devices import arithmetic, peak_memory, precision_of
-from semipose.training.trainer import Row, fit
+from semipose.training.devices import precision_of
 from semipose.utils.errors import Stopped
 
-METHOD = "akm"
 SURE = 0.1  # of the loss in float32: as near as a faster way must come to be advised
-
-
-class Way(NamedTuple):
-    """A way to train, by the keys of params.yaml."""
-
-    precision: Any = "32-true"
-    tf32: bool = False
-    deterministic: bool = False
-    compiled: Mode = "none"
-
-    def __str__(self) -> str:
-        said = [f"train.precision: {self.precision}"]
-        said += [f"machine.{name}: true" for name in ("tf32", "deterministic") if getattr(self, name)]
-        return ", ".join(said + ([f"machine.compile: {self.compiled}"] if self.compiled != "none" else []))
-
-
-WAYS = (Way(), Way(tf32=True), Way("bf16-mixed"), Way("bf16-mixed", deterministic=True), Way("bf16-mixed", compiled="default"))
-
-
-class Found(NamedTuple):
-    """Of a training: its history, people labelled and not per second after the first quarter of the steps, largest memory (MiB)."""
-
-    rows: list[Row]
-    pairs: float
-    memory: float
 
 
 class Check:
     """The parts, on one device; `rows` of the table: what, and what was found."""
 
-    def __init__(self, p: Params, folder: Path, device: torch.device, steps: int) -> None:
-        self.p, self.folder, self.device, self.steps = p, folder, device, steps
-        self.pack = CropPack.open(folder / "pack")
+    def __init__(self, trial: Trial) -> None:
+        self.trial, self.train, self.device = trial, trial.train, trial.device
         self.rows: list[tuple[str, str]] = []
         self.ways: dict[Way, Found] = {}
 
@@ -86,36 +53,6 @@ class Check:
         typer.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         self.rows += found.items()
 
-    def train(self, way: Way, stop: Callable[[], str | None] = lambda: None, state: Path | None = None, seed: int = 0) -> Found:
-        """AKM on the pack's people again and again, in four epochs."""
-        p, entry = self.p, self.p.method[METHOD]
-        arithmetic(p.machine.model_copy(update={"tf32": way.tf32, "deterministic": way.deterministic}), self.device)
-        task = task_of(p, self.pack, self.device)
-        method = build([build_network(p.model, len(task.skeleton.joints), seed + k) for k in range(entry.trains)], entry, task)
-        many, done, moments = p.train.batch_size, iter(range(1, self.steps)), [0.0]
-        order = np.resize(np.arange(len(self.pack)), self.steps // 4 * many)
-        batches = Batches(self.pack, task.size, np.arange(len(self.pack) // 4), order, many, seed=1)
-        on_gpu = self.device.type == "cuda"
-        devices: list[int] | int = [self.device.index or 0] if on_gpu else 1
-        fabric = Fabric(accelerator="gpu" if on_gpu else "cpu", devices=devices, plugins=precision_of(way.precision, self.device.type))
-
-        def watch() -> str | None:
-            if next(done) == self.steps // 4:
-                moments[0] = now(self.device)
-            return stop()
-
-        with tempfile.TemporaryDirectory() as scratch:
-            where = state or Path(scratch)
-            kept: dict[str, Any] = {
-                "state": where,
-                "checkpoint_seconds": 1e9,
-                "compiled": way.compiled,
-                "report": lambda row: None,
-                "stop": watch,
-            }
-            rows = fit(method, batches, fabric, steps=self.steps, lr=p.train.lr, **kept)
-        return Found(rows, (self.steps - self.steps // 4) * many / (now(self.device) - moments[0]), peak_memory(self.device))
-
     def ceilings(self) -> dict[str, str]:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         found = {"device": f"{name}, torch {torch.__version__}"}
@@ -126,8 +63,9 @@ class Check:
         return found
 
     def labels(self) -> dict[str, str]:
-        everybody = np.arange(len(self.pack))
-        given = Labelled(self.pack.read(everybody, (self.p.model.height, self.p.model.width)), *self.pack.points(everybody))
+        pack, model = CropPack.open(self.trial.folder), self.trial.p.model
+        everybody = np.arange(len(pack))
+        given = Labelled(pack.read(everybody, (model.height, model.width)), *pack.points(everybody))
         seen = precision_of("bf16-mixed", self.device.type).convert_input(given)
         matrices = seen.crops.base.float()
         beside = (transform(matrices, seen.points.float()) - transform(matrices, given.points)).norm(dim=-1)[given.visible > 0] / STRIDE
@@ -135,13 +73,13 @@ class Check:
 
     def way(self, way: Way) -> dict[str, str]:
         found = self.ways[way] = self.train(way)
-        losses = " ".join(f"{_loss(row):.3g}" for row in found.rows)
+        losses = " ".join(f"{loss(row):.3g}" for row in found.rows)
         return {str(way): f"{found.pairs:,.0f} pairs/s, losses {losses}, peak {found.memory:,.0f} MiB"}
 
     def resume(self, way: Way) -> dict[str, str]:
         """Twice the same, and stopped half-way."""
         whole, again = self.train(way), self.train(way)
-        asked = iter([None] * (self.steps // 2) + ["half-way"])
+        asked = iter([None] * (self.trial.steps // 2) + ["half-way"])
         with tempfile.TemporaryDirectory() as folder:
             try:
                 self.train(way, lambda: next(asked), Path(folder))
@@ -149,6 +87,16 @@ class Check:
                 resumed = self.train(way, state=Path(folder), seed=7)  # other weights: those of the checkpoint must come back
         said = {name: "equal" if one.rows == whole.rows else "differs" for name, one in {"again": again, "resumed": resumed}.items()}
         return {f"to the last bit, {way}": ", ".join(f"{name}: {what}" for name, what in said.items())}
+
+    def graphs(self, way: Way) -> dict[str, str]:
+        """Steps as CUDA graphs beside steps kernel by kernel, a quarter as many, for each place of Mixup: each is a graph of its own."""
+        short, found = self.trial._replace(steps=max(24, self.trial.steps // 4)), {}
+        for place in self.trial.p.method[METHOD].mixup.place:
+            plain, graphed = (short.train(way._replace(graphs=on), place=place) for on in (False, True))
+            apart = max(abs(loss(a) - loss(b)) / loss(a) for a, b in zip(plain.rows, graphed.rows, strict=True))
+            losses = "equal to the last bit" if graphed.rows == plain.rows else f"apart by {apart:.2g} of them"
+            found[f"CUDA graphs, Mixup at {place}"] = f"losses {losses}, {graphed.pairs / plain.pairs:.2f} times as fast"
+        return found
 
     def waits(self) -> dict[str, str]:
         """From the fifth step on, by line."""
@@ -161,7 +109,7 @@ class Check:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                self.train(Way("bf16-mixed"), strict)
+                self.train(HALF, strict)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         lines = Counter(f"{Path(one.filename).name}:{one.lineno}" for one in caught if "synchroniz" in str(one.message))
@@ -174,10 +122,10 @@ class Check:
         done, watched = iter(range(1, 10**9)), profile(activities=[ProfilerActivity.CUDA])
 
         def watch() -> None:
-            if next(done) == self.steps - 12:
+            if next(done) == self.trial.steps - 12:
                 watched.__enter__()
 
-        self.train(Way("bf16-mixed"), watch)
+        self.train(HALF, watch)
         watched.__exit__(None, None, None)
         events = [one for one in watched.events() or [] if one.device_type.name == "CUDA"]
         spans = sorted((one.time_range.start, one.time_range.end) for one in events)
@@ -193,7 +141,7 @@ class Check:
         found = {}
         for count in counts:
             with ProcessPoolExecutor(count, get_context("spawn")) as pool:
-                rates = list(pool.map(_alone, [(self.p, self.folder, self.device, self.steps)] * count))
+                rates = list(pool.map(_alone, [self.trial] * count))
             found[f"{count} trainings on this device"] = f"{sum(rates):,.0f} pairs/s together"
         return found
 
@@ -201,18 +149,14 @@ class Check:
         """The fastest of the ways that end near the loss of float32."""
         if Way() not in self.ways:
             return {"set": "nothing: float32 did not train"}
-        sound = _loss(self.ways[Way()].rows[-1])
-        near = {way: one for way, one in self.ways.items() if abs(_loss(one.rows[-1]) - sound) <= SURE * sound}
+        sound = loss(self.ways[Way()].rows[-1])
+        near = {way: one for way, one in self.ways.items() if abs(loss(one.rows[-1]) - sound) <= SURE * sound}
         best = max(near, key=lambda way: near[way].pairs)
         return {"set in params.yaml": f"{best} ({near[best].pairs / self.ways[Way()].pairs:.1f} times float32)"}
 
 
-def _alone(given: tuple[Params, Path, torch.device, int]) -> float:
-    return Check(*given).train(Way("bf16-mixed")).pairs
-
-
-def _loss(row: Row) -> float:
-    return sum(value for name, value in row.items() if name.startswith("loss/"))
+def _alone(trial: Trial) -> float:
+    return trial.train(HALF).pairs
 
 
 def small(p: Params) -> Params:
@@ -242,14 +186,15 @@ def check_gpu(
         people = read_people("demo", folder / "drawn", "train", 0, None)
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
         write_pack(people, folder / "drawn", folder / "pack", recipe, 0, p.machine.workers)
-        check = Check(p, folder, device, steps)
+        check = Check(Trial(p, folder / "pack", device, steps))
         check.part("ceilings", check.ceilings)
         check.part("labels", check.labels)
         for way in WAYS[: 2 if dry else None]:
             check.part(str(way), lambda way=way: check.way(way))  # type: ignore[misc]
         for deterministic in (True,) if dry else (False, True):
-            way = Way("32-true" if dry else "bf16-mixed", deterministic=deterministic)
+            way = (Way() if dry else HALF)._replace(deterministic=deterministic)
             check.part("resume", lambda way=way: check.resume(way))  # type: ignore[misc]
+        check.part("graphs", lambda: check.graphs((Way() if dry else HALF)._replace(deterministic=True)))
         if not dry:
             check.part("waits", check.waits)
             check.part("kernels", check.kernels)

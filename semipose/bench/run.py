@@ -84,6 +84,7 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
             "torch": torch.__version__,
             "precision": p.train.precision,
             "compile": p.machine.compile,
+            "graphs": p.machine.graphs,
             "backbone": p.model.backbone,
             "input": f"{p.model.height}x{p.model.width}",
             "batch_size": p.train.batch_size,

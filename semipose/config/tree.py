@@ -108,6 +108,8 @@ class Machine(Section):
     """CPU threads of a training; 0: all."""
     compile: Literal["none", "default", "max-autotune-no-cudagraphs"]
     """torch.compile's mode, for a GPU (docs/cluster.md): none, default or max-autotune-no-cudagraphs."""
+    graphs: bool
+    """true: on one GPU a training step is launched as a CUDA graph, all kernels at once (docs/gpu.md); false: kernel by kernel."""
     tf32: bool
     """false: float32 is float32 on a GPU; true: training may round its factors to TF32 (10 bits), evaluation never does."""
     deterministic: bool
@@ -199,6 +201,11 @@ class Params(Section):
                     f"{key}.batch_size = {size} cannot be divided into {self.train.batch_groups} groups "
                     "(train.batch_groups) of two or more people"
                 )
+        if self.machine.graphs and (self.machine.compile != "none" or self.train.batch_groups > 1 or self.machine.accelerator == "cpu"):
+            raise ValueError(
+                "machine.graphs: true needs a GPU (machine.accelerator: auto or gpu), machine.compile: none and train.batch_groups: 1, "
+                "so one device; or say machine.graphs: false"
+            )
         if self.train.batch_groups % (processes := self.machine.devices * self.machine.nodes):
             raise ValueError(
                 f"train.batch_groups = {self.train.batch_groups} cannot be divided among machine.devices x machine.nodes = {processes}"

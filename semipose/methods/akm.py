@@ -8,7 +8,10 @@ docs/methods.md explains each key and its value.
 """
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -36,6 +39,7 @@ class AKM(Method):
         super().__init__()
         (self.net,) = nets
         self.p, self.task = params, task
+        self.paths = {"strong view": params.strong}
         self.teacher = copy.deepcopy(self.net).requires_grad_(False) if params.ema > 0 else None
         self.average = copy.deepcopy(self.net).requires_grad_(False) if params.average > 0 else None
 
@@ -45,37 +49,53 @@ class AKM(Method):
         kept = {"net": self.net, "teacher": self.teacher, "average": self.average}
         return {name: net for name, net in kept.items() if net is not None}
 
-    def forward(self, batch: Batch, generator: Generator) -> Losses:
+    def decisions(self, step: int, host: Generator) -> Iterator[Any]:
+        """lambda_u and lambda_m, ramped up; then for each mixed pass its place, its alpha and 1 - alpha."""
+        p = self.p
+        ramp = min(1.0, (step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
+        yield from (p.lambda_u * ramp, p.lambda_m * ramp)
+        for _ in range(self.mixed_passes):
+            yield p.mixup.place[int(torch.randint(len(p.mixup.place), (1,), generator=host))]
+            alpha = mixing.sample_alpha(p.mixup.alpha, host) if p.mixup.weight is None else p.mixup.weight
+            yield from (alpha, 1 - alpha)
+
+    @property
+    def mixed_passes(self) -> int:
+        """Passes of mixed people in a step."""
+        p = self.p
+        if p.mixup.place == ["none"]:
+            return 0
+        return 1 + (p.strong_views if p.lambda_u > 0 and p.mixup.branches == "both" else 0)
+
+    def forward(self, batch: Batch, generator: Generator, decided: Iterator[Any] | None = None) -> Losses:
         p, f, task = self.p, self.net, self.task
+        decided = self.decisions(batch.step, on_host(generator)) if decided is None else decided
+        lambda_u, lambda_m = islice(decided, 2)
         terms = {"supervised": view_loss(f, task.labelled(batch.labelled, generator))}
 
         weak = task.weak_view(batch.unlabelled, generator)
         pseudo = self.pseudo_labels(weak, generator)
-        mixed, masked = p.mixup.place != ["none"], None
-        ramp = min(1.0, (batch.step + 1) / p.ramp_up_steps) if p.ramp_up_steps else 1.0
+        masked = None
         if p.lambda_u > 0:  # without a loss, the pass would still change the batch statistics
-            both, losses = mixed and p.mixup.branches == "both", []
+            losses = []
             for _ in range(p.strong_views):
                 masked = self.strong_view(weak, pseudo, generator)
-                losses.append(self.mixed_loss(masked, generator) if both else view_loss(f, masked))
-            terms["masked"] = p.lambda_u * ramp * torch.stack(losses).mean()
-        if mixed:
+                losses.append(self.mixed_loss(masked, generator, decided) if self.mixed_passes > 1 else view_loss(f, masked))
+            terms["masked"] = lambda_u * (torch.stack(losses).mean() if len(losses) > 1 else losses[0])
+        if self.mixed_passes:
             if p.mixup.view == "weak":
                 second = task.moved(weak, pseudo, None, p.pseudo_label)
             else:
                 second = masked if masked and p.second_view == "shared" else self.strong_view(weak, pseudo, generator)
-            terms["mixed"] = p.lambda_m * ramp * self.mixed_loss(second, generator)
-        return Losses(terms, {"masks": pseudo.counts.float().mean(), "simple": pseudo.simple.float().mean()})
+            terms["mixed"] = lambda_m * self.mixed_loss(second, generator, decided)
+        return Losses(terms, {"masks": pseudo.counts.mean(dtype=torch.float32), "simple": pseudo.simple.mean(dtype=torch.float32)})
 
-    def mixed_loss(self, view: View, generator: Generator) -> Tensor:
+    def mixed_loss(self, view: View, generator: Generator, decided: Iterator[Any]) -> Tensor:
         """L_m = alpha ||f(X_m) - H_i||^2 + (1 - alpha) ||f(X_m) - H_j||^2, X_m = alpha X_i + (1 - alpha) X_j at image or features."""
-        places = self.p.mixup.place
-        host = on_host(generator)
-        place = places[int(torch.randint(len(places), (1,), generator=host))]
-        alpha = mixing.sample_alpha(self.p.mixup.alpha, host) if self.p.mixup.weight is None else self.p.mixup.weight
+        place, alpha, rest = islice(decided, 3)  # rest: 1 - alpha
         partner = mixing.partner(len(view.images), generator)
-        predicted = self.net(view.images, place, lambda x: mixing.mix(x, partner, alpha))
-        return alpha * heatmap_loss(predicted, view.targets, view.weight) + (1 - alpha) * heatmap_loss(
+        predicted = self.net(view.images, place, lambda x: mixing.mix(x, partner, alpha, rest))
+        return alpha * heatmap_loss(predicted, view.targets, view.weight) + rest * heatmap_loss(
             predicted, view.targets[partner], view.weight[partner]
         )
 

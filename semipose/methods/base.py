@@ -1,6 +1,8 @@
 """What the training loop needs from a method, whatever the paper."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -41,6 +43,8 @@ class Method(nn.Module):
     net: PoseNet
     task: Task
     reported: str = "net"
+    paths: Mapping[str, "Augmentations"] = MappingProxyType({})
+    """The strong augmentations of each strong view, by a name to show."""
 
     @property
     def networks(self) -> dict[str, PoseNet]:
@@ -49,6 +53,17 @@ class Method(nn.Module):
         Those without a pass with a gradient are not trained.
         """
         return {"net": self.net}
+
+    @property
+    def phase(self) -> Hashable:
+        """What of the method's state decides which operations a step has: a step as a CUDA graph is captured for each phase."""
+        return None
+
+    def decisions(self, step: int, host: Generator) -> Iterator[Any]:
+        """What the host decides for a step (counted from 0), in the order in which `forward` asks for it: words, each of which leads to
+        other operations, and numbers (float). Drawn one by one when asked for, from a generator on the host. A method that has any takes
+        them as the third argument of `forward`, an iterator, where a step as a CUDA graph has tensors [] in place of the numbers."""
+        return iter(())
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         raise TypeError(f"{type(self).__name__} defines no losses")
@@ -97,7 +112,6 @@ class Consistency(Method):
     """
 
     pseudo_label: Literal["raw", "rendered"]
-    paths: dict[str, "Augmentations"]
 
     def strong_view(self, easy: Tensor, pseudo: PseudoLabels, theta: Tensor, path: "Augmentations", generator: Generator) -> View:
         """W(S(x_e; H), theta) with its pseudo-labels W(H, theta).

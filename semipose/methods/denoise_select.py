@@ -27,7 +27,7 @@ from semipose.methods.base import Consistency, Losses, teach, view_loss
 from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 from semipose.pose.geometry import cells_to_pixels, invert, similarity
-from semipose.pose.heatmap import STRIDE, peak
+from semipose.pose.heatmap import STRIDE
 
 INSIDE = 0.999  # a cell that is completely inside a view, up to rounding
 
@@ -39,7 +39,7 @@ class Denoised(PseudoLabels):
     @cached_property
     def points(self) -> Tensor:
         """Keypoints [B, K, 2] in px of the weak view, at the centre of the highest heatmap cell."""
-        return cells_to_pixels(peak(self.heatmaps)[0], STRIDE)
+        return cells_to_pixels(self.peaks[0], STRIDE)
 
     @cached_property
     def exact(self) -> tuple[Tensor, Tensor]:

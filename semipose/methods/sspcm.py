@@ -70,6 +70,11 @@ class SSPCM(Consistency):
     def networks(self) -> dict[str, PoseNet]:
         return {"student": self.net, "teacher1": self.first, "teacher2": self.second}
 
+    @property
+    def phase(self) -> bool:
+        """In the first epoch there is no previous one."""
+        return self.epochs == 0
+
     def forward(self, batch: Batch, generator: Generator) -> Losses:
         p, task = self.p, self.task
         trained = {"teacher1": self.first, "teacher2": self.second, "student": self.net}

@@ -52,7 +52,9 @@ def peak(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([row.argmax(dim=-1)[..., 0], y], dim=-1).float(), values
 
 
-def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0) -> tuple[Tensor, Tensor]:
+def decode(
+    heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2.0, peaks: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Decode points from heatmaps.
 
     If a maximum is 0 or less, the point is still the argmax.
@@ -62,6 +64,7 @@ def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2
         how: "quarter" (a quarter cell towards the higher neighbour, Simple Baselines) or "dark"
             (Zhang et al. 2020).
         sigma: For "dark": standard deviation in cells of the Gaussian that smooths the map first.
+        peaks: What `peak` returns, if it is known.
 
     Returns:
         Points [B, K, 2] in input px and their confidence [B, K], the value of the maximum.
@@ -72,8 +75,8 @@ def decode(heatmaps: Tensor, stride: int, how: str = "quarter", sigma: float = 2
     if how not in ("quarter", "dark"):
         raise ValueError(f"decode: how = {how!r}, must be 'quarter' or 'dark'")
     heatmaps = heatmaps.float()
-    cells, confidence = peak(heatmaps)
-    offset = quarter_offset(heatmaps, cells) if how == "quarter" else dark_offset(heatmaps, cells, sigma)
+    cells, confidence = peaks or peak(heatmaps)
+    offset = quarter_offset(heatmaps, cells) if how == "quarter" else dark_offset(heatmaps, cells, confidence, sigma)
     return cells_to_pixels(cells + offset, stride), confidence
 
 
@@ -88,17 +91,18 @@ def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
     return 0.25 * torch.sign(around[..., :2] - around[..., 2:]) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
 
-def dark_offset(heatmaps: Tensor, cells: Tensor, sigma: float) -> Tensor:
+def dark_offset(heatmaps: Tensor, cells: Tensor, confidence: Tensor, sigma: float) -> Tensor:
     """The Newton step [B, K, 2] (cells) from the argmax on the
     log of the smoothed map (DARK, eqs. 6-9).
 
+    `confidence` [B, K] is the maximum.
     Zero for peaks within two cells of the border, where the stencil
     does not fit, and where the log map is not concave.
     A step is at most two cells, the reach of the stencil.
     """
     smooth = _blur(heatmaps, sigma)
-    top, before = smooth.amax(dim=(-2, -1), keepdim=True), heatmaps.amax(dim=(-2, -1), keepdim=True)
-    smooth = smooth * (before.clamp(min=0) / top.clamp(min=1e-10))
+    scale = confidence.clamp(min=0) / smooth.amax(dim=(-2, -1)).clamp(min=1e-10)
+    smooth = smooth * scale[..., None, None]
     around = _around(smooth.clamp(min=1e-10).log(), cells, STENCIL)
     centre, forth, back, further, beyond, (down_right, down_left, up_right, up_left) = (
         around[..., 0, None], around[..., 1:3], around[..., 3:5], around[..., 5:7], around[..., 7:9], around[..., 9:].unbind(-1)
@@ -172,7 +176,7 @@ def _blur(maps: Tensor, sigma: float) -> Tensor:
     for dim in (-1, -2):
         extent = maps.shape[dim]
         padded = F.pad(maps, (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius))
-        maps = torch.zeros_like(maps)
-        for i, tap in enumerate(taps):
+        maps = taps[0] * padded.narrow(dim, 0, extent)
+        for i, tap in enumerate(taps[1:], start=1):
             maps += tap * padded.narrow(dim, i, extent)
     return maps

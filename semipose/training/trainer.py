@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from semipose.data.loading.batches import Batches
 from semipose.methods.base import Losses, Method
 from semipose.models.compile import Mode, compile_networks
-from semipose.training import checkpoint
+from semipose.training import checkpoint, graphs
 from semipose.training.groups import BatchGroups
 from semipose.training.loss_log import LossLog, Row
 from semipose.utils.errors import InputError, Stopped
@@ -21,7 +22,7 @@ from semipose.utils.memory import enough_memory
 from semipose.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from lightning_fabric.wrappers import _FabricOptimizer
+    from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 
 
 KINDS = {"cpu": "a CPU", "cuda": "a GPU"}
@@ -45,6 +46,7 @@ def fit(
     report: Callable[[Row], None],
     stop: Callable[[], str | None] = lambda: None,
     compiled: Mode = "none",
+    graphed: bool = False,
     title: str = "",
 ) -> list[Row]:
     """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
@@ -53,14 +55,18 @@ def fit(
     both are asked of the first process alone. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the
     weights of a run never stopped. `stop` is asked after each step, of several processes after each ASK-th: if it gives a reason, a
     checkpoint is written and Stopped is raised.
-    `compiled`: how torch.compile treats the networks (compiled.py). `title`: what the progress says beside the program's name.
+    `compiled`: how torch.compile treats the networks (compile.py). `graphed`: whether steps are CUDA graphs, if they can be (graphs.py).
+    `title`: what the progress says beside the program's name.
     """
     compile_networks(method, compiled, fabric.device)
-    wrapped, optimiser = fabric.setup(method, adam(method, lr))
+    graphed = graphed and graphs.possible(method, batches, fabric.device)
+    tensor = torch.tensor(lr, device=fabric.device)
+    wrapped, optimiser = fabric.setup(method, adam(method, tensor if graphed else lr))
     groups = BatchGroups(batches.groups, method, fabric)
     writer = checkpoint.Writer(state, checkpoint_seconds)
-    training = Training(method, optimiser, batches, fabric, groups, LossLog(batches.ids, groups.earliest), steps, writer)
+    training = Training(method, wrapped, optimiser, batches, fabric, groups, LossLog(batches.ids, groups.earliest), steps, writer)
     training.resume()
+    whole = graphs.GraphedStep(method, wrapped, optimiser, batches, fabric, tensor) if graphed else None
     for row in training.rows if fabric.is_global_zero else ():
         report(row)
     advice = (
@@ -69,17 +75,12 @@ def fit(
     )
     with closing(batches), closing(writer), Progress(steps, "steps", title, done=training.step) as progress:
         for step in range(training.step, steps):
-            rate = optimiser.param_groups[0]["lr"] = learning_rate(step, steps, lr, decay_at, decay, cosine)
-            optimiser.zero_grad()
-            with enough_memory(advice), groups.averaged_statistics() as of_group:
-                for group in groups.mine:
-                    with of_group(), fabric.no_backward_sync(wrapped, enabled=group != groups.last):
-                        batch = batches(step, fabric.device, group)
-                        losses: Losses = wrapped(batch, batches.generator_of(step, group, fabric.device))
-                        fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(groups.mine))
-                    training.loss_log.add(step, losses, 1 / len(groups.mine))
-                optimiser.step()
-            method.after_step()
+            rate = learning_rate(step, steps, lr, decay_at, decay, cosine)
+            with enough_memory(advice):
+                if whole:
+                    training.loss_log.add(step, whole(step, rate), 1.0)
+                else:
+                    training.by_groups(step, rate)
             training.step = step + 1
             progress.advance()
             last = training.step == steps
@@ -100,6 +101,7 @@ class Training:
     """A method and its optimiser, and how far they are: steps done, a row for each epoch, the losses of the running one."""
 
     method: Method
+    wrapped: "_FabricModule"
     optimiser: "_FabricOptimizer"
     batches: Batches
     fabric: Fabric
@@ -109,6 +111,21 @@ class Training:
     writer: checkpoint.Writer
     step: int = 0
     rows: list[Row] = field(default_factory=list)
+
+    def by_groups(self, step: int, rate: float) -> None:
+        """A step, one group after the other."""
+        groups = self.groups
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.zero_grad()
+        with groups.averaged_statistics() as of_group:
+            for group in groups.mine:
+                with of_group(), self.fabric.no_backward_sync(self.wrapped, enabled=group != groups.last):
+                    batch = self.batches(step, self.fabric.device, group)
+                    losses: Losses = self.wrapped(batch, self.batches.generator_of(step, group, self.fabric.device))
+                    self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(groups.mine))
+                self.loss_log.add(step, losses, 1 / len(groups.mine))
+            self.optimiser.step()
+        self.method.after_step()
 
     def end_epoch(self, rate: float) -> Row:
         """The means over the epoch, as the newest row."""
@@ -148,13 +165,18 @@ class Training:
                     f"set machine.accelerator: {'cpu' if there == 'cpu' else 'gpu'} to finish it, or remove that folder to start over"
                 )
             self.method.load_state_dict(saved["method"])
+            ours = [{name: group[name] for name in ("lr", "capturable")} for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(saved["optimiser"])
+            for group, one in zip(self.optimiser.param_groups, ours, strict=True):
+                group.update(one)  # the checkpoint may be that of steps that were graphs, or were not
             self.step, self.rows, self.loss_log.sums = (saved["progress"][name] for name in ("step", "rows", "sums"))
 
 
-def adam(method: Method, lr: float) -> torch.optim.Adam:
-    """The optimiser of every method, over what of it is trained; fused: all weights in one go, a third of the time on a CPU."""
-    return torch.optim.Adam([weights for weights in method.parameters() if weights.requires_grad], lr=lr, fused=True)
+def adam(method: Method, lr: float | Tensor) -> torch.optim.Adam:
+    """The optimiser of every method, over what of it is trained; fused: all weights in one go, a third of the time on a CPU. With a
+    tensor as `lr`, a step of it can be part of a CUDA graph."""
+    trained = [weights for weights in method.parameters() if weights.requires_grad]
+    return torch.optim.Adam(trained, lr=lr, fused=True, capturable=isinstance(lr, Tensor))
 
 
 def _note(row: Row) -> str:

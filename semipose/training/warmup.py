@@ -39,6 +39,7 @@ def warm_up(
     state: Path,
     checkpoint_seconds: float,
     compiled: "Mode" = "none",
+    graphed: bool = False,
     report: Callable[[Row, int], None],
     stop: Callable[[], str | None] = lambda: None,
 ) -> PoseNet:
@@ -57,6 +58,7 @@ def warm_up(
         report=lambda row: report({f"{name}/{key}": value for key, value in row.items()}, int(row["step"])),
         stop=stop,
         compiled=compiled,
+        graphed=graphed,
         title=f"warm-up of {name}",
     )
     return net

@@ -217,6 +217,17 @@ def test_groups_part_every_batch_and_are_shared_out_evenly(tmp_path: Path, group
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("change", ["compile: default", "batch_groups: 2", "accelerator: cpu"])
+def test_graphs_are_for_one_gpu_and_networks_that_are_not_compiled(tmp_path: Path, change: str) -> None:
+    path, key = tmp_path / "params.yaml", change.partition(" ")[0]
+    text = re.sub(r"(?m)^  graphs: \w+", "  graphs: true", DEMO.read_text())
+    path.write_text(text)
+    assert load(path).machine.graphs
+    path.write_text(re.sub(rf"(?m)^  {key} \w+", f"  {change}", text))
+    with pytest.raises(InputError, match=r"machine\.graphs: true needs a GPU"):
+        load(path)
+
+
 OLD = {"  backbone:": "  trunk:", "  batch_groups:": "  groups:", "  strong_augment:": "  strengthen:", "  reference_bugs:": "  traps:"}
 
 

@@ -44,8 +44,8 @@ FAULTS = [
     Fault(
         "a view's content grows where its box grows",
         "semipose/augment/views.py",
-        "angle, 1 / box.clamp",
-        "angle, box.clamp",
+        "1 + p.scale).reciprocal()",
+        "1 + p.scale)",
         "tests/augment",
     ),
     Fault(

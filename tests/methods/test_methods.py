@@ -277,7 +277,7 @@ def test_shared_second_view_and_no_mixup(net: PoseNet, task: Task, batch: Batch,
     seen: list[Tensor] = []
     shared = akm(tiny, net, task, second_view="shared", mixup=one.model_copy(update={"place": ["input"]}))
     original = shared.mixed_loss
-    shared.mixed_loss = lambda view, generator: (seen.append(view.images), original(view, generator))[1]  # type: ignore[method-assign]
+    shared.mixed_loss = lambda view, *given: (seen.append(view.images), original(view, *given))[1]  # type: ignore[method-assign]
     hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     shared(batch, generator_of(0, "s", 0))
     hook.remove()
@@ -318,7 +318,7 @@ def test_a_step_decodes_the_teachers_heatmaps_once_for_masks_and_once_for_target
 ) -> None:
     how: list[str] = []
     original = pseudo.decode
-    monkeypatch.setattr(pseudo, "decode", lambda *given: (how.append(given[2]), original(*given))[1])
+    monkeypatch.setattr(pseudo, "decode", lambda *given, **more: (how.append(given[2]), original(*given, **more))[1])
     akm(tiny, net, task, pseudo_label="rendered")(batch, generator_of(0, "s", 0))
     assert sorted(how) == ["dark", "quarter"]
 

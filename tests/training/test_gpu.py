@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from semipose.augment.strong import ON_HOST
 from semipose.augment.task import Task
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
@@ -60,10 +61,13 @@ def made(name: str, p: Params, pack: CropPack, device: str) -> Method:
     return build([build_network(p.model, 17, seed=k) for k in range(p.method[name].trains)], p.method[name], task)
 
 
-def trained(name: str, p: Params, pack: CropPack, folder: Path, device: str, precision: Any = "32-true", **settings: Any) -> list[Row]:
+def trained(
+    method: str | Method, p: Params, pack: CropPack, folder: Path, device: str, precision: Any = "32-true", **settings: Any
+) -> list[Row]:
+    """By name, or one that was made."""
     options = {"steps": 10, "lr": 0.001, "decay_at": [], "decay": 1.0, "checkpoint_seconds": 1e9} | settings
     return fit(
-        made(name, p, pack, device),
+        made(method, p, pack, device) if isinstance(method, str) else method,
         Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=8, seed=0),
         Fabric(accelerator=device, devices=1, plugins=precision_of(precision, device)),
         state=folder,
@@ -71,6 +75,12 @@ def trained(name: str, p: Params, pack: CropPack, folder: Path, device: str, pre
         report=lambda row: None,
         **options,
     )
+
+
+def without_host_draws(p: Params) -> Params:
+    """PoseCons with the strong augmentations that a CUDA graph can hold."""
+    strong = [name for name in STRENGTHENINGS if name not in ON_HOST]
+    return p.model_copy(update={"method": p.method | {"posecons": p.method["posecons"].model_copy(update={"strong": strong})}})
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -150,6 +160,59 @@ def test_a_compiled_training_is_the_same_but_for_rounding(everything: Params, pa
     plain, compiled = (trained("akm", everything, pack, tmp_path / mode, "cuda", compiled=mode) for mode in ("none", "default"))
     for row, other in zip(compiled, plain, strict=True):
         assert row == pytest.approx(other, rel=0.01)
+
+
+@pytest.mark.parametrize("place", ["input", "stem", "layer1", "layer2", "layer3", "layer4"])
+def test_steps_as_graphs_are_those_launched_kernel_by_kernel(place: str, everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """AKM with Mixup at one place: three steps as ever, then the graph's; learning rates are numbers that float32 has."""
+    arithmetic(everything.machine.model_copy(update={"deterministic": True}), torch.device("cuda"))
+    akm = everything.method["akm"]
+    akm = akm.model_copy(update={"ramp_up_steps": 12, "mixup": akm.mixup.model_copy(update={"place": [place]})})
+    p = everything.model_copy(update={"method": everything.method | {"akm": akm}})
+    options: dict[str, Any] = {"steps": 25, "lr": 2**-10, "decay_at": [0.5], "decay": 0.5}
+    plain, graphed = (trained("akm", p, pack, tmp_path / str(on), "cuda", graphed=on, **options) for on in (False, True))
+    for row, other in zip(graphed, plain, strict=True):
+        assert row == pytest.approx(other, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_graphs(name: str, everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """In bfloat16, on from a checkpoint after six steps, which must not matter; sspcm has other graphs from its second epoch on."""
+    arithmetic(everything.machine.model_copy(update={"deterministic": True}), torch.device("cuda"))
+    p = without_host_draws(everything)
+    options: dict[str, Any] = {"steps": 20, "lr": 2**-10, "precision": "bf16-mixed"}
+    plain = trained(name, p, pack, tmp_path / "plain", "cuda", **options)
+    asked = iter([None] * 5 + ["out of time"])
+    with pytest.raises(Stopped):
+        trained(name, p, pack, tmp_path / "graphed", "cuda", graphed=True, stop=lambda: next(asked), **options)
+    graphed = trained(name, p, pack, tmp_path / "graphed", "cuda", graphed=True, **options)
+    for row, other in zip(graphed, plain, strict=True):
+        assert row == pytest.approx(other, rel=0.01)
+
+
+def test_a_graph_moves_by_the_rate_of_its_step(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """From the middle on the rate is next to nothing, and the weights stay where they are."""
+    arithmetic(everything.machine.model_copy(update={"deterministic": True}), torch.device("cuda"))
+    half, whole = (made("supervised", everything, pack, "cuda") for _ in range(2))
+    options: dict[str, Any] = {"lr": 2**-8, "decay_at": [0.5], "decay": 1e-9, "graphed": True}
+    trained(half, everything, pack, tmp_path / "half", "cuda", steps=20, **(options | {"decay_at": []}))
+    trained(whole, everything, pack, tmp_path / "whole", "cuda", steps=40, **options)
+    for one, other in zip(whole.parameters(), half.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_a_replayed_step_waits_for_nothing(everything: Params, pack: CropPack, tmp_path: Path) -> None:
+    """Strict from the tenth step on: the fourth was captured."""
+    steps = iter(range(100))
+
+    def stop() -> None:
+        match next(steps):
+            case 10:
+                torch.cuda.set_sync_debug_mode("error")
+            case 14:
+                torch.cuda.set_sync_debug_mode("default")
+
+    trained("posecons", without_host_draws(everything), pack, tmp_path, "cuda", steps=20, graphed=True, stop=stop)
 
 
 def test_draws_of_the_host_belong_to_a_place_in_the_stream_of_the_gpu() -> None:

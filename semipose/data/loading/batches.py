@@ -17,7 +17,7 @@ from torch import Generator
 from semipose.data.loading.batch import Batch, Labelled
 from semipose.data.loading.pack import CropPack
 from semipose.data.loading.prefetch import ToGPU
-from semipose.utils.seeding import generator_of, stream
+from semipose.utils.seeding import stream
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,11 @@ class Batches:
 
     def generator_of(self, step: int, group: int, device: torch.device | str = "cpu") -> Generator:
         """The generator for one group of a step."""
-        return generator_of(self.seed, "step" if self.groups == 1 else f"group {group} of step", step, device)
+        return Generator(device).manual_seed(self.seed_of(step, group))
+
+    def seed_of(self, step: int, group: int = 0) -> int:
+        """The seed of that generator."""
+        return stream(self.seed, "step" if self.groups == 1 else f"group {group} of step", step)
 
     def __call__(self, step: int, device: torch.device | str = "cpu", group: int = 0) -> Batch:
         device = torch.device(device)

@@ -1,6 +1,6 @@
 """From pixels to the input of networks, and back: ImageNet mean and standard deviation."""
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,13 +23,13 @@ def normalise(images: Tensor) -> Tensor:
     return pixels.flatten(2).to(torch.float32, copy=True).mul_(factor).add_(offset).view(pixels.shape).permute(0, 3, 1, 2)
 
 
-@lru_cache
+@cache
 def constant(colour: tuple[float, float, float], device: torch.device) -> Tensor:
     """[3, 1, 1] float32, kept on the device so that no step copies it there."""
     return torch.tensor(colour, dtype=torch.float32, device=device)[:, None, None]
 
 
-@lru_cache
+@cache
 def _scaling(device: torch.device) -> tuple[Tensor, Tensor]:
     """Factor and offset of the normalisation x * factor +
     offset, [3, 1, 1] each, kept on the device.
@@ -38,7 +38,7 @@ def _scaling(device: torch.device) -> tuple[Tensor, Tensor]:
     return 1 / (255 * std), -mean / std
 
 
-@lru_cache
+@cache
 def _scaling_of_rows(width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The same for rows of `width` pixels whose colours lie together; [3 width] each."""
     factor, offset = _scaling(device)
