@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,17 @@ from semipose.utils.errors import InputError
 def _declared(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What dvc.yaml says of all stages, and of this one."""
     try:
-        stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages = _stages(Path("dvc.yaml").read_text(encoding="utf-8"))
         return stages, stages[name]
     except (OSError, KeyError):
         raise InputError(f"dvc.yaml with a stage {name} is not in {Path.cwd()}: run stages from the root of the repository") from None
+
+
+@lru_cache(maxsize=1)
+def _stages(text: str) -> dict[str, Any]:
+    """A stage asks twice; YAML takes a fifth of a second."""
+    stages: dict[str, Any] = YAML(typ="safe").load(text)["stages"]
+    return stages
 
 
 def _fill(text: str, item: dict[str, str], params: Params) -> str:

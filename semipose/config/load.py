@@ -1,6 +1,7 @@
 """A params file or preset: read as DVC reads it, variants filled from their base, mistakes named with key, value, limit and line."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,9 @@ def _plain(node: Any) -> Any:
 
 
 def read_yaml(path: Path) -> CommentedMap:
-    """One file with its comments and line numbers, read as DVC reads it (YAML 1.2). Raises InputError."""
+    """One file with its comments and line numbers, read as DVC reads it (YAML 1.2); not to be changed. Raises InputError."""
     try:
-        tree = YAML().load(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run `python -m pipeline.use demo` in the root of the repository") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -88,6 +89,12 @@ def read_yaml(path: Path) -> CommentedMap:
     if not isinstance(tree, CommentedMap):
         raise InputError(f"{path} holds no mapping of parameters: `python -m pipeline.use demo` writes the demo's")
     return tree
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """The base of all presets takes half a second."""
+    return YAML().load(text)
 
 
 RENAMED = {"train.groups": "batch_groups", "trunk": "backbone", "strengthen": "strong_augment", "traps": "reference_bugs"}

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from semipose.data.annotations import Annotations, read_annotations
 from semipose.evaluation.joints import torso_of
@@ -162,6 +161,8 @@ def assigned(
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
     """The N annotations of people with keypoints, their joints [N, K, 2] px, which of them are annotated [N, K] (0 or 1), and the joints
     of the result that each person gets, as `evaluate_pck` says, [N, K, 2] px, NaN for none."""
+    from scipy.optimize import linear_sum_assignment  # its import takes a second, which evaluation by the pipeline's own boxes needs not
+
     shape = (-1, len(known.joints), 3)
     people = [person for person in known.dataset["annotations"] if not person["iscrowd"] and person["num_keypoints"] > 0]
     keypoints = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)
