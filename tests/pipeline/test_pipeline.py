@@ -207,6 +207,7 @@ ELSEWHERE = {  # commands of these pages that do not run here, and why
     "cat reports/tables/ablation.md": "written by it",
     "semipose predict photos": "downloads a detector's weights; tests/inference/test_poser.py",
     "semipose bench": "tests/bench/test_bench.py",
+    "python -m pipeline.estimate": "tests/cli/test_cli.py, and of a preset tests/test_docs.py",
 }
 
 
