@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from semipose.bench import clock
+from semipose.bench import clock, components, run
 from semipose.bench.check_gpu import check_gpu
 from semipose.bench.clock import Clock, in_turn
 from semipose.bench.packs import projected
@@ -108,8 +108,15 @@ def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
     assert steps == [0, -1, 1, 2, -1, 3]
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer people to draw and to score than a measurement needs."""
+    monkeypatch.setattr(run, "DRAWN", 16)
+    monkeypatch.setattr(components, "SCORED", 64)
+
+
 @pytest.mark.slow
-def test_everything_is_measured(tiny: Params, tmp_path: Path) -> None:
+def test_everything_is_measured(tiny: Params, few: None) -> None:
     p = tiny.model_copy(
         update={
             "train": tiny.train.model_copy(update={"batch_size": 4}),
@@ -135,13 +142,13 @@ def test_a_published_network_is_measured_as_published(demo: Params) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_writes_numbers_and_page(tmp_path: Path) -> None:
+def test_the_command_writes_numbers_and_page(tmp_path: Path, few: None) -> None:
     """Of one device, however many params.yaml trains on."""
     text = whole_text(ROOT / "pipeline/presets/smoke.yaml")
     for several in ("  devices: 1", "  batch_groups: 1"):
         assert several in text
         text = text.replace(several, several.replace("1", "2"))
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text(text.replace("  workers: 2 ", "  workers: 1 "))
     arguments = ["bench", "--params", str(tmp_path / "params.yaml"), "--methods", "supervised", "--people", "16"]
     files = ["--json", str(tmp_path / "bench.json"), "--page", str(tmp_path / "bench.md")]
     result = CliRunner().invoke(

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
-from semipose.config.load import load, read_yaml
+from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.checks import labels, pictures
 from semipose.data.checks.examine import examine, recognise
@@ -45,7 +45,7 @@ def test_a_sound_set_has_nothing_that_stops_and_its_params_load(drawn: Path, tmp
     assert "joints, 8 left-right pairs" in result.output
     for part in ("train", "val"):
         assert Image.open(tmp_path / "out" / f"{part}.jpg").width > 1000
-    tree, told = read_yaml(ROOT / "params.yaml"), YAML().load(result.output.split("demo's:\n\n")[1])
+    tree, told = YAML().load(ROOT / "params.yaml"), YAML().load(result.output.split("demo's:\n\n")[1])
     for section, values in told.items():
         for key, value in values.items():
             tree[section][key] = value

@@ -14,14 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import forked
 import numpy as np
 import psutil
 import pytest
 import torch
 from filelock import FileLock
+from forked import ended
 from safetensors.torch import load_file
 from small_project import warmed_up
 
@@ -50,25 +53,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def begin(work: Callable[[], object], words: Path) -> int:
-    """A process of its own for the work of a stage, which begins at once because all is imported; `words` gets what it says."""
-    words.touch()
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        with words.open("w", buffering=1) as said:
-            sys.stdout = sys.stderr = said
-            stage.main(work, [])
-            code = 0
-    except SystemExit as ended:
-        code = int(str(ended.code))
-    finally:
-        os._exit(code)
-
-
-def ended(process: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    """A process of its own for the work of a stage; `words` gets what it says."""
+    return forked.begin(partial(stage.main, work, []), words)
 
 
 def workers(parent: psutil.Process) -> list[psutil.Process]:
@@ -256,19 +242,22 @@ ALONE = """
 import sys
 from contextlib import nullcontext
 from unittest.mock import MagicMock
+import torch.distributed
 from pipeline.runtime import stage
 from pipeline.stages import evaluate, train
 from pipeline.tracking import track
 track.run = lambda **told: nullcontext(MagicMock())
-stage.main({"train": train.train, "evaluate": evaluate.evaluate_cell}[sys.argv[1]], sys.argv[1:])
+stage.main(train.train, ["train", *sys.argv[1:]])
+torch.distributed.barrier()
+stage.main(evaluate.evaluate_cell, ["evaluate", *sys.argv[1:]])
 """
 
 
 def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stages as DVC runs them, but without MLflow: two processes that Lightning begins, over gloo. The second is killed, which ends the
-    first; both go on from the checkpoint that this one has written, and both evaluate. (Both stop after the same step: test_groups.py.)"""
+    """Without MLflow, over gloo, as Lightning begins them. The second is killed, which ends the first; both go on from the checkpoint that
+    this one has written, and both evaluate. (Both stop after the same step: test_groups.py.)"""
     for name in ("dvc.yaml", "pipeline", "semipose", "data", "warmups", "params.ok", "entries"):
         (tmp_path / name).symlink_to(project / name)
     text = (project / "params.yaml").read_text().replace("  batch_groups: 1", "  batch_groups: 2")
@@ -276,8 +265,8 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     (tmp_path / "params.yaml").write_text(text)
     (tmp_path / "alone.py").write_text(ALONE)
 
-    def started(name: str) -> subprocess.Popen[str]:
-        command, nowhere = [sys.executable, "alone.py", name, *CELL[1:]], os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    def started() -> subprocess.Popen[str]:
+        command, nowhere = [sys.executable, "alone.py", *CELL[1:]], os.environ | {"CUDA_VISIBLE_DEVICES": ""}
         return subprocess.Popen(command, cwd=tmp_path, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def left() -> tuple[dict[str, torch.Tensor], dict[str, float]]:
@@ -293,7 +282,7 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     (tmp_path / "params.yaml").write_text(text.replace("  devices: 1 ", "  devices: 2 "))
     state = tmp_path / ".semipose/state"
     assert not list(state.iterdir()), "the evaluation has removed the checkpoint"
-    first = started("train")
+    first = started()
     until(lambda: first.poll() is not None or list(state.rglob("checkpoint.pt")))
     assert first.poll() is None, ending(first, 1)
     second = next(child for child in psutil.Process(first.pid).children() if child.environ().get("LOCAL_RANK") == "1")
@@ -304,9 +293,8 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     found = checkpoint.load(kept)
     assert found
     assert 0 < found["progress"]["step"] < STEPS
-    for name in ("train", "evaluate"):
-        code, said = ending(started(name), 200)
-        assert code == 0, said
+    code, said = ending(started(), 200)
+    assert code == 0, said
     again, measured = left()
     for name, value in weights.items():
         torch.testing.assert_close(again[name], value, rtol=1e-3, atol=1e-5)

@@ -1,18 +1,26 @@
-"""The pipeline itself, in a copy of the project, on the preset `smoke`: real DVC, real MLflow, real stages."""
+"""The pipeline itself, in a copy of the project, on the preset `smoke`: real DVC, real MLflow, real stages.
+
+Stages are forks (forked.py). MLflow is missing while they run, and gets all at the end; its uploads while a stage runs: test_track.py.
+"""
 
 import csv
+import importlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 import typer
 from browser import Browser
+from forked import begin, ended, module, own_code, repro
 from mlflow_pages import Pages, make_ui
 from pages import blocks, patch
 from ruamel.yaml import YAML
@@ -45,6 +53,13 @@ def run(folder: Path, *command: str, ok: bool = True) -> subprocess.CompletedPro
     return done
 
 
+def forked(work: Callable[[], object], words: Path) -> str:
+    """What a process said that did this work and was content."""
+    code, said = ended(begin(work, words)), words.read_text()
+    assert code == 0, said[-6000:]
+    return said
+
+
 def copy_of_the_project(target: Path) -> Path:
     """The files that git knows or would know, as they are now, in a repository of their own; no results in it."""
     listed = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
@@ -62,13 +77,21 @@ def copy_of_the_project(target: Path) -> Path:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which `dvc repro` went through with the preset `smoke`, but for its ablation; its results are committed."""
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
-    run(folder, sys.executable, "-m", "pipeline.use", "smoke")
+    words = tmp_path_factory.mktemp("words") / "words"
+    forked(partial(module, folder, environment(), "pipeline.use", "smoke"), words)
     text = made_small((folder / "params.yaml").read_text())
     text, found = re.subn(r"\n  variants:.*\n    - akm_no_mixup\n", "\n  variants: []\n", text)
     assert found == 1
     (folder / "params.yaml").write_text(text)
     run(folder, "git", "commit", "-qam", "fewer people")
-    run(folder, "dvc", "repro")
+    without_mlflow = tmp_path_factory.mktemp("shadow") / "mlflow"
+    without_mlflow.mkdir()
+    (without_mlflow / "__init__.py").write_text("raise ModuleNotFoundError('no', name='mlflow')")
+    said = forked(partial(repro, folder, environment() | {"PYTHONPATH": str(without_mlflow.parent)}, words), words)
+    assert said.count("mlflow is not installed") > 9, said
+    importlib.import_module("mlflow")  # here, once
+    said = forked(partial(module, folder, environment(), "pipeline.track", "sync"), words)
+    assert " 0 still to upload" in said
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "results")
     return folder
@@ -184,11 +207,12 @@ ELSEWHERE = {  # commands of these pages that do not run here, and why
     "cat reports/tables/ablation.md": "written by it",
     "semipose predict photos": "downloads a detector's weights; tests/inference/test_poser.py",
     "semipose bench": "tests/bench/test_bench.py",
+    "python -m pipeline.estimate": "tests/cli/test_cli.py, and of a preset tests/test_docs.py",
 }
 
 
 @pytest.mark.slow
-def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_the_readme(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, as they stand but for the budget that `smoke` has."""
     monkeypatch.chdir(copy)
     ran = []
@@ -203,6 +227,8 @@ def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
             if command[0] == "semipose":
                 result = CliRunner().invoke(app, command[1:])
                 assert result.exit_code == 0, f"{line}: {result.output}"
+            elif command[:2] == ["python", "-m"]:
+                forked(partial(module, copy, environment(), *command[2:]), tmp_path / "words")
             else:
                 run(copy, *command)
             ran.append(" ".join(command[:3]))
@@ -214,18 +240,22 @@ def test_commands_of_the_readme(copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert json.loads((copy / "metrics.json").read_text())["AP"] == pytest.approx(ours / 100)
 
 
-STAGES = """
-from pipeline.stages import check, evaluate, report, train
-check.check()
-for name, method in (("train", "meanteacher"), ("ablate", "akm_many_masks")):
-    train.train(name, method, "L20", "0")
-    evaluate.evaluate_cell("evaluate" if name == "train" else "evaluate_ablation", method, "L20", "0")
-report.main()
-"""
+def new_cells(folder: Path) -> None:
+    """Runs what the pages add, by the code of that folder and without MLflow, in a process that is there for it alone."""
+    own_code(folder, environment())
+    from pipeline.stages import check, evaluate, report, train
+    from pipeline.tracking import track
+
+    track.run, check.subprocess = lambda **told: nullcontext(MagicMock()), MagicMock()
+    check.check()
+    for name, method in (("train", "meanteacher"), ("ablate", "akm_many_masks")):
+        train.train(name, method, "L20", "0")
+        evaluate.evaluate_cell("evaluate" if name == "train" else "evaluate_ablation", method, "L20", "0")
+    report.main()
 
 
 @pytest.mark.slow
-def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path) -> None:
+def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path, tmp_path: Path) -> None:
     """The blocks of docs/new-method.md and the README's new row lead to rows of the tables, through the stages."""
     for block in blocks("docs/new-method.md"):
         if block.language == "python":
@@ -239,7 +269,7 @@ def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path) -> None:
     params["method"] |= row["method"]
     params["ablation"]["variants"] += row["ablation"]["variants"]
     yaml.dump(params, path)
-    run(copy, sys.executable, "-c", STAGES)
+    forked(partial(new_cells, copy), tmp_path / "words")
     for table, name in (("main", "meanteacher"), ("ablation", "akm_many_masks")):
         (line,) = (line for line in (copy / f"reports/tables/{table}.md").read_text().splitlines() if line.startswith(f"| {name} "))
         assert "not run" not in line

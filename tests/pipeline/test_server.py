@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import track as commands
 from pipeline.tracking import track
 from pipeline.tracking.journal import journals
 from pipeline.tracking.views import RESULTS
@@ -62,7 +63,9 @@ def serve(folder: Path, port: int) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_and_returns_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_dies_and_returns_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from mlflow import MlflowClient
 
     with socket.socket() as free:
@@ -90,8 +93,9 @@ def test_a_server_that_dies_and_returns_loses_nothing(tmp_path: Path, monkeypatc
         assert warning.count("warning:") == 1
         assert len(journals(tmp_path)) == 1
         server = serve(tmp_path, port)
-        synced = subprocess.run([sys.executable, "-m", "pipeline.track", "sync"], capture_output=True, text=True, check=True)
-        assert synced.stdout.startswith("1 journals uploaded")
+        monkeypatch.setattr(sys, "argv", ["track", "sync"])
+        assert commands.main() == 0
+        assert capsys.readouterr().out.startswith("1 journals uploaded")
         assert journals(tmp_path) == []
         (run,) = client.search_runs([found.experiment_id])
         assert (run.info.status, run.data.params["lr"], run.data.tags["seed"]) == ("FINISHED", "0.1", "0")

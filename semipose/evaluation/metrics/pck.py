@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from semipose.data.annotations import Annotations, read_annotations
 from semipose.evaluation.joints import torso_of
@@ -189,6 +188,10 @@ def assigned(
         The N annotations of people with keypoints, their joints [N, K, 2] px, which are annotated
         [N, K] (0 or 1), and the joints of each person's result [N, K, 2] px, NaN without a result.
     """
+    from scipy.optimize import (
+        linear_sum_assignment,
+    )  # its import takes a second, which evaluation by the pipeline's own boxes does not need
+
     shape = (-1, len(known.joints), 3)
     people = [person for person in known.dataset["annotations"] if not person["iscrowd"] and person["num_keypoints"] > 0]
     keypoints = np.array([person["keypoints"] for person in people], np.float64).reshape(shape)
