@@ -72,8 +72,8 @@ def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
 def dark_offset(heatmaps: Tensor, cells: Tensor, confidence: Tensor, sigma: float) -> Tensor:
     """The Newton step [B, K, 2] (cells) from the argmax on the log of the smoothed map (DARK, eqs. 6-9).
 
-    ``confidence`` [B, K] is the maximum. Zero for peaks within two cells of the border, where the stencil does not fit, and where the log map is not concave;
-    a step is at most two cells, the reach of the stencil.
+    ``confidence`` [B, K] is the maximum. Zero for peaks within two cells of the border, where the stencil does not fit,
+    and where the log map is not concave; a step is at most two cells, the reach of the stencil.
     """
     smooth = _blur(heatmaps, sigma)
     scale = confidence.clamp(min=0) / smooth.amax(dim=(-2, -1)).clamp(min=1e-10)
