@@ -20,7 +20,7 @@ import typer
 
 from semipose.bench.clock import rate
 from semipose.bench.components import product
-from semipose.bench.ways import HALF, METHOD, WAYS, Found, Trial, Way, loss
+from semipose.bench.ways import HALF, WAYS, Found, Trial, Way, loss
 from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.loading.batch import Labelled
@@ -91,7 +91,7 @@ class Check:
     def graphs(self, way: Way) -> dict[str, str]:
         """Steps as CUDA graphs beside steps kernel by kernel, a quarter as many, for each place of Mixup: each is a graph of its own."""
         short, found = self.trial._replace(steps=max(24, self.trial.steps // 4)), {}
-        for place in self.trial.p.method[METHOD].mixup.place:
+        for place in self.trial.entry.mixup.place:
             plain, graphed = (short.train(way._replace(graphs=on), place=place) for on in (False, True))
             apart = max(abs(loss(a) - loss(b)) / loss(a) for a, b in zip(plain.rows, graphed.rows, strict=True))
             losses = "equal to the last bit" if graphed.rows == plain.rows else f"apart by {apart:.2g} of them"

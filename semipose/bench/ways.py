@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 
 from semipose.augment.task import task_of
 from semipose.bench.clock import now
+from semipose.config.methods import AKM
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
@@ -19,8 +20,6 @@ from semipose.models.compile import Mode
 from semipose.models.network import build as build_network
 from semipose.training.devices import arithmetic, peak_memory, precision_of
 from semipose.training.trainer import Row, fit
-
-METHOD = "akm"
 
 
 class Way(NamedTuple):
@@ -62,6 +61,12 @@ class Trial(NamedTuple):
     device: torch.device
     steps: int
 
+    @property
+    def entry(self) -> AKM:
+        found = self.p.method["akm"]
+        assert isinstance(found, AKM)
+        return found
+
     def train(
         self,
         way: Way,
@@ -71,7 +76,7 @@ class Trial(NamedTuple):
         place: str | None = None,
     ) -> Found:
         """AKM on the pack's people again and again, in four epochs. place: the only one of Mixup; None: those of the parameters."""
-        p, entry, pack = self.p, self.p.method[METHOD], CropPack.open(self.folder)
+        p, entry, pack = self.p, self.entry, CropPack.open(self.folder)
         if place is not None:
             entry = entry.model_copy(update={"mixup": entry.mixup.model_copy(update={"place": [place]})})
         arithmetic(p.machine.model_copy(update={"tf32": way.tf32, "deterministic": way.deterministic}), self.device)
