@@ -125,4 +125,4 @@ class People:
         except FileNotFoundError as error:
             raise InputError(f"{path}: missing; {PACK_AGAIN}") from error
         except Exception as error:  # numpy and zipfile raise a dozen kinds of errors for a damaged file
-            raise InputError(f"{path}: not an annotation table ({error}); {PACK_AGAIN}") from error
+            raise InputError(f"{path}: not a table of person annotations ({error}); {PACK_AGAIN}") from error

@@ -98,9 +98,9 @@ def test_load_names_what_is_wrong(tmp_path):
     with pytest.raises(InputError, match=r"absent.npz.*write the crop pack again"):
         People.load(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("no table")
-    with pytest.raises(InputError, match=r"text.npz.*not an annotation table"):
+    with pytest.raises(InputError, match=r"text.npz.*not a table of person annotations"):
         People.load(tmp_path / "text.npz")
     table().save(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:900])
-    with pytest.raises(InputError, match=r"cut.npz.*not an annotation table"):
+    with pytest.raises(InputError, match=r"cut.npz.*not a table of person annotations"):
         People.load(tmp_path / "cut.npz")

@@ -87,7 +87,7 @@ def test_packs(harmful: Harmful, tmp_path: Path, name: str) -> None:
     write_pack(people, tmp_path, tmp_path / "pack", Recipe(8, 1.25, 1.2), 0, 1)
     if name.endswith(".npz"):
         np.savez(tmp_path / "pack" / name, skeleton=np.array([harmful], dtype=object))
-        with pytest.raises(InputError, match="not an annotation table"):
+        with pytest.raises(InputError, match="not a table of person annotations"):
             People.load(tmp_path / "pack" / name)
     else:
         (tmp_path / "pack" / name).write_bytes(array(harmful))
