@@ -293,7 +293,7 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     found = checkpoint.load(kept)
     assert found
     assert 0 < found["progress"]["step"] < STEPS
-    code, said = ending(started(), 200)
+    code, said = ending(started(), 400)
     assert code == 0, said
     again, measured = left()
     for name, value in weights.items():
