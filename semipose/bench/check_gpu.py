@@ -89,7 +89,7 @@ class Check:
         return {f"to the last bit, {way}": ", ".join(f"{name}: {what}" for name, what in said.items())}
 
     def graphs(self, way: Way) -> dict[str, str]:
-        """Steps as CUDA graphs beside steps kernel by kernel, a quarter as many, for each place of Mixup: each is a graph of its own."""
+        """Steps as CUDA graphs beside steps kernel by kernel, a quarter as many, for each place of Mixup, which has its own graph."""
         short, found = self.trial._replace(steps=max(24, self.trial.steps // 4)), {}
         for place in self.trial.entry.mixup.place:
             plain, graphed = (short.train(way._replace(graphs=on), place=place) for on in (False, True))

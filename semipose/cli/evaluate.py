@@ -72,11 +72,11 @@ def evaluate(
 
             hits = evaluate_pckh(known, predictions)
             values, note = hits.values(), _pck_note(hits, "the head size is not known")
-        for what, count in known.understood.items():
-            typer.echo(f"{annotations}: {count:,} {what}", err=True)
         if out:
             write_json(out, values)
         _print_table(values, note)
+        for what, count in known.understood.items():
+            typer.echo(f"{annotations}: {count:,} {what}")
 
 
 def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -> "Skeleton | None":

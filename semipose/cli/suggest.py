@@ -92,7 +92,9 @@ def suggest(
         people = _look(posers, asked, exif, find, out)
         findings = people.findings
         if count > len(findings):
-            raise InputError(f"--count {count}: there are {len(findings)} people without labels in these images; ask for so many or fewer")
+            raise InputError(
+                f"--count {count}: there are {len(findings)} people without labels in these images; ask for at most this number"
+            )
         chosen = choose(findings.disagreement, findings.features, findings.features[:0] if covered is None else covered, count)
         _write(people, chosen, posers[0], exif, out)
         typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files")

@@ -24,7 +24,7 @@ class Finder:
 
 
 def whole(seconds: float) -> Finder:
-    """A picture is one person; frames of a video are so many seconds apart."""
+    """A picture is one person; `seconds` lie between two frames of a video."""
     return Finder(lambda picture: Boxes.of([[0, 0, *picture.image.size, 1]]), lambda name: every(seconds))
 
 

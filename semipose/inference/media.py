@@ -86,7 +86,7 @@ def of_video(root: Path, name: str, wanted: Wanted, cut_off: dict[str, str]) -> 
 
 
 def every(seconds: float) -> Wanted:
-    """The first frame, and the next one whenever so many seconds have gone by."""
+    """The first frame, then one whenever `seconds` have passed."""
     due = 0
 
     def wanted(number: int, time: float) -> bool:

@@ -147,7 +147,7 @@ def _look(search: Search, picture: Picture, people: Boxes, distinct: Distinct, f
 
 
 def _shrunk(grey: Image.Image, side: int) -> Image.Image:
-    """With a longer side of so many px, if it is longer."""
+    """Reduced to a longer side of `side` px, if it is longer."""
     scale = side / max(grey.size)
     width, height = (max(1, round(length * scale)) for length in grey.size)
     return grey.resize((width, height), Image.Resampling.BILINEAR) if scale < 1 else grey

@@ -61,7 +61,7 @@ def look(posers: Sequence[Poser], images: Iterable[tuple[Picture, NDArray[np.flo
     """Ask every network of every person, once in each of the VIEWS.
 
     Args:
-        posers: Networks of one skeleton, with input sizes of their own.
+        posers: Networks of one skeleton; their input sizes may differ.
         images: As `Poser.predict_all` takes them.
     """
     first = posers[0]
@@ -114,7 +114,7 @@ def disagreement(answers: NDArray[np.floating], areas: NDArray[np.floating], sig
 def choose(
     disagreement: NDArray[np.float64], features: NDArray[np.floating], labelled: NDArray[np.floating], count: int
 ) -> list[Suggestion]:
-    """One person after another, each time whoever stands for most disagreement that nobody labelled or chosen stands for yet.
+    """One person after another, each time the one who stands for most disagreement that nobody labelled or chosen stands for yet.
 
     A person n stands as far from its nearest labelled or chosen person as their features do, d(n).
     Choosing i is worth the sum over n of disagreement(n) times max(0, d(n) - |f(n) - f(i)|): facility location, greedily.

@@ -2,7 +2,7 @@
 
 A GPU repeats what it was given once, at the same places of its memory. So the people of a step are copied into fixed tensors; the learning
 rate, and what the host decides and is a number, are tensors there too; and one generator is given each step's seed. What the host decides
-and is no number (the place of Mixup), or the phase of a method, leads to other kernels: each has a graph.
+but is a word (the place of Mixup), or the phase of a method, leads to other kernels: each has a graph.
 """
 
 import sys

@@ -139,7 +139,7 @@ def test_results_that_are_written_otherwise_count_and_score_the_same(tmp_path: P
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert f"poses.json: {3 * len(poses)} numbers are written as text, or whole ones as 17.0" in done.stderr
-    assert "val.json: 8 entries have numbers as text" in done.stderr
+    assert "val.json: 8 entries have numbers as text" in done.stdout
     assert re.search(r"AP .* 1\.000", done.stdout)
 
 

@@ -122,7 +122,7 @@ def test_boxes_come_from_a_file(root: Path, tmp_path: Path) -> None:
         ({"file_name": "a.mp4", "bbox": [0, 0, 9, 9]}, r"\[4\]: a.mp4 is a video: give `frame`"),
         ({"file_name": "b.png", "frame": 1, "bbox": [0, 0, 9, 9]}, r"\[4\]: b.png is an image, which has no `frame`"),
         ({"file_name": "b.png", "bbox": [0, 0, 0, 9]}, r"\[4\]: bbox: .* width and height above 0"),
-        ({"file_name": "b.png", "bbox": [90, 0, 9, 9]}, r"boxes.json: more/b.png: box \[1\]: .* lies outside the image of 64 x 48"),
+        ({"file_name": "b.png", "bbox": [90, 0, 9, 9]}, r"boxes.json: more/b.png: box \[1\]: .* is outside the image of 64 x 48"),
         ({"file_name": "a.mp4", "frame": 99, "bbox": [0, 0, 9, 9]}, r"box in frame 99 of clips/a.mp4, which ends before"),
         ({"file_name": "b.png", "category_id": 2, "bbox": [0, 0, 9, 9]}, r"category_id: has 1, 2"),
     ):
@@ -165,7 +165,7 @@ def test_broken_files_are_named_and_counted_up_to_a_limit(root: Path, tmp_path: 
     assert list(found["broken"]) == ["img11.png", "z.mp4"]
     assert len(found["people"]) == 13
     for _ in range(2):  # the second time it goes on from the journal, which has all files
-        with pytest.raises(InputError, match=r"2 broken images and data.max_broken = 1: .*img11.png .*; .*z.mp4"):
+        with pytest.raises(InputError, match=r"2 broken images, but data.max_broken = 1: .*img11.png .*; .*z.mp4"):
             find_people(search(root, max_broken=1), tmp_path / "strict")
     assert find_people(search(root, max_broken=2), tmp_path / "strict") == found
     with pytest.raises(InputError, match=r"no image and no video there"):
@@ -178,7 +178,7 @@ def test_a_recording_that_is_cut_off_gives_what_it_has(root: Path, tmp_path: Pat
     whole = video(tmp_path / "whole.mkv", [noise(k) for k in range(60)])
     (root / "half.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     found = find_people(search(root, every=0.0), tmp_path / "found")
-    assert "frames could be read: the recording is cut off" in found["cut_off"]["half.mkv"]
+    assert "frames could be read; the recording is truncated" in found["cut_off"]["half.mkv"]
     assert 5 < sum(name.startswith("half") for name in names(found)) < 50
     (tmp_path / "boxes.json").write_text(json.dumps([{"file_name": "half.mkv", "frame": k, "bbox": [0, 0, 60, 40]} for k in (1, 60)]))
     by_boxes = find_people(search(root, boxes=tmp_path / "boxes.json"), tmp_path / "by boxes")
