@@ -95,6 +95,7 @@ class Check:
             plain, graphed = (short.train(way._replace(graphs=on), place=place) for on in (False, True))
             apart = max(abs(loss(a) - loss(b)) / loss(a) for a, b in zip(plain.rows, graphed.rows, strict=True))
             losses = "equal to the last bit" if graphed.rows == plain.rows else f"apart by {apart:.2g} of them"
+            losses += "" if self.device.type == "cuda" else " (there is no GPU: both without graphs)"
             found[f"CUDA graphs, Mixup at {place}"] = f"losses {losses}, {graphed.pairs / plain.pairs:.2f} times as fast"
         return found
 
