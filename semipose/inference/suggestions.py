@@ -118,7 +118,7 @@ def choose(
 
     A person n stands as far from its nearest labelled or chosen person as their features do, d(n).
     Choosing i is worth the sum over n of disagreement(n) times max(0, d(n) - |f(n) - f(i)|): facility location, greedily.
-    So a person that resembles one chosen before is worth little, and so is a freak that resembles nobody.
+    So a person that resembles one chosen before is worth little, and so is an outlier that resembles nobody.
     Features are centred and scaled to unit length.
     Of more than EVERYBODY people, as many, evenly spread over the list, are those that are stood for.
 

@@ -94,13 +94,13 @@ def test_who_stands_for_most_disagreement_equals_naive_loops() -> None:
     assert [found.row for found in choose(hard, features, labelled, 5)] == wanted
 
 
-def test_no_two_alike_and_no_freak() -> None:
+def test_no_two_alike_and_no_outlier() -> None:
     crowd, other = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
     features = np.array([crowd] * 6 + [other] * 3 + [[0, 0, -1.0]])
     hard = np.array([0.3] * 6 + [0.3] * 3 + [0.6])
     chosen = [one.row for one in choose(hard, features, features[:0], 10)]
-    assert chosen[0] < 6, "of the crowd, though the freak is hardest"
-    assert set(chosen[1:3]) == {next(row for row in chosen if 6 <= row < 9), 9}, "then one of the others, and the freak; no second one"
+    assert chosen[0] < 6, "of the crowd, though the outlier is hardest"
+    assert set(chosen[1:3]) == {next(row for row in chosen if 6 <= row < 9), 9}, "then one of the others, and the outlier; no second one"
     assert sorted(chosen) == list(range(10))
     known = [one.row for one in choose(hard, features, features[:1], 2)]
     assert all(row >= 6 for row in known), "the crowd is labelled"
