@@ -90,7 +90,7 @@ class Check:
 
     def graphs(self, way: Way) -> dict[str, str]:
         """Steps as CUDA graphs beside steps kernel by kernel, a quarter as many, for each place of Mixup, which has its own graph."""
-        short, found = self.trial._replace(steps=max(24, self.trial.steps // 4)), {}
+        short, found = self.trial._replace(steps=max(8, self.trial.steps // 4)), {}
         for place in self.trial.entry.mixup.place:
             plain, graphed = (short.train(way._replace(graphs=on), place=place) for on in (False, True))
             apart = max(abs(loss(a) - loss(b)) / loss(a) for a, b in zip(plain.rows, graphed.rows, strict=True))
@@ -180,7 +180,7 @@ def check_gpu(
         raise SystemExit("semipose: torch finds no GPU; use --dry to try the check on the CPU")
     p = load(params)
     p = p.model_copy(update={"model": p.model.model_copy(update={"pretrained": False})})
-    p, steps, device = (small(p), 24, torch.device("cpu")) if dry else (p, steps, torch.device("cuda", 0))
+    p, steps, device = (small(p), 8, torch.device("cpu")) if dry else (p, steps, torch.device("cuda", 0))
     with tempfile.TemporaryDirectory() as scratch:
         folder, crop = Path(scratch), p.data.crop
         render_set(folder / "drawn", {"train": 24 if dry else 320}, seed=0, processes=p.machine.workers)
