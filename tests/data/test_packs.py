@@ -511,3 +511,14 @@ def test_real_people_are_cut_as_a_triangle_filter_in_numpy_cuts_them(tmp_path: P
     for row in range(20):
         image = np.asarray(Image.open(root / people.images[row]).convert("RGB"))
         assert np.abs(pack.crops.pixels[row] - cut_in_numpy(image, pack.matrices[row], 96)).max() < 2
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '|u1', 'fortra", b"{'descr': (", b"\xff\xfe"])
+def test_a_table_in_the_making_whose_header_is_damaged_begins_again(tmp_path: Path, header: bytes) -> None:
+    """For some of them numpy raises tokenize.TokenError."""
+    Unfinished(tmp_path / "pack", "key", (2, 8, 8, 3), jpeg=False)
+    path = tmp_path / "pack/crops.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10] + header + whole[10 + len(header) :])
+    Unfinished(tmp_path / "pack", "key", (2, 8, 8, 3), jpeg=False)
+    assert path.read_bytes() == whole

@@ -100,7 +100,7 @@ def _is_finished(folder: Path) -> bool:
 
 def _is_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     """Whether an .npy of this kind is there; its content is not checked."""
-    with suppress(OSError, ValueError, EOFError):
+    with suppress(Exception):  # numpy raises a dozen kinds of errors for a damaged header, tokenize.TokenError among them
         array = np.load(path, mmap_mode="r")
         return bool((array.shape, array.dtype, array.offset + array.nbytes) == (shape, np.dtype(dtype), path.stat().st_size))
     return False
