@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +61,7 @@ def suggest(
     exif: Annotated[Literal["apply", "ignore"], typer.Option(help="Turn images as their EXIF orientation says.")] = "apply",
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of a network.")] = 32,
 ) -> None:
-    """Find the people whose labels would teach most: they stand for many others on whom the networks disagree.
+    """Choose people to label next: they stand for many others on whom the networks disagree.
 
     Each network sees a person as it is, mirrored, smaller and larger.
     DIR gets suggestions.csv, sheet.jpg, coco.json for CVAT, and label_studio.json with its interface, label_studio.xml.
@@ -162,7 +163,7 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
         if rank <= SHOWN:
             drawn = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
             x, y, width, height = box.tolist()
-            tiles.append(drawn.crop((round(x), round(y), round(x + width), round(y + height))))
+            tiles.append(drawn.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
             captions.append(f"{rank}: {name}\ndisagreement {findings.disagreement[row]:.2f}")
     write_text(out / "suggestions.csv", table.getvalue())
     write_tasks(tasks, poser.skeleton, out)

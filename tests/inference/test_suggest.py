@@ -154,7 +154,9 @@ def folder(tmp_path: Path, demo: Params) -> Path:
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
     }
     (tmp_path / "labelled.json").write_text(json.dumps(content))
-    boxes = [{"file_name": f"{k}.png", "bbox": [1, 1, 30 + k, 40]} for k in range(8)] + [{"file_name": "7.png", "bbox": [5, 5, 20, 20]}]
+    boxes = [{"file_name": f"{k}.png", "bbox": [1, 1, 30 + k, 40]} for k in range(8)] + [
+        {"file_name": "7.png", "bbox": [5.6, 5.6, 0.3, 0.3]}
+    ]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     return tmp_path
 
@@ -168,7 +170,8 @@ def suggested(folder: Path, *more: str, code: int = 0) -> str:
 
 def test_the_command_leaves_a_list_a_sheet_and_tasks(folder: Path) -> None:
     more = ["--weights", f"{folder}/two.safetensors", "--labelled", f"{folder}/labelled.json", "--boxes", f"{folder}/boxes.json"]
-    assert "5 of 7 people in 6 images" in suggested(folder, *more, "--count", "5")
+    assert "7 of 7 people in 6 images" in suggested(folder, *more, "--count", "7"), "a box of a third of a pixel among them"
+    suggested(folder, *more, "--count", "5")
     out = folder / "out"
     assert sorted(path.name for path in out.iterdir()) == [
         "coco.json",
