@@ -46,7 +46,10 @@ def understand(one: dict[str, Any], joints: int, size: tuple[float, float], unde
     """Complete an annotation of a person, in place.
 
     Args:
+        one: The annotation, as the schema reads it.
+        joints: Number of joints of its category.
         size: Width and height of the image; inf if unknown.
+        understood: Counts what is not written as in COCO.
 
     Returns:
         What is wrong, or None.

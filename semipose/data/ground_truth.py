@@ -13,13 +13,27 @@ if TYPE_CHECKING:
 
 
 def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
-    """The data set's own annotations if they are in COCO's format, else the person annotations.
+    """Read or make the annotations that predictions are compared with, in COCO's format.
 
+    They are the data set's own if those are in COCO's format, else the person annotations.
     The data set's own contain crowds and people without keypoints: results on those are ignored
     instead of counted as wrong.
     Outlines are left out, because no metric needs them.
     The category says how its joints are evaluated (sigmas, torso).
-    A person who is not among `people`, such as on a broken image, becomes a crowd and is ignored.
+
+    Args:
+        source: `data.source`.
+        root: Folder of the data set.
+        part: "train" or "val".
+        people: The people in the crop pack; anybody else, such as on a broken image, becomes a
+            crowd and is ignored.
+        custom: For the user's own set: where and what it is.
+
+    Returns:
+        Content of a COCO annotation file with one category.
+
+    Raises:
+        InputError: The annotation file is missing or wrong.
     """
     if custom is None and source not in ("coco", "demo"):
         return annotations_of(people)

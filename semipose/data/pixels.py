@@ -85,8 +85,19 @@ def read_image(path: Path, annotated: tuple[int, int] = (0, 0), exif: Exif | Non
 
 
 def image_size(path: Path, exif: Exif | None = None) -> tuple[int, int]:
-    """Width and height (px) of what `read_image` returns, from
-    the file's header; raises as that does.
+    """Read the size of what `read_image` returns, from the file's header.
+
+    Args:
+        path: The image file.
+        exif: As for `read_image`; no annotated size decides here.
+
+    Returns:
+        Width and height (px).
+
+    Raises:
+        BrokenImage: The header cannot be read.
+        UndecidedExif: `exif` is None, and the image has an EXIF orientation.
+        FileNotFoundError: There is no such file.
     """
     try:
         with Image.open(path) as header:

@@ -126,10 +126,14 @@ RESULTS = TypeAdapter(Listed[Result])
 
 
 def find_category(categories: Sequence[Category], name: str | None, label: str, joints: Sequence[str] = ()) -> Category:
-    """Find the category of this name (None: the only one) among those that name their joints.
+    """Find the category of one name among those that name their joints.
 
-    With `joints`, names for a category without names, the category of this name and the only one of
-    a file need no names.
+    Args:
+        categories: All categories of a file.
+        name: Name of the category; None: the only one.
+        label: What messages call the file.
+        joints: Names for a category without names. With them, the category of this name and the
+            only one of a file need no names.
 
     Raises:
         InputError: There is none, or more than one.

@@ -46,15 +46,18 @@ def split_file(budget: str, seed: int) -> Path:
 def make_splits(
     people: People, budgets: Mapping[str, int | str], selection: str, seed: int | tuple[int, int], unlabelled: str
 ) -> dict[str, dict[str, Any]]:
-    """Make one JSON-able record per budget, by its name; a budget is a number of people, or "all".
+    """Make one JSON-able record per budget, by its name.
 
     A smaller budget is part of every larger one.
 
     Args:
+        people: The N people to split.
+        budgets: For each name, a number of people (1 to N), or "all".
         selection: "first" takes the first n people of the table (as the released code; counted in
             people, not images), "random" the first n of one permutation from `seed`.
-        unlabelled: "all" is everybody, labelled people included (as
-            the released code); "rest" is everybody else.
+        seed: Seed of the permutation.
+        unlabelled: "all" is everybody, labelled people included (as the released code); "rest" is
+            everybody else.
 
     Raises:
         InputError: Names the parameter, its value and its limit.

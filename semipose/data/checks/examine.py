@@ -57,7 +57,10 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
     """Read every part and every image of a set; nothing is written.
 
     Args:
+        root: Folder of the data set.
+        layout: What `recognise` found there.
         validation: Number of people at the end of LSP (and of MPII's release) used for validation.
+        threads: Number of threads that decode images.
 
     Raises:
         InputError: There is nothing to examine.

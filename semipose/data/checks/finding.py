@@ -25,7 +25,15 @@ class Finding:
 
 
 def several(grade: Literal["stops", "look", "note"], part: str, what: str, where: list[str], of: int | None = None) -> list[Finding]:
-    """One finding about all of these places ("17 of 500 <what>"), or none."""
+    """Make one finding about all of these places ("17 of 500 <what>"), or none.
+
+    Args:
+        grade: As in Finding.
+        part: As in Finding.
+        what: What is wrong there; the count comes before it.
+        where: The places, of which the first few are named.
+        of: Number of all places; None: it is not said.
+    """
     if not where:
         return []
     total = "" if of is None else f" of {of:,}"

@@ -15,7 +15,15 @@ OPPOSITE = 0.05  # of the box's diagonal: width of two pairs that point in oppos
 
 
 def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
-    """What is odd about the labels, and whose labels a person should check, [N] bool."""
+    """Check whether the labels of N people are plausible.
+
+    Args:
+        people: The people of one part.
+        part: Its name, for the findings.
+
+    Returns:
+        What is odd about the labels, and whose labels a person should check, [N] bool.
+    """
     name = [f"annotation {one} ({image})" for one, image in zip(people.ids, people.images, strict=True)]
     count, seen = len(people), people.visibility > 0
     odd = {

@@ -14,9 +14,18 @@ SHARES = (100, 20, 5)  # one labelled person in this many
 
 
 def needs(root: Path, layout: Layout, train: People) -> str:
-    """The lines of the sections `data`, `split` and `evaluate` that differ from the demo's.
+    """Write the lines of params.yaml that differ from the demo's.
 
+    Their sections are `data`, `split`, `sweep`, `ablation` and `evaluate`.
     Budgets are a hundredth, a twentieth and a fifth of the people.
+
+    Args:
+        root: Folder of the data set.
+        layout: What was recognised there.
+        train: The training people.
+
+    Returns:
+        YAML.
     """
     budgets = {f"L{count}": count for count in (min(len(train), max(2, len(train) // share)) for share in SHARES)}
     custom = layout.custom.model_dump() if layout.custom else None

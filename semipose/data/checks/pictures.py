@@ -37,7 +37,13 @@ class Picture:
 def inspect(
     root: Path, sizes: Mapping[str, tuple[int, int]], exif: Exif | None, threads: int
 ) -> Iterator[tuple[str, Picture | BrokenImage | InputError | None]]:
-    """Decode every image, with its annotated size, as `prepare` does.
+    """Decode every image as `prepare` does.
+
+    Args:
+        root: Folder that the names are relative to.
+        sizes: For each image by name, its annotated width and height (px); 0 if unknown.
+        exif: As `read_image` takes it.
+        threads: Number of threads.
 
     Yields:
         Its name, and its Picture, or why it cannot be read; None if it is missing.

@@ -13,10 +13,16 @@ MOST = 30  # faults reported per file
 
 
 def read(root: Path, layout: Layout, part: str, validation: int) -> tuple[People | None, list[Finding]]:
-    """The people, and everything that would have stopped training.
+    """Read the people, and everything that would have stopped training.
 
     Messages are those of training, which stops at the first one.
     For a COCO-format file all faults are reported, for others the first.
+
+    Args:
+        root: Folder of the data set.
+        layout: What was recognised there.
+        part: "train" or "val".
+        validation: As `read_people` takes it.
 
     Returns:
         The people (None if they cannot be read at all), and the findings.

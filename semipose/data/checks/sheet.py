@@ -18,13 +18,16 @@ COLUMNS = 6
 
 
 def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif | None, rows: int = 2) -> Image.Image:
-    """Two kinds of rows: `rows` rows of people evenly spaced in
-    the file, then as many of people to check.
+    """Make a sheet with two kinds of rows: people evenly spaced in the file, then people to check.
 
     Below each person is the annotation's id.
 
     Args:
+        people: The N people of one part.
+        root: Folder of their images.
         odd: Whose labels a person should check, [N].
+        exif: As `read_image` takes it.
+        rows: Largest number of rows of each kind.
     """
     even = np.linspace(0, len(people) - 1, min(len(people), rows * COLUMNS)).astype(int)
     strange = np.flatnonzero(odd)

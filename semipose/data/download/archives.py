@@ -30,16 +30,18 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, sha256: str | None = None) -> None:
-    """Unpack a .zip, .tar or .tar.gz into `folder`, beside what other archives have put there.
+    """Unpack a .zip, .tar or .tar.gz, beside what other archives have put into the folder.
 
-    Nothing happens if this archive was unpacked here before and
-    its files are still there (see `unpacked`).
-    All members are checked first: an absolute path, `..`, a
-    link or a device refuses the whole archive.
+    Nothing happens if this archive was unpacked here before and its files are still there (see
+    `unpacked`).
+    All members are checked first: an absolute path, `..`, a link or a device refuses the whole
+    archive.
     It is then unpacked beside its place, and moved there when it is complete.
 
     Args:
-        sha256: Of the archive, if it is known.
+        archive: The archive.
+        folder: Where its members go; made if it is missing.
+        sha256: Of the archive; None: it is computed.
 
     Raises:
         InputError: The archive is unsafe, damaged or of an unknown kind, or the disk is full.

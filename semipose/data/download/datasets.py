@@ -127,6 +127,11 @@ def layouts(source: str, custom: "Custom | None" = None) -> tuple[tuple[str, ...
 def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> None:
     """Check that a data root is complete.
 
+    Args:
+        source: A key of LAYOUTS, or "custom".
+        root: The data root.
+        custom: For the user's own set: its files and folders, instead of those in LAYOUTS.
+
     Raises:
         InputError: Names everything that is missing, and how to get it.
     """
@@ -143,12 +148,18 @@ def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> Non
 
 
 def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[dict[str, Any]]:
-    """Describe the user's own data root, so that changed annotations and new, missing or changed
-    images give another record.
+    """Describe the user's own data root.
+
+    Changed annotations and new, missing or changed images give another record.
+
+    Args:
+        source: As for `check_layout`.
+        root: The data root.
+        custom: As for `check_layout`.
 
     Returns:
-        {"path", "bytes", "sha256"} for each file of the layout; {"path", "files"} for each folder,
-        with a digest of names, sizes and modification times.
+        {"path", "bytes", "sha256"} for each file of the layout; {"path", "files", "stock"} for each
+        folder: number of files, and a digest of names, sizes and modification times.
 
     Raises:
         InputError: As `check_layout`.
@@ -182,6 +193,11 @@ def describe_media(root: Path, folders: Sequence[str]) -> list[dict[str, Any]]:
 
 def describe_file(path: Path, needed_by: str, what: str = "a JSON in the format of COCO's detection results") -> dict[str, Any]:
     """Describe one of the user's files.
+
+    Args:
+        path: The file.
+        needed_by: The parameter that names it, for the message.
+        what: What the file must be, for the message.
 
     Returns:
         {"path", "bytes", "sha256"}.

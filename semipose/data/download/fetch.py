@@ -24,12 +24,18 @@ CHUNK = 2**17
 
 
 def fetch(url: str, target: Path, sha256: str | None = None, md5: str | None = None) -> dict[str, Any]:
-    """Download `url` to `target`.
+    """Download a file.
 
     Bytes collect in `<target>.part`, with the address and the server's ETag or Last-Modified in
     `<target>.part.version`.
     The next run continues from there, or starts over if the remote file has changed.
     A file that is already at `target` and has the given checksum is not downloaded.
+
+    Args:
+        url: The address.
+        target: Where the file goes; its folder is made.
+        sha256: Expected digest in hex; None: not compared.
+        md5: As `sha256`.
 
     Returns:
         {"url", "bytes", "sha256"} of the file.

@@ -45,7 +45,12 @@ class Photo:
 
 
 def content_of(joints: Sequence[str], photos: Sequence[Photo]) -> Parts:
-    """COCO-format content, by part."""
+    """Make COCO-format content, by part, from the photos of an export.
+
+    Args:
+        joints: Names of the joints, in the order of `Person.points`.
+        photos: The images and their people. A person without a box gets one around the joints.
+    """
     category = {"id": 1, "name": "person", "keypoints": list(joints), "skeleton": []}
     parts: Parts = {}
     for photo in photos:
@@ -68,7 +73,13 @@ def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
 def write(parts: Parts, root: Path, out: Path) -> None:
     """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
 
-    Sizes of images are those that viewers show.
+    An image without a size gets the one that viewers show.
+    If there is no validation part, every fifth image is held out.
+
+    Args:
+        parts: Content by part; its images lose their `path`.
+        root: Folder of the export; images keep their paths below it.
+        out: A new or empty folder.
 
     Raises:
         InputError: The folder is not empty, or an image cannot be read.

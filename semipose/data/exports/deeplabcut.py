@@ -19,6 +19,10 @@ def find(root: Path) -> list[Path]:
 def read(paths: list[Path], root: Path) -> Parts:
     """Read the CSV files.
 
+    Args:
+        paths: What `find` returned.
+        root: Folder below which the images are.
+
     Raises:
         InputError: Names file, line and remedy.
     """

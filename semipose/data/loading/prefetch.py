@@ -41,6 +41,9 @@ class Prefetch(Generic[Made]):
         """Make a Prefetch.
 
         Args:
+            make: A pure function of step and group.
+            threads: Number of threads, and of steps that are made in advance.
+            end: Steps from here on are not made; None: there is no end.
             begin: What each thread does first.
         """
         self.make, self.threads, self.end = make, threads, end

@@ -50,7 +50,9 @@ def cut_image(cut: Cut, target: Path, size: int, quality: int | None, exif: Exif
     """Decode an image once and cut its crops out of it.
 
     Args:
+        cut: The image, and the rows of the pack that come from it.
         target: An .npy [N, S, S, 3] (uint8, RGB), into whose rows raw crops are written.
+        size: Side S of the crops in px.
         quality: Quality (1-100) of JPEGs, which are returned instead; None: raw.
         exif: As for `read_image`.
 
@@ -85,7 +87,18 @@ def other_size(size: tuple[int, int], annotated: tuple[int, int], exif: Exif | N
 
 
 def cut_out(image: Image.Image, matrix: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """`resample` [S, S, 3]; if the matrix moves by whole pixels only, the pixels themselves."""
+    """Cut one crop out of an image.
+
+    If the matrix moves by whole pixels only, these are the pixels themselves, else `resample`.
+
+    Args:
+        image: RGB.
+        matrix: [2, 3], image px -> crop px; scale and shift only.
+        size: Side S of the crop in px.
+
+    Returns:
+        uint8 RGB [S, S, 3].
+    """
     if matrix[0, 0] != 1 or (matrix[:, 2] % 1).any():
         return np.asarray(resample(image, matrix, size))
     crop, (x, y) = _blank(size).copy(), (int(shift) for shift in matrix[:, 2])
@@ -103,11 +116,18 @@ def _blank(size: int) -> NDArray[np.uint8]:
 
 
 def resample(image: Image.Image, matrix: NDArray[np.float32], size: int) -> Image.Image:
-    """The crop of size x size px that `matrix` [2, 3] (image px -> crop
-    px; scale and shift only) shows of the image.
+    """Resample the part of an image that a crop shows.
 
-    Bilinear if it magnifies; if it shrinks, the triangle filter is
-    as wide as a crop pixel, so nothing aliases.
+    Bilinear if it magnifies; if it shrinks, the triangle filter is as wide as a crop pixel, so
+    nothing aliases.
+
+    Args:
+        image: RGB.
+        matrix: [2, 3], image px -> crop px; scale and shift only.
+        size: Side of the crop in px.
+
+    Returns:
+        The crop, size x size px; it has MEAN_COLOUR outside the image.
     """
     # Pillow counts from the edge of the first pixel, half a pixel before its centre.
     step = 1 / float(matrix[0, 0])  # image px per crop px

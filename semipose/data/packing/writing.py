@@ -57,12 +57,18 @@ class Recipe:
 
 
 def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """Cut every person out of the images under `root` and write the
-    pack; its bytes do not depend on `processes`.
+    """Cut every person out of the images and write the pack.
 
-    Images that cannot be decoded, or end early, are left out
-    with their people, up to `max_broken` of them.
+    Images that cannot be decoded, or end early, are left out with their people.
     The folder stays unchanged until everything is done, and is then replaced.
+
+    Args:
+        people: Whom to cut out.
+        root: Folder that `people.images` are relative to.
+        folder: Where the pack is written.
+        recipe: How people are cut out.
+        max_broken: Largest number of images that may be left out.
+        processes: Number of workers; the pack's bytes do not depend on it.
 
     Returns:
         The content of pack.json and `people`, `images` (counts), `dropped` (people left out, by
@@ -79,8 +85,10 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
 
 
 def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broken: int, processes: int) -> dict[str, Any]:
-    """`write_pack` without its last step, `place_pack`: the finished pack waits beside the folder.
+    """Do all of `write_pack` but its last step, `place_pack`.
 
+    The finished pack waits beside the folder.
+    Arguments, result and errors are those of `write_pack`.
     Called again for the same people, images and recipe after it was killed or failed, it continues
     with the crops already written.
     If it had finished, it does nothing.
@@ -212,7 +220,17 @@ def _cut(
 
 
 def check_broken(root: Path, broken: Mapping[str, str], most: int, count: int) -> None:
-    """Raise InputError if more than `most` of `count` images (or videos) are broken, or all; `broken` says why each is."""
+    """Check that not too many images (or videos) are broken.
+
+    Args:
+        root: Folder of the files, for the message.
+        broken: Why each broken file is broken, by its name.
+        most: Largest number of broken files (`data.max_broken`).
+        count: Number of all files.
+
+    Raises:
+        InputError: More than `most` files are broken, or all.
+    """
     if len(broken) > most or len(broken) == count:
         some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
         raise InputError(

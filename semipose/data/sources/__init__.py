@@ -28,13 +28,22 @@ def read_people(
     exif: Exif | None = None,
     faults: list[str] | None = None,
 ) -> People:
-    """The people of one part ("train" or "val") of the data set `source` that lies under `root`.
+    """Read the people of one part of a data set.
 
-    validation: for "lsp", and for "mpii" in the authors' release, whose authors give no split: people at the end of the file that are
-    "val"; else not used. custom: for "custom", where and what the set of the user's own is. films: for "flic", which films
-    are "val". exif: `data.exif`, for the sets whose annotations name no sizes of images. faults: of a COCO-format file, entries
-    that are refused are left out and told there; None: they raise.
-    Raises InputError where source or part is unknown, or where the files are missing or wrong.
+    Args:
+        source: One of SOURCES. The demo is rendered in COCO's layout.
+        root: Folder of the data set.
+        part: "train" or "val".
+        validation: Number of people at the end of the file that are "val", for the sets whose
+            authors give no split: "lsp", and "mpii" in the authors' release. Otherwise not used.
+        custom: For "custom": where and what the user's own set is.
+        films: For "flic": which films are "val", as `read_flic` takes it.
+        exif: `data.exif`, for the sets whose annotations name no image sizes.
+        faults: For a COCO-format file: refused entries are left out, and their messages are
+            appended here. None: the first one raises.
+
+    Raises:
+        InputError: Source or part is unknown, or files are missing or wrong.
     """
     if source not in SOURCES:
         raise InputError(f"data.source: {source!r} is unknown; choose one of {', '.join(SOURCES)}")
@@ -55,7 +64,11 @@ def read_people(
 
 
 def check_parts(train: People, val: People) -> None:
-    """Raises InputError if training and validation people do not have the same joints in the same order."""
+    """Check that training and validation people have the same joints in the same order.
+
+    Raises:
+        InputError: Their joints differ.
+    """
     if train.skeleton.joints != val.skeleton.joints:
         raise InputError(
             f"the joints of the training people ({', '.join(train.skeleton.joints)}) are not those of the validation people "

@@ -39,15 +39,22 @@ IMAGES = TypeAdapter(Listed[Image])
 
 
 def read_aic(root: Path, part: str, exif: Exif | None = None, labelled: bool = True) -> People:
-    """All people of one part ("train" or "val") in file order, inside an image as the file has them.
+    """Read all people of one part in file order, inside an image as the file has them.
 
-    Boxes are the human boxes, not clamped (as the released code), areas are theirs, as in the official evaluation.
-    That one scores visible joints only, while here occluded ones (visibility 1) count too, as in COCO.
+    Boxes are the human boxes, not clamped (as the released code), areas are theirs, as in the
+    official evaluation.
+    That one scores visible joints only, while here occluded ones (visibility 1) count too, as in
+    COCO.
     ids number the people, image_ids the images, from 1, in order.
-    Left out and counted in `People.dropped`: no keypoint, degenerate box (no extent, or off its image).
+    Left out and counted in `People.dropped`: no keypoint, degenerate box (no extent, or off its
+    image).
 
     Args:
-        labelled: Leave out people without a keypoint; False: keep them, since a box is all that unlabelled data needs.
+        root: Folder with what the archives unpack.
+        part: "train" or "val".
+        exif: As `pixels.read_image` takes it.
+        labelled: Leave out people without a keypoint; False: keep them, since a box is all that
+            unlabelled data needs.
 
     Raises:
         InputError: Names file, image, person, field and remedy.

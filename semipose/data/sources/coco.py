@@ -15,14 +15,25 @@ from semipose.utils.errors import InputError
 
 
 def read_coco(root: Path, part: str, faults: list[str] | None = None) -> People:
-    """All people of one part ("train" or "val") of COCO 2017: annotations/person_keypoints_<part>2017.json and <part>2017/*.jpg.
+    """Read all people of one part of COCO 2017.
 
-    The order is that of the released code, so that "the first n" are the same people: images in file order, inside an image the
-    annotations as pycocotools' API returns them (file order). Left out, and counted in `People.dropped` by the first
-    reason that holds: other category, crowd, no keypoint, degenerate box (no width or height once clamped).
-    Boxes are clamped into the image as the released code does, which makes each 1 px narrower and lower than annotated. Areas are
-    the segment areas, points with visibility 0 are (0, 0). faults: entries that are refused are left out and told there; None: they raise.
-    Raises InputError naming file, annotation, field and remedy.
+    The files are annotations/person_keypoints_<part>2017.json and <part>2017/*.jpg.
+    The order is that of the released code, so that "the first n" are the same people: images in
+    file order, inside an image the annotations as pycocotools' API returns them (file order).
+    Left out, and counted in `People.dropped` by the first reason that holds: other category, crowd,
+    no keypoint, degenerate box (no width or height once clamped).
+    Boxes are clamped into the image as the released code does, which makes each 1 px narrower and
+    lower than annotated.
+    Areas are the segment areas, points with visibility 0 are (0, 0).
+
+    Args:
+        root: Folder with annotations/ and the image folders.
+        part: "train" or "val".
+        faults: Refused entries are left out, and their messages are appended here. None: the first
+            one raises.
+
+    Raises:
+        InputError: Names file, annotation, field and remedy.
     """
     path = Path(root) / "annotations" / f"person_keypoints_{part}2017.json"
     data = read_set(path, str(path), "person", COCO17.joints, remedy=BRING)
@@ -44,12 +55,24 @@ def read_custom(
     torso: Sequence[str] | None = None,
     faults: list[str] | None = None,
 ) -> People:
-    """All animals, hands or people of one category of a COCO-format file of the user's own, in the order and by the rules of `read_coco`.
+    """Read all animals, hands or people of one category of the user's own COCO-format file.
 
-    annotations: the file, images: the folder that its `file_name`s are in, both relative to `root`. category: its name; None: the only
-    one that has `keypoints`. The joints are those of the category, the limbs its `skeleton` (pairs of joint numbers from 1; may be
-    missing). pairs, sigmas, torso: as `skeleton.custom` takes them. faults: as for `read_coco`.
-    Raises InputError naming file, entry, field and remedy.
+    The order and the rules are those of `read_coco`.
+    The joints are those of the category, the limbs its `skeleton` (pairs of joint numbers from 1;
+    may be missing).
+
+    Args:
+        root: Folder of the data set.
+        annotations: The file, relative to `root`.
+        images: The folder that its `file_name`s are in, relative to `root`.
+        category: Name of the category; None: the only one that has `keypoints`.
+        pairs: As `skeleton.custom` takes them.
+        sigmas: As `skeleton.custom` takes them.
+        torso: As `skeleton.custom` takes it.
+        faults: As for `read_coco`.
+
+    Raises:
+        InputError: Names file, entry, field and remedy.
     """
     path = Path(root) / annotations
     data = read_set(path, str(path), category, remedy=BRING)
@@ -69,8 +92,17 @@ def read_custom(
 
 
 def annotated_people(data: Reading, clamped: bool) -> People:
-    """The people of an annotation file that training would take, whose images lie anywhere. clamped: whether boxes are clamped into the
-    image. Raises InputError naming file, entry, field and remedy."""
+    """Make a table of the people of an annotation file that training would take.
+
+    Their images may lie anywhere.
+
+    Args:
+        data: The file as `coco_file.read_set` read it, with the sizes of its images.
+        clamped: Whether boxes are clamped into the image.
+
+    Raises:
+        InputError: Names file, entry, field and remedy.
+    """
     skeleton = Skeleton(data.category.get("name", "custom"), data.joints, (), (), ("", ""), ())
     return _people(data, skeleton, "", None, clamped)
 

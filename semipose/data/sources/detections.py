@@ -15,7 +15,11 @@ from semipose.utils.validation import read_valid
 
 
 def read_images(path: Path) -> list[dict[str, Any]]:
-    """The list `images` (id, file_name) of a file in COCO's layout that has no annotations. Raises InputError."""
+    """Read the list `images` (id, file_name) of a file in COCO's layout that has no annotations.
+
+    Raises:
+        InputError: The file is missing or wrong.
+    """
     return read_valid(IMAGES, path, str(path), BRING)["images"]  # type: ignore[return-value]
 
 
@@ -28,12 +32,27 @@ def read_detections(
     score: float = 0.0,
     exif: Exif | None = None,
 ) -> People:
-    """Every box of a person with at least this score, in file order; images without one have no people.
+    """Read every box of a person with at least a given score, in file order.
 
-    `images` is the list of the annotation file that the detector was run on (id, file_name), `folder` their place under `root`. Boxes
-    are xywh px and not clamped (methods.md 1.1); areas are theirs. ids number the boxes from 1. Left out and counted in
-    `People.dropped`: a lower score, degenerate box (no extent, or off its image).
-    Raises InputError naming file, entry and field; also where a box lies in an image that is not among `images`.
+    Images without such a box have no people.
+    Boxes are xywh px and not clamped (methods.md 1.1); areas are theirs.
+    ids number the boxes of people from 1.
+    Left out and counted in `People.dropped`: a lower score, degenerate box (no extent, or off its
+    image).
+
+    Args:
+        path: JSON in the layout of COCO's detection results.
+        root: Folder of the data set.
+        images: The images that the detector was run on (id, file_name), as their annotation file
+            lists them.
+        folder: Folder of these images, relative to `root`.
+        skeleton: The joints of the training; all get visibility 0.
+        score: Lowest score of a box that is kept.
+        exif: As `pixels.read_image` takes it.
+
+    Raises:
+        InputError: Names file, entry and field; also if a box lies in an image that is not among
+            `images`.
     """
     entries = read_valid(DETECTIONS, path, str(path), BRING)
     known = {image["id"]: image["file_name"] for image in images}

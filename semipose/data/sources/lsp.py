@@ -23,12 +23,24 @@ FEWEST_JOINTS = 2
 
 
 def read_lsp(root: Path, part: str, validation: int, exif: Exif | None = None) -> People:
-    """People of `part`: "val" are the last `validation` people of joints.mat, "train" all the ones before.
+    """Read the people of one part.
 
-    ids and image_ids are the numbers of the images (from 1). Joints with visibility 1 become 2 (visible), those with 0
-    become 0, at (0, 0); coordinates are as the file has them. Boxes are not clamped to the image, areas are theirs.
-    sizes are (0, 0) where an image file is there but damaged: the crop pack counts such images. Left out and counted in
-    `People.dropped`: fewer than 2 visible joints, degenerate box. Raises InputError naming the file and the remedy.
+    "val" are the last people of joints.mat, "train" all the ones before.
+    ids and image_ids are the numbers of the images (from 1).
+    Joints with visibility 1 become 2 (visible), those with 0 become 0, at (0, 0); coordinates are
+    as the file has them.
+    Boxes are not clamped to the image, areas are theirs.
+    sizes are (0, 0) if an image file is there but damaged: the crop pack counts such images.
+    Left out and counted in `People.dropped`: fewer than 2 visible joints, degenerate box.
+
+    Args:
+        root: Folder with joints.mat and images/.
+        part: "train" or "val".
+        validation: Number of people that are "val".
+        exif: As `pixels.read_image` takes it.
+
+    Raises:
+        InputError: Names the file and the remedy.
     """
     root = Path(root)
     joints = _load(root / "joints.mat")

@@ -34,7 +34,17 @@ SCHEMA = TypeAdapter(FoundPeople)
 
 
 def read_media(path: Path, skeleton: Skeleton) -> People:
-    """Every person of the file, in its order, without keypoints. Boxes are not clamped; areas are theirs. Raises InputError."""
+    """Read every person of a people.json, in its order, without keypoints.
+
+    Boxes are not clamped; areas are theirs.
+
+    Args:
+        path: The file; image paths in it are relative to its folder.
+        skeleton: The joints of the training; all get visibility 0.
+
+    Raises:
+        InputError: The file is missing or wrong.
+    """
     content = read_valid(SCHEMA, path, str(path))
     found = content["people"]
     images = [person["file_name"] for person in found]

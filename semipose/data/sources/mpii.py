@@ -94,14 +94,25 @@ class _Rows:
 
 
 def read_mpii(root: Path, part: str, validation: int = 0, exif: Exif | None = None) -> People:
-    """People of one part ("train" or "val") in file order.
+    """Read the people of one part in file order.
 
-    validation: for the authors' release, which names no validation set: videos from the end of its training images with at least this many
-    people are "val", the others "train". ids are positions in the file from 1, image_ids number the images in order. `head_sizes` come
-    from the head boxes of the release, or of gt_valid.mat, which then gives the joints as well, since it is what evaluation compares
-    with; else from upper neck and head top, and are NaN where either is missing. Visibility in the JSON is 0 or 1: 1 becomes 2. areas
-    are those of the boxes. Left out and counted in `People.dropped`: no centre, no keypoint.
-    Raises InputError naming file, person, field and remedy.
+    ids are positions in the file from 1, image_ids number the images in order.
+    `head_sizes` come from the head boxes of the release, or of gt_valid.mat, which then gives the
+    joints as well, since it is what evaluation compares with; else from upper neck and head top,
+    and are NaN if either is missing.
+    Visibility in the JSON is 0 or 1: 1 becomes 2.
+    areas are those of the boxes.
+    Left out and counted in `People.dropped`: no centre, no keypoint.
+
+    Args:
+        root: Folder with images/ and the files of CONVERSIONS, or the authors' release (RELEASES).
+        part: "train" or "val".
+        validation: For the authors' release, which names no validation set: videos from the end of
+            its training images with at least this many people are "val", the others "train".
+        exif: As `pixels.read_image` takes it.
+
+    Raises:
+        InputError: Names file, person, field and remedy.
     """
     root = Path(root)
     found = [(root / name, root / heads if heads else None) for name, heads in CONVERSIONS[part] if (root / name).exists()]

@@ -16,9 +16,18 @@ BRING = f"{DOWNLOAD_AGAIN}, or set data.root in params.yaml to the folder that h
 
 
 def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[str, int]]:
-    """Positions of the people whom none of the reasons ([N] bool) leaves out, and how many each one does: the first that holds counts.
+    """Find the people whom no reason leaves out.
 
-    Raises InputError if no person is left.
+    Args:
+        path: Annotation file, for the message.
+        reasons: For each reason, whom it leaves out, [N] bool.
+
+    Returns:
+        Positions of the people who stay, and the number of people left out by each reason: the
+        first that holds counts.
+
+    Raises:
+        InputError: No person is left.
     """
     left = ~np.any(list(reasons.values()), axis=0)
     first = np.argmax(list(reasons.values()), axis=0)[~left]
@@ -29,9 +38,21 @@ def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[s
 
 
 def image_sizes(root: Path, images: Sequence[str], wanted_by: str, exif: Exif | None) -> NDArray[np.int64]:
-    """[N, 2] width and height (px) of images relative to `root`, from their headers; (0, 0) where an image is there but damaged: the
-    crop pack counts those. exif: as `pixels.read_image` takes it. Raises InputError for one that is not there, or that its EXIF orientation
-    turns with `exif` None; `wanted_by` is the file whose people need it."""
+    """Read the sizes of images from their headers.
+
+    Args:
+        root: Folder of the data set.
+        images: N paths relative to `root`.
+        wanted_by: Name of the file whose people need the images, for the message.
+        exif: As `pixels.read_image` takes it.
+
+    Returns:
+        Width and height (px), [N, 2]; (0, 0) if an image is there but damaged: the crop pack counts
+        those.
+
+    Raises:
+        InputError: An image is not there, or has an EXIF orientation while `exif` is None.
+    """
 
     def size(image: str) -> tuple[int, int]:
         try:
