@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 
 def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
-    """Which keypoints are simple, [B, K] bool: response r_i^j >=
-    tau, with H_i^j = max over pixels of heatmap j.
+    """Decide which keypoints are simple: those with a response r_i^j >= tau.
+
+    H_i^j is the maximum over the pixels of heatmap j.
 
     Args:
+        heatmaps: The teacher's, [B, K, h, w].
         response: `relative`: (H_i^j - H_i^min) / (H_i^max - H_i^min + eps), as the paper's symbols
             read; `relative_max`: H_i^j / H_i^max; `absolute`: H_i^j, the only one that shows if all
             keypoints of a person are faint.
+        tau: Threshold, 0-1.
+
+    Returns:
+        [B, K] bool.
     """
     peak = heatmaps.amax(dim=(2, 3))  # H_i^j
     if response == "absolute":
@@ -34,12 +40,21 @@ def simple_keypoints(heatmaps: Tensor, response: str, tau: float) -> Tensor:
 
 
 def adaptive_count(heatmaps: Tensor, simple: Tensor, p: "Adaptive") -> Tensor:
-    """Number of masks n_i, [B] int; n_min for an extremely difficult person.
+    """Compute the number of masks n_i of each person; n_min for an extremely difficult one.
 
     `p.count` is `share`: max(n_min, floor(n_max * #simple / K + 1/2)).
     Or it is `inferred`: floor(8 l / 24), or n_min if that is 0, where l is #simple without the
     keypoint of the highest peak.
     That is the rule of the code that methods.md 2.3 infers to be AKM's.
+
+    Args:
+        heatmaps: The teacher's, [B, K, h, w].
+        simple: What `simple_keypoints` returned, [B, K] bool.
+        p: The rule, its limits, and tau_hard: a person whose highest peak is lower is extremely
+            difficult.
+
+    Returns:
+        [B] int, at most K.
     """
     keypoints = heatmaps.shape[1]
     if p.count == "inferred":

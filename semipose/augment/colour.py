@@ -2,7 +2,7 @@
 that move the person.
 
 Each person of a batch has its own random operations and strengths.
-Images are RGB uint8 [B, 3, H, W], as `views.denormalise` makes them.
+Images are RGB uint8 [B, 3, H, W], as `denormalise` makes them.
 Operations, ranges, and how a level of 0 ... 30 becomes a strength are those of the released code
 (RandAugment: PoseCons; TrivialAugment: MultiAugs).
 That code gives BGR images to Pillow as if they were RGB; here they are RGB.
@@ -27,10 +27,16 @@ Op = Callable[[Tensor, Tensor, Tensor], Tensor]  # images, level [B] of whole nu
 
 
 def rand_augment(images: Tensor, count: int, level: int, generator: torch.Generator, cutout: bool = True) -> Tensor:
-    """Apply `count` random operations, sampled with replacement, to each person, all at `level`.
+    """Apply random operations, sampled with replacement, to each person.
 
-    PoseCons has count 2, level 20.
-    MultiAugs has no CutoutAbs (`cutout` False).
+    PoseCons has count 2, level 20; MultiAugs has no CutoutAbs.
+
+    Args:
+        images: uint8 RGB [B, 3, H, W].
+        count: Number of operations.
+        level: Strength of all of them, 0-30.
+        generator: For operations and their random numbers.
+        cutout: Whether CutoutAbs is one of the operations.
 
     Returns:
         New uint8 images [B, 3, H, W].
@@ -52,7 +58,13 @@ def trivial_augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw(n: int, count: int, ops: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Sample operations and their random numbers for n people and `count` turns.
+    """Sample operations and their random numbers for each person.
+
+    Args:
+        n: Number of people.
+        count: Number of turns.
+        ops: Number of operations to choose from.
+        generator: For all of them.
 
     Returns:
         The operation of each turn, [n, count], on the host, which calls the operations; and uniform
@@ -63,8 +75,17 @@ def draw(n: int, count: int, ops: int, generator: torch.Generator) -> tuple[Tens
 
 
 def apply(images: Tensor, ops: tuple[Op, ...], kinds: Tensor, levels: Tensor, uniforms: Tensor) -> Tensor:
-    """Apply each person's operations: `kinds` (on the host) and
-    `levels` [B, turns], `uniforms` [B, turns, 3].
+    """Apply each person's operations.
+
+    Args:
+        images: uint8 RGB [B, 3, H, W].
+        ops: The operations to choose from.
+        kinds: Positions in `ops`, [B, turns], on the host.
+        levels: Strengths, [B, turns], whole numbers of 0-30.
+        uniforms: Random numbers for the operations, [B, turns, 3] in [0, 1).
+
+    Returns:
+        New uint8 images [B, 3, H, W].
     """
     result = images.clone()
     levels, uniforms = levels.to(images.device), uniforms.to(images.device)

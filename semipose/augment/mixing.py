@@ -26,7 +26,14 @@ def partner(n: int, generator: torch.Generator) -> Tensor:
 
 
 def mix(x: Tensor, partner: Tensor, alpha: float | Tensor, rest: float | Tensor | None = None) -> Tensor:
-    """alpha x + rest x[partner], for x [B, ...]; rest: 1 - alpha. Both are numbers, or tensors [] of float32."""
+    """Compute alpha x + rest x[partner].
+
+    Args:
+        x: Images, features or heatmaps, [B, ...].
+        partner: A permutation, [B].
+        alpha: A number, or a tensor [] of float32.
+        rest: As `alpha`; None: 1 - alpha.
+    """
     return _times(x, alpha) + _times(x[partner.to(x.device)], 1 - alpha if rest is None else rest)
 
 
@@ -36,12 +43,19 @@ def _times(x: Tensor, weight: float | Tensor) -> Tensor:
 
 
 def yoco(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
-    """New images [B, C, H, W], cut in the middle: `first` above or
-    left of the cut, `second` on the other side.
+    """Join two images at a cut in the middle.
 
-    Both are copies of the same people, of the same type.
+    `first` is above or left of the cut, `second` on the other side.
     The direction of the cut is random for each image, both equally likely.
     If a size is odd, the second half is the larger one.
+
+    Args:
+        first: Copies of B people, [B, C, H, W].
+        second: Other copies of the same people, of the same type.
+        generator: For the directions.
+
+    Returns:
+        New images [B, C, H, W].
     """
     height, width = first.shape[-2:]
     coin = torch.rand(len(first), generator=generator, device=generator.device).to(first.device)

@@ -67,8 +67,16 @@ def keypoint_masks(
 
 
 def choose(counts: Tensor, keypoints: int, eligible: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Choose `counts` [B] keypoints without replacement, [B, K]
-    bool; at most as many as are `eligible` [B, K].
+    """Choose keypoints without replacement.
+
+    Args:
+        counts: How many of each person, [B]; if fewer are eligible, all of those.
+        keypoints: Number of keypoints, K.
+        eligible: [B, K] bool; None: all.
+        generator: For the choice; the result is on its device.
+
+    Returns:
+        [B, K] bool.
     """
     device = generator.device
     keys = torch.rand(len(counts), keypoints, generator=generator, device=device)
@@ -79,8 +87,15 @@ def choose(counts: Tensor, keypoints: int, eligible: Tensor | None, generator: t
 
 
 def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Generator) -> Tensor:
-    """Sample `counts` [B] times (at most `channels`) from all
-    channels; [B, channels] bool, True: at least once.
+    """Sample channels with replacement, as the released code does.
+
+    Args:
+        counts: Samples of each person, [B]; at most `channels` count.
+        channels: Number of channels.
+        generator: For the samples.
+
+    Returns:
+        [B, channels] bool, True: sampled at least once.
     """
     shape = (len(counts), channels)
     draws = torch.randint(channels, shape, generator=generator, device=generator.device).to(counts.device)
@@ -90,10 +105,18 @@ def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Gene
 
 
 def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Points [B, channels, 2] as in the released code: the K real ones
-    [B, K, 2], then those of untrained channels.
+    """Add points of untrained channels, as the released code has them.
 
-    The peak of an untrained channel may be anywhere: it is uniform over the image of `size` (H, W).
+    The peak of an untrained channel may be anywhere: it is uniform over the image.
+
+    Args:
+        points: The real ones, [B, K, 2] px.
+        channels: Number of all channels.
+        size: (H, W) of the image.
+        generator: For the added points.
+
+    Returns:
+        [B, channels, 2] px, the real ones first.
     """
     shape = (len(points), channels - points.shape[1])
     columns, rows = (extent * torch.rand(shape, generator=generator, device=generator.device) for extent in (size[1], size[0]))
@@ -107,6 +130,12 @@ def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torc
     Half sizes are uniform over the integers half_min ... half_max, per axis.
     All three are px of a 192 px wide input, times `scale`.
 
+    Args:
+        points: [B, K, 2] px.
+        scale: Width of the input / 192.
+        patch: Jitter and half sizes.
+        generator: For centres and half sizes.
+
     Returns:
         Centres [B, K, 2] and half sizes [B, K, 2] (x, y), whole px.
     """
@@ -117,8 +146,16 @@ def sample_patches(points: Tensor, scale: float, patch: "Patch", generator: torc
 
 
 def sample_halves(shape: tuple[int, ...], scale: float, patch: "Patch", generator: torch.Generator) -> Tensor:
-    """Half sizes of patches, uniform over half_min ...
-    half_max, times `scale`, whole px, at least 1.
+    """Sample half sizes of patches, uniform over half_min ... half_max, times `scale`.
+
+    Args:
+        shape: Shape of the result.
+        scale: Width of the input / 192.
+        patch: Half sizes in px of a 192 px wide input.
+        generator: For the samples.
+
+    Returns:
+        Whole px, at least 1.
     """
     halves = torch.randint(patch.half_min, patch.half_max + 1, shape, generator=generator, device=generator.device)
     return _scaled_halves(patch.half_max, scale, generator.device)[halves]
@@ -131,12 +168,19 @@ def _scaled_halves(largest: int, scale: float, device: torch.device) -> Tensor:
 
 
 def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int], clamp: Clamp = "frame") -> Tensor:
-    """The union [B, H, W] of the chosen patches [c - a, c + a), cut off at the image's edges.
+    """Paint the union of the chosen patches [c - a, c + a), cut off at the image's edges.
 
     Args:
+        chosen: [B, K] bool.
+        centres: c, [B, K, 2] whole px.
+        halves: a, [B, K, 2] whole px.
+        size: (H, W) of the image.
         clamp: "reference" cuts columns off at the height and rows at the width, as the released
             code does (T1): nothing below y = W of a portrait image, or right of x = H of a
             landscape one, is ever hidden.
+
+    Returns:
+        [B, H, W] bool.
     """
     (height, width), device = size, centres.device
     grid = steps(max(size), device)
@@ -154,20 +198,29 @@ def mask_keypoints(images: Tensor, mask: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """New images [B, C, H, W] (normalised) with `count` holes each, sampled by `holes`."""
+    """Hide random places, sampled by `holes`; arguments as there.
+
+    Returns:
+        New images [B, C, H, W] with 0, the mean colour, in the holes.
+    """
     return mask_keypoints(images, holes(images, count, patch, generator, clamp))
 
 
 def holes(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """Sample a mask [B, H, W] (bool, True: in a hole) for
-    `images` [B, C, H, W]: `count` holes each.
+    """Sample the holes of random cutout.
 
-    Centres are uniform over the pixels, half sizes are those of
-    keypoint masks; `patch.jitter` has no effect.
+    Centres are uniform over the pixels, half sizes are those of keypoint masks.
 
     Args:
-        clamp: "reference": columns of centres are below H, rows
-            below W, and holes are cut off there (T1).
+        images: [B, C, H, W]; only their shape and device count.
+        count: Holes of each image.
+        patch: Half sizes; its jitter has no effect.
+        generator: For all samples.
+        clamp: "reference": columns of centres are below H, rows below W, and holes are cut off
+            there (T1).
+
+    Returns:
+        [B, H, W] bool, True: in a hole.
     """
     n, (height, width) = len(images), images.shape[-2:]
     limits = (width, height) if clamp == "frame" else (height, width)  # of x, of y
@@ -179,10 +232,12 @@ def holes(images: Tensor, count: int, patch: "Patch", generator: torch.Generator
 
 
 def cutmix(images: Tensor, count: int, patch: "Patch", generator: torch.Generator, clamp: Clamp = "frame") -> Tensor:
-    """New images [B, C, H, W] whose `count` holes show the same place of a partner, by a random
-    permutation of the batch.
+    """Show the same place of a partner in random holes, sampled by `holes`; arguments as there.
 
-    Holes are those of random cutout, including `clamp`.
+    Partners are a random permutation of the batch.
+
+    Returns:
+        New images [B, C, H, W].
     """
     mask = holes(images, count, patch, generator, clamp)
     partner = mixing.partner(len(images), generator).to(images.device)
@@ -269,8 +324,17 @@ def transplanted(
 
 
 def sample_joints(n: int, count: int, keypoints: int, channels: int | None, generator: torch.Generator) -> Tensor:
-    """`count` joints for each of n people, [n, count]: distinct
-    keypoints, or any channels with replacement.
+    """Sample joints of each person: distinct keypoints, or any channels with replacement.
+
+    Args:
+        n: Number of people.
+        count: Joints of each person; of keypoints, at most K.
+        keypoints: Number of keypoints, K.
+        channels: Number of channels to sample from with replacement; None: the keypoints.
+        generator: For the samples.
+
+    Returns:
+        [n, count] int.
     """
     device = generator.device
     if channels is not None:

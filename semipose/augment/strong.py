@@ -26,7 +26,14 @@ CHANNELS = 24  # channels of the released code's networks, whatever the number o
 
 
 def augment(images: Tensor, pseudo: PseudoLabels, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
-    """Apply each strong augmentation of `path` in turn, at the keypoints of `pseudo`.
+    """Apply each strong augmentation of a path in turn.
+
+    Args:
+        images: Weak views [B, 3, H, W], normalised.
+        pseudo: Their pseudo-labels, at whose keypoints some augmentations act.
+        path: Names of the augmentations.
+        p: Section `augment` of the parameters.
+        generator: For all of them.
 
     Returns:
         New images [B, 3, H, W] (normalised).
@@ -37,8 +44,10 @@ def augment(images: Tensor, pseudo: PseudoLabels, path: "Augmentations", p: "Aug
 
 
 def one(name: "Augmentation", images: Tensor, pseudo: PseudoLabels, p: "Augment", generator: torch.Generator) -> Tensor:
-    """One strong augmentation, with the numbers of `augment.strong_augment` and the bugs of
-    `augment.reference_bugs`.
+    """Apply one strong augmentation.
+
+    Its numbers are those of `augment.strong_augment`, its bugs those of `augment.reference_bugs`;
+    arguments as for `augment`.
     """
     much, reference_bugs, channels, clamp = p.strong_augment, p.reference_bugs, channels_of(p.reference_bugs), clamp_of(p.reference_bugs)
     match name:

@@ -25,8 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """Views and targets of one training: height and width of
-    the input in px, sigma in heatmap cells.
+    """Views and targets of one training.
+
+    Attributes:
+        skeleton: The joints.
+        height: Height of the network's input in px.
+        width: Width of the network's input in px.
+        device: Where the training computes.
+        sigma: Standard deviation of the Gaussian targets, in heatmap cells.
+        augment: How views are made.
     """
 
     skeleton: Skeleton
@@ -139,7 +146,12 @@ class Task:
 
 
 def task_of(params: "Params", pack: "CropPack", device: torch.device | str = "cpu") -> Task:
-    """The task that params.yaml and a crop pack describe.
+    """Make the task that params.yaml and a crop pack describe.
+
+    Args:
+        params: All parameters.
+        pack: The training people; its skeleton is the task's.
+        device: Where the training computes.
 
     Raises:
         InputError: The pack was made for another input aspect.

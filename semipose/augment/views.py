@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Sample n weak transforms on the generator's device.
+    """Sample weak transforms.
 
     Rotation, with `p.rotation_probability`: clip(rotation_deg z, -limit, limit), else 0.
-    The box grows by clip(1 + scale z, 1 - scale, 1 + scale), so the
-    content shrinks by it; z is standard normal.
+    The box grows by clip(1 + scale z, 1 - scale, 1 + scale), so the content shrinks by it; z is
+    standard normal.
 
     Args:
+        n: Number of transforms.
+        p: Distribution of rotation, scale and flip.
         centre: (x, y) in px of the view.
+        generator: For all samples; the results are on its device.
 
     Returns:
         Matrices [n, 2, 3] (view px -> view px), and flipped [n] bool: if True, left and right
@@ -36,19 +39,32 @@ def sample_weak(n: int, p: "WeakView", centre: tuple[float, float], generator: t
 
 
 def sample_strong(n: int, p: "StrongView", centre: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Sample n strong transforms [n, 2, 3] about `centre` (x, y in
-    px): as for weak views, without the flip.
+    """Sample strong transforms: as `sample_weak`, without the flip.
+
+    Args:
+        n: Number of transforms.
+        p: Distribution of rotation and scale.
+        centre: (x, y) in px of the view.
+        generator: For all samples; the result is on its device.
+
+    Returns:
+        Matrices [n, 2, 3], view px -> view px.
     """
     angle, scale = _sample(n, p, generator)
     return similarity(angle, scale, None, centre)
 
 
 def sheared(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """The strong transforms of the released code (reference bug
-    T4), which shear a view that is not square.
+    """Shear strong transforms as the released code does (reference bug T4).
 
-    They are the same rotations and scales [n, 2, 3], in coordinates normalised by the height and
-    width `size` of the view.
+    A square view is not sheared.
+
+    Args:
+        theta: Rotations and scales, [n, 2, 3].
+        size: (height, width) of the view.
+
+    Returns:
+        The same rotations and scales, [n, 2, 3], in coordinates normalised by height and width.
     """
     height, width = size
     (a, b), (c, d) = (row.unbind(-1) for row in theta[:, :, :2].unbind(-2))

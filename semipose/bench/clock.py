@@ -36,8 +36,19 @@ def rate(work: Callable[[], float], device: torch.device) -> float:
 
 
 def in_turn(measure: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What each measurement found in each round. Every round goes through all of them, so that whatever slows the machine down for a
-    while slows them alike; a first round, which allocates memory and chooses kernels, is not counted."""
+    """Perform several measurements in turn.
+
+    Every round goes through all of them, so that whatever slows the machine down for a while slows
+    them alike.
+    A first round, which allocates memory and chooses kernels, is not counted.
+
+    Args:
+        measure: The measurements by name.
+        rounds: Number of rounds that count.
+
+    Returns:
+        What each measurement found in each round.
+    """
     found: dict[str, list[float]] = {name: [] for name in measure}
     turns = list(product(range(-1, rounds), measure.items()))
     for counted, (name, one) in followed(turns, len(turns), "measurements"):

@@ -28,7 +28,16 @@ SCORED = 2000  # people, in whom decoding, suppression and AP are timed
 
 
 def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -> tuple[Callable[[], int], float]:
-    """A matrix product large enough for the device's best rate, and its floating-point operations."""
+    """Make a matrix product that is large enough for the device's best rate.
+
+    Args:
+        device: Where it is computed.
+        precision: "bf16-mixed" multiplies in bfloat16, "32-true" in float32.
+
+    Returns:
+        A function that does several products and returns how many; the floating-point operations of
+        one.
+    """
     dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     # A CPU without bfloat16 units makes about 1 GFLOP/s there: 2048 would take minutes.
     size = 8192 if device.type == "cuda" else 2048 if dtype == torch.float32 else 512
@@ -43,8 +52,19 @@ def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -
 
 
 def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float], float]:
-    """The people cut out; how many people per second that was, by the number of processes, one and all workers, until all lay on the disk;
-    and `cutting`."""
+    """Measure how fast people are cut out.
+
+    Args:
+        p: All parameters.
+        people: Whom to cut out.
+        root: Folder of their images.
+        folder: Where the pack is written, as `pack`.
+        rounds: Rounds of each measurement.
+
+    Returns:
+        The pack; people per second by the number of processes (one, and all workers), until
+        everything is on the disk; what `cutting` returns.
+    """
     crop = p.data.crop
     recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
 
@@ -59,8 +79,18 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
 
 
 def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: int) -> float:
-    """People that one process cuts out per second of its CPU time, from the image's file to the digest and the system's copy of the crop;
-    the disk is not waited for."""
+    """Measure how many people one process cuts out per second of its CPU time.
+
+    The time is that from the image's file to the digest and the system's copy of the crop; the disk
+    is not waited for.
+
+    Args:
+        people: Whom to cut out.
+        root: Folder of their images.
+        target: A file for the crops; it is removed at the end.
+        recipe: How people are cut out.
+        rounds: Number of rounds; their median is returned.
+    """
     how = asdict(recipe)
     quality = how.pop("quality")
     del how["exif"]  # of the image, not of where it is cut

@@ -32,14 +32,23 @@ READ = 32  # batches of a round
 
 
 def scale(p: "Params", people: People, root: Path, folder: Path, count: int, entries: int, rounds: int) -> dict[str, Any]:
-    """Write packs of `count` people, raw and JPEG, into `folder`, then
-    the tables of a JPEG pack of `entries` people.
+    """Write large packs, and measure writing, reading and opening them.
 
     The people of `root` are repeated, each time in images of another name.
-    The crops of the larger pack are the same `count`, repeated.
+    The crops of the pack with `entries` people are the same `count`, repeated.
+
+    Args:
+        p: All parameters.
+        people: The people to repeat.
+        root: Folder of their images.
+        folder: Where everything is written.
+        count: Number of people in the packs that are written whole, raw and JPEG.
+        entries: Number of people in the JPEG pack whose opening is timed; only its tables are
+            written.
+        rounds: Rounds of each measurement.
 
     Returns:
-        Rates in people per second, sizes in bytes.
+        Rates in people per second, sizes in bytes, times in seconds.
     """
     many = _repeated(people, root, folder / "images", count)
     crop = p.data.crop
@@ -80,8 +89,15 @@ def _tiled(people: People, count: int) -> People:
 
 
 def projected(found: dict[str, Any], name: str, people: int) -> dict[str, float]:
-    """For a pack of this many people, in proportion: bytes on disk, seconds to write and to open,
-    bytes of memory for its tables.
+    """Project the measurements to a larger pack, in proportion.
+
+    Args:
+        found: What `scale` returned.
+        name: "raw" or "jpeg".
+        people: Number of people in the pack.
+
+    Returns:
+        `disk`: bytes; `writing`, `opening`: seconds; `memory`: bytes for its tables.
     """
     one, start = found["format"][name], found["start"]
     return {

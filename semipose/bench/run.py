@@ -2,7 +2,7 @@
 
 The floor of a method is its passes through its networks alone: as many forward and backward passes per pair (one labelled and one
 unlabelled person) as the method does, on tensors that lie on the device, in the same precision. `step` adds views, masks, targets,
-losses and the optimiser; `end_to_end` is the training loop itself (engine.fit), from crop pack to step.
+losses and the optimiser; `end_to_end` is the training loop itself (trainer.fit), from crop pack to step.
 """
 
 import tempfile
@@ -34,8 +34,16 @@ DRAWN = 160  # images of the demo, where there is no data of the user's own
 
 
 def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
-    """The parameters with a backbone as published (256 channels in each deconvolution, sigma 2 cells at 256 px) and an input of this height
-    and width; crops as fine as the input, with the room of the presets for such inputs."""
+    """Change the parameters to a network as published, with crops as fine as its input.
+
+    Deconvolutions have 256 channels, sigma is 2 cells at 256 px, and crops have the room of the
+    presets for such inputs.
+
+    Args:
+        p: All parameters.
+        backbone: timm's name of the backbone.
+        size: Height and width of the input in px.
+    """
     height, width = size
     changed = {"backbone": backbone, "options": {}, "head_channels": [], "height": height, "width": width, "sigma": height / 128}
     model = p.model.model_copy(update=changed)
@@ -46,10 +54,21 @@ def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
 
 
 def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
-    """Measure everything in `rounds` rounds of `steps` training steps each.
+    """Measure everything: training, cutting out, prediction and evaluation.
 
-    root: the data set that `p.data.source` lies in; None: synthetic people. people: how many of them are cut out. Rates are
-    medians over the rounds, `spread` holds the lowest and highest. Raises InputError for data that cannot be read.
+    Args:
+        p: All parameters.
+        methods: Entries of `method` to train.
+        root: Folder of the data set `p.data.source`; None: synthetic people.
+        people: How many people are cut out.
+        rounds: Rounds of each measurement.
+        steps: Training steps in a round.
+
+    Returns:
+        Rates are medians over the rounds, `spread` holds the lowest and highest.
+
+    Raises:
+        InputError: The data cannot be read.
     """
     fabric = launch(p.machine, p.train.precision)
     device = fabric.device

@@ -43,7 +43,18 @@ PARTS = {  # of a step -> the task's methods that are it
 
 
 class Subject:
-    """A method on its networks, ready to train on the people of a pack. Its works return how many pairs (or people) they did."""
+    """A method on its networks, ready to train on the people of a pack.
+
+    `floor`, `step`, `data_road` and `prediction` return how many pairs (or people) they did.
+
+    Args:
+        name: Entry of `method`.
+        p: All parameters.
+        pack: The people; all are labelled and unlabelled.
+        fabric: The launched Fabric.
+        steps: Training steps in a round.
+        folder: Where checkpoints would go.
+    """
 
     def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
@@ -130,8 +141,14 @@ class Subject:
         return clock.shares()
 
     def data_road(self, strong: bool) -> int:
-        """From the pack to a labelled view with its targets and a weak view of the unlabelled person (what a loader of
-        the released code makes), and perhaps its strong view; without any network."""
+        """Make views from the pack, without any network.
+
+        They are a labelled view with its targets and a weak view of the unlabelled person, which is
+        what a loader of the released code makes.
+
+        Args:
+            strong: Make the strong view too.
+        """
         for number in range(self.steps):
             generator = generator_of(0, "data road", number, self.device)
             batch = self.batches(number, self.device)

@@ -42,7 +42,14 @@ WAYS = (Way(), Way(tf32=True), HALF, HALF._replace(deterministic=True), HALF._re
 
 
 class Found(NamedTuple):
-    """Of a training: its history, people labelled and not per second after the first quarter of the steps, largest memory (MiB)."""
+    """What a training found.
+
+    Attributes:
+        rows: Its history.
+        pairs: Pairs of a labelled and an unlabelled person per second, after the first quarter of
+            the steps.
+        memory: Largest memory in MiB.
+    """
 
     rows: list[Row]
     pairs: float
@@ -75,7 +82,15 @@ class Trial(NamedTuple):
         seed: int = 0,
         place: str | None = None,
     ) -> Found:
-        """AKM on the pack's people again and again, in four epochs. place: the only one of Mixup; None: those of the parameters."""
+        """Train AKM on the pack's people, again and again, in four epochs.
+
+        Args:
+            way: How to train.
+            stop: As `trainer.fit` takes it.
+            state: Folder of checkpoints; None: a temporary one.
+            seed: Of the networks' random weights.
+            place: The only place of Mixup; None: those of the parameters.
+        """
         p, entry, pack = self.p, self.entry, CropPack.open(self.folder)
         if place is not None:
             entry = entry.model_copy(update={"mixup": entry.mixup.model_copy(update={"place": [place]})})

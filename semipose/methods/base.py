@@ -60,9 +60,17 @@ class Method(nn.Module):
         return None
 
     def decisions(self, step: int, host: Generator) -> Iterator[Any]:
-        """What the host decides for a step (counted from 0), in the order in which `forward` asks for it: words, each of which leads to
-        other operations, and numbers (float). Drawn one by one when asked for, from a generator on the host. A method that has any takes
-        them as the third argument of `forward`, an iterator, where a step as a CUDA graph has tensors [] in place of the numbers."""
+        """Yield what the host decides for a step, in the order in which `forward` asks for it.
+
+        It decides words, each of which leads to other operations, and numbers (float).
+        They are sampled one by one when asked for.
+        A method that has any takes them as the third argument of `forward`, an iterator; in a step
+        that is a CUDA graph, it has tensors [] instead of the numbers.
+
+        Args:
+            step: The step, from 0.
+            host: A generator on the host.
+        """
         return iter(())
 
     def forward(self, batch: Batch, generator: Generator) -> Losses:
@@ -114,9 +122,16 @@ class Consistency(Method):
     pseudo_label: Literal["raw", "rendered"]
 
     def strong_view(self, easy: Tensor, pseudo: PseudoLabels, theta: Tensor, path: "Augmentations", generator: Generator) -> View:
-        """W(S(x_e; H), theta) with its pseudo-labels W(H, theta).
+        """Make the strong view W(S(x_e; H), theta) with its pseudo-labels W(H, theta).
 
         The easy view is strongly augmented at the keypoints of its pseudo-labels, then moved.
+
+        Args:
+            easy: x_e, weak views [B, 3, H, W].
+            pseudo: H, their pseudo-labels.
+            theta: Matrices [B, 2, 3] from weak-view px to strong-view px.
+            path: S, names of the strong augmentations.
+            generator: For the augmentations.
         """
         augmented = strong.augment(easy, pseudo, path, self.task.augment, generator)
         return self.task.moved(augmented, pseudo, theta, self.pseudo_label)

@@ -19,10 +19,19 @@ SHARE = 30  # checkpoints take at most this fraction (1 / SHARE) of a training's
 
 
 class Writer:
-    """Writes a folder's checkpoints beside the training, by a thread: it waits for the copy to the host's memory alone."""
+    """Writes a folder's checkpoints with a thread, beside the training.
+
+    The training waits only for the copy to the host's memory.
+    """
 
     def __init__(self, folder: Path, every: float) -> None:
-        """every: seconds between checkpoints, more where they would take over a thirtieth of the time; 0: whenever asked."""
+        """Start the thread.
+
+        Args:
+            folder: Folder of the checkpoints.
+            every: Seconds between checkpoints, more if they would take over a thirtieth of the
+                time; 0: whenever asked.
+        """
         self.folder, self.every = folder, every
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self.written: Future[None] | None = None
@@ -30,19 +39,31 @@ class Writer:
 
     @property
     def due(self) -> bool:
-        """Whether the last checkpoint (or the beginning) is long enough ago. Raises what went wrong with it, if it was not written."""
+        """Whether the last checkpoint (or the beginning) is long enough ago.
+
+        Raises:
+            Exception: What went wrong with the last checkpoint, if it was not written.
+        """
         if self.written and self.written.done():
             self.written.result()
         return not self.every or time.monotonic() - self.begun > max(self.every, SHARE * self.took)
 
     def begin(self, state: dict[str, Any]) -> None:
-        """Copy the state, and begin to write it once the last one is written. Raises what went wrong with that one."""
+        """Copy the state, and begin to write it once the last one is written.
+
+        Raises:
+            Exception: What went wrong with the last one.
+        """
         self.wait()
         self.begun = time.monotonic()
         self.written = self.pool.submit(self._write, _copied(state))
 
     def wait(self) -> None:
-        """Until all is written. Raises what went wrong."""
+        """Wait until all is written.
+
+        Raises:
+            Exception: What went wrong.
+        """
         if self.written:
             self.written.result()
 
@@ -78,10 +99,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The folder's checkpoint, the one before where that is damaged, or None where none is whole; standard error says which are damaged.
-    A damaged one that has a whole one behind it is removed, or the next ``save`` would put it in that one's place.
+    """Read a folder's last whole checkpoint.
 
-    Tensors and plain values only: no code runs from it.
+    If the newest one is damaged, the one before is read; standard error says which are damaged.
+    A damaged one that has a whole one behind it is removed, or the next `save` would put it in that
+    one's place.
+    Only tensors and plain values are read: no code runs from a checkpoint.
+
+    Returns:
+        The state; None if there is no checkpoint, or none is whole.
     """
     paths = [path for name in NAMES if (path := folder / name).exists()]
     damaged = []

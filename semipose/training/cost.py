@@ -64,14 +64,33 @@ def step_cost(method: Method) -> Cost:
 
 
 def pair_gflop(p: "Params", name: str) -> float:
-    """10^9 operations of a training step of the entry `method.<name>`, for one labelled and one unlabelled person. Keypoints count as
-    COCO's 17: a head's last layer is little."""
+    """Measure a training step of an entry of `method`.
+
+    Keypoints count as COCO's 17: a head's last layer is little.
+
+    Args:
+        p: All parameters.
+        name: Name of the entry.
+
+    Returns:
+        10^9 floating-point operations for one labelled and one unlabelled person.
+    """
     entry = p.method[name]
     return step_cost(build([_network(p, name, one) for one in p.model.networks[: entry.trains]], entry, _task(p))).gflop
 
 
 def warmup_gflop(p: "Params", name: str, labels: str, own: bool = False) -> float:
-    """10^9 operations of warming up the networks that an entry trains; `own`: of those alone that are warmed up in its own run."""
+    """Measure the warm-up of the networks that an entry of `method` trains.
+
+    Args:
+        p: All parameters.
+        name: Name of the entry.
+        labels: The budget, on which the number of steps may depend.
+        own: Count only the networks that are warmed up in the entry's own run.
+
+    Returns:
+        10^9 floating-point operations.
+    """
     entry, settings = p.method[name], p.method[name].warmup or p.warmup
     nets = [_network(p, name, one) for one in p.model.networks[: entry.trains] if not own or entry.warmup or one in entry.networks]
     people = by_budget(settings.steps, labels) * settings.batch_size
@@ -79,13 +98,18 @@ def warmup_gflop(p: "Params", name: str, labels: str, own: bool = False) -> floa
 
 
 def supervised_gflop(p: "Params", net: PoseNet) -> float:
-    """10^9 operations for one labelled person of training alone."""
+    """10^9 floating-point operations of supervised training for one labelled person."""
     return step_cost(build([net], Nothing(base="supervised"), _task(p))).gflop
 
 
 def equal_steps(p: "Params") -> dict[str, dict[str, int]]:
-    """Optimiser steps of every entry that runs, by budget, with which its training costs as much as that of `train.equal_cost`: forward
-    and backward passes of all its networks, their warm-up included. {} if that is null.
+    """Compute the steps with which the training of every entry costs as much as that of
+    `train.equal_cost`.
+
+    The cost is that of forward and backward passes of all its networks, their warm-up included.
+
+    Returns:
+        Optimiser steps of every entry that runs, by budget; {} if `train.equal_cost` is null.
 
     Raises:
         InputError: A method's warm-up alone costs more.

@@ -49,9 +49,11 @@ def precision_of(name: Literal["32-true", "bf16-mixed"], device: str) -> Precisi
 
 
 def arithmetic(machine: "Machine", device: torch.device) -> None:
-    """Set how a GPU computes: with TF32 or without, and whether twice the same gives twice the same bits. On a CPU nothing is to be set.
+    """Set how a GPU computes: with TF32 or without, and whether equal work gives equal bits.
 
-    Not every operation has a deterministic form; torch warns of one that has none, instead of raising.
+    Not every operation has a deterministic form; torch warns of one that has none, instead of
+    raising.
+    For a CPU there is nothing to set.
     """
     if device.type != "cuda":
         return
@@ -65,9 +67,17 @@ def arithmetic(machine: "Machine", device: torch.device) -> None:
 
 
 def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
-    """Lightning Fabric on the machine's devices, with `threads` CPU threads in this process. Several devices: a process for each, begun
-    here, by torchrun or by SLURM; batch-norm statistics are not those of the first process but the mean (groups.py). One device on a
-    machine with several GPUs: the one that the fewest other trainings have."""
+    """Start Lightning Fabric on the machine's devices.
+
+    This process gets `machine.threads` CPU threads.
+    For several devices there is a process each, started here, by torchrun or by SLURM.
+    Batch-norm statistics are then not those of the first process but the mean (groups.py).
+    One device on a machine with several GPUs is the one that the fewest other trainings have taken.
+
+    Args:
+        machine: Section `machine` of the parameters.
+        precision: "bf16-mixed" holds for the networks only (see Autocast).
+    """
     devices: int | list[int] = machine.devices
     several = machine.devices * machine.nodes > 1
     if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:

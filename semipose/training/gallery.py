@@ -28,7 +28,18 @@ MIXED = 0.6  # alpha in the picture of the mixed view: a random one is mostly ne
 def training_views(
     method: Method, task: Task, pack: CropPack, unlabelled: NDArray[np.int64], probe: Probe | None
 ) -> dict[str, Image.Image]:
-    """`strip` of five unlabelled people, and for AKM `masks` of a clear and a hard one."""
+    """Make the pictures of a finished training.
+
+    Args:
+        method: The trained method.
+        task: Its views and targets.
+        pack: The pack of the unlabelled people.
+        unlabelled: Their positions in the pack; five of them are shown.
+        probe: The last measurement of the pseudo-labels; None: no `masks`.
+
+    Returns:
+        `strip`, and for AKM `masks` of a clear and a hard person.
+    """
     chosen = unlabelled[np.linspace(0, len(unlabelled) - 1, min(5, len(unlabelled))).astype(int)]
     found = {"strip": strip(method, task, pack, chosen)}
     if isinstance(method, AKM) and probe is not None:
@@ -38,8 +49,19 @@ def training_views(
 
 @torch.no_grad()
 def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
-    """One row per person: the weak view and its pseudo-label, or the network's heatmaps if the method has no teacher. Then each strong
-    view with its pseudo-label and the student's heatmaps; for AKM the mixed view last."""
+    """Make a sheet with one row per person.
+
+    A row begins with the weak view and its pseudo-label, or the network's heatmaps if the method
+    has no teacher.
+    Then it shows each strong view with its pseudo-label and the student's heatmaps; for AKM the
+    mixed view last.
+
+    Args:
+        method: The trained method.
+        task: Its views and targets.
+        pack: The pack of the people.
+        positions: Whom to show, [N] positions in the pack.
+    """
     device = next(method.parameters()).device
     generator = generator_of(0, "strip", 0, device)
     weak = task.weak_view(pack.read(positions, task.size).to(device), generator)
@@ -79,7 +101,15 @@ def _rows(columns: dict[str, list[Any]], task: Task) -> Image.Image:
 
 @torch.no_grad()
 def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Probe) -> Image.Image:
-    """The paper's figure 3: a clear and a hard person (smallest and largest error of the teacher) under fixed and adaptive masking."""
+    """Make the paper's figure 3: a clear and a hard person under fixed and adaptive masking.
+
+    Args:
+        method: The trained method.
+        task: Its views and targets.
+        pack: The pack of the probed people.
+        probe: Their pseudo-labels' errors: the clear person has one of the smallest, the hard one
+            of the largest.
+    """
     device = next(method.parameters()).device
     order = np.argsort(probe.error)
     chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are outliers

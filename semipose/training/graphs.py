@@ -57,7 +57,16 @@ class Result(NamedTuple):
 
 
 class GraphedStep:
-    """One step after the other, of a method and its optimiser, whose learning rate must be a tensor."""
+    """Performs the steps of a method and its optimiser one after the other.
+
+    Args:
+        method: The method.
+        wrapped: The same method, as Fabric wraps it.
+        optimiser: Adam whose learning rate is the tensor `rate`.
+        batches: The people of each step.
+        fabric: The launched Fabric.
+        rate: The learning rate [], which each step sets.
+    """
 
     def __init__(
         self, method: Method, wrapped: "_FabricModule", optimiser: "_FabricOptimizer", batches: Batches, fabric: "Fabric", rate: Tensor
@@ -104,7 +113,16 @@ class GraphedStep:
         return Result(list(losses.terms), list(losses.measures), torch.stack(values))
 
     def perform(self, kind: Hashable, work: Callable[[], Result]) -> Result:
-        """Steps of a kind are launched as ever at first, then one is captured, and from then on repeated."""
+        """Perform a step of a kind.
+
+        The first ones are launched kernel by kernel, then one is captured, and from then on
+        repeated.
+
+        Args:
+            kind: The method's phase and the words that the host decided; each kind has its own
+                graph.
+            work: The step, from and to fixed tensors.
+        """
         if self.begun[kind] < WARM_UP:
             self.begun[kind] += 1
             return self.aside(work)

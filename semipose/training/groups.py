@@ -25,7 +25,16 @@ class BatchGroups:
     """Of `count` groups, the ones of this process (`mine`). After the `last` one the processes share gradients."""
 
     def __init__(self, count: int, method: "nn.Module", fabric: "Fabric") -> None:
-        """Raises InputError if the processes cannot share the groups out evenly."""
+        """Share the groups out to the processes.
+
+        Args:
+            count: Number of groups of a step.
+            method: The method; modules in eval mode now are frozen, and keep their statistics.
+            fabric: The launched Fabric.
+
+        Raises:
+            InputError: The processes cannot share the groups out evenly.
+        """
         if count % fabric.world_size:
             raise InputError(
                 f"train.batch_groups = {count} cannot be split evenly over {fabric.world_size} processes (machine.devices x machine.nodes)"

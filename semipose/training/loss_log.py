@@ -35,15 +35,28 @@ class LossLog:
         self.unread: list[tuple[int, float, dict[str, Tensor]]] = []
 
     def add(self, step: int, losses: Losses, share: float) -> None:
-        """The losses of a group, which is this share of the step. Raises Everywhere as `read` does."""
+        """Add the losses of a group.
+
+        Args:
+            step: The step.
+            losses: Losses and measures of the group.
+            share: What part of the step (0-1) the group is.
+
+        Raises:
+            Everywhere: As `read`.
+        """
         named = {f"loss/{name}": value for name, value in losses.terms.items()} | losses.measures
         self.unread.append((step, share, {name: value.detach().float() for name, value in named.items()}))
         if len(self.unread) == UNREAD:
             self.read()
 
     def read(self) -> Row:
-        """The sums of all that was added. Raises Everywhere at a loss that is not a number, or is far too large, naming it, its step and
-        people; what was added after it counts no more. Several processes read together."""
+        """Read the sums of all that was added; several processes read together.
+
+        Raises:
+            Everywhere: A loss is not a number, or is far too large. The message names it, its step
+                and people; what was added after it is not counted.
+        """
         unread, self.unread = self.unread, []
         values = torch.stack([value for _, _, named in unread for value in named.values()]).tolist() if unread else []
         numbers = iter(values)

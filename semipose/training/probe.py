@@ -25,8 +25,15 @@ THRESHOLD = 0.1  # of the box: the distance within which a pseudo-label counts a
 
 @dataclass(frozen=True)
 class Probe:
-    """P people: ids [P], masks that they get [P] and share of simple keypoints [P] (NaN where a method has no such thing), the
-    teacher's mean keypoint error [P] (in units of the longer side of the box), and the share of keypoints within 0.1 of it (pck)."""
+    """The pseudo-labels of P people, measured.
+
+    Attributes:
+        ids: Annotation ids, [P].
+        counts: Masks that the people get, [P]; NaN if the method has none.
+        simple: Share of simple keypoints, [P]; NaN if the method has none.
+        error: The teacher's mean keypoint error, [P], in units of the longer side of the box.
+        pck: Share of keypoints with an error of at most 0.1.
+    """
 
     ids: NDArray[np.int64]
     counts: NDArray[np.float64]
@@ -35,8 +42,12 @@ class Probe:
     pck: float
 
     def row(self) -> dict[str, float]:
-        """For the history: accuracy in percent, and the rank correlation of mask count and error (below 0: fewer masks on harder
-        people), which is left out where every count is the same."""
+        """Make figures for the history.
+
+        They are accuracy in percent, and the rank correlation of mask count and error.
+        The correlation is below 0 if harder people get fewer masks, and left out if every count is
+        the same.
+        """
         correlation = rank_correlation(self.counts, self.error)
         accuracy = {"pseudo/PCK@0.1 box": 100 * self.pck}
         return accuracy | ({"pseudo/correlation": correlation} if np.isfinite(correlation) else {})
@@ -55,7 +66,17 @@ class Look(NamedTuple):
 
 
 def look(teacher: Method, task: Task, crops: Crops, generator: Generator) -> Look | None:
-    """Ask for pseudo-labels on a weak view of each crop; None if the method has no teacher."""
+    """Ask for pseudo-labels on a weak view of each crop.
+
+    Args:
+        teacher: The method; its batch-norm statistics may change.
+        task: Views and targets.
+        crops: B people.
+        generator: For the weak views.
+
+    Returns:
+        The answer; None if the method has no teacher.
+    """
     matrices, flipped = task.weak(crops, generator)
     pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
     if pseudo is None:
@@ -71,12 +92,22 @@ def box_sides(task: Task, pack: CropPack, crops: Crops) -> Tensor:
 
 @torch.no_grad()
 def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device) -> Probe | None:
-    """Ask the method for pseudo-labels on weak views (always the same random ones) of these people,
-    and compare them with the truth.
+    """Compare a method's pseudo-labels on weak views (always the same random ones) with the truth.
 
     Works on a copy, because a teacher in batch-norm train mode would change the running statistics.
-    None if the method has no teacher, or if the people have no
-    labels (a detector's boxes, another skeleton).
+
+    Args:
+        method: The method.
+        task: Views and targets.
+        pack: Pack of the unlabelled people.
+        positions: Positions of the people in the pack; those after the last whole batch are left
+            out.
+        batch_size: People in one pass.
+        device: Where the method is.
+
+    Returns:
+        The measurement; None if the method has no teacher, or if the people have no labels (a
+        detector's boxes, another skeleton).
     """
     if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
         return None

@@ -21,10 +21,11 @@ Columns = dict[str, NDArray[np.float64]]
 def reliability(
     method: Method, task: Task, pack: CropPack, positions: NDArray[np.int64], batch_size: int, device: torch.device
 ) -> Columns | None:
-    """Each annotated keypoint of these unlabelled people, whose
-    labels are known but unused in training.
+    """Compare the teacher's confidence in each keypoint with its true error.
 
-    Works on a copy of the method, as `probe` does.
+    The people are unlabelled ones, whose labels are known but unused in training; only annotated
+    keypoints count.
+    Works on a copy of the method, as `probe` does; arguments as there.
 
     Returns:
         Columns of equal length: peak, the height of the teacher's heatmap; disagreement, the

@@ -49,14 +49,41 @@ def fit(
     graphed: bool = False,
     title: str = "",
 ) -> list[Row]:
-    """Train `method` in place for `steps` optimiser steps of Adam and return one history row per epoch.
+    """Train a method in place with Adam.
 
-    `observe(method, epoch, last)` adds figures to an epoch's row and must leave the method as it was; `report` gets each finished row;
-    both are asked of the first process alone. A checkpoint is kept in `state`; a run that finds one goes on from it and ends with the
-    weights of a run never stopped. `stop` is asked after each step, of several processes after each ASK-th: if it gives a reason, a
-    checkpoint is written and Stopped is raised.
-    `compiled`: how torch.compile treats the networks (compile.py). `graphed`: whether steps are CUDA graphs, if they can be (graphs.py).
-    `title`: what the progress says beside the program's name.
+    A checkpoint is kept in `state`; a run that finds one continues from it and ends with the
+    weights of a run never stopped.
+    `observe` and `report` are called only in the first process.
+
+    Args:
+        method: The method, in train mode.
+        batches: The people of each step.
+        fabric: The launched Fabric.
+        steps: Number of optimiser steps.
+        lr: Learning rate of the first step.
+        decay_at: As `learning_rate` takes it.
+        decay: As `learning_rate` takes it.
+        cosine: As `learning_rate` takes it.
+        state: Folder of the checkpoints.
+        checkpoint_seconds: Seconds between checkpoints, as `checkpoint.Writer` takes them.
+        observe: Called with method, epoch (from 1) and whether it is the last; returns figures for
+            the epoch's row. It must leave the method as it was.
+        report: Gets each finished row; in a continued run first those of the run before.
+        stop: Gives a reason to stop, or None; asked after each step but the last. With several
+            processes its answer counts after each ASK-th step.
+        compiled: How torch.compile treats the networks (models/compile.py).
+        graphed: Whether steps are CUDA graphs, if they can be (graphs.py).
+        title: What the progress says beside the program's name.
+
+    Returns:
+        One history row per epoch: `epoch`, `step`, `lr`, the means of losses and measures, and the
+        figures of `observe`.
+
+    Raises:
+        Stopped: `stop` gave a reason, and a checkpoint was written.
+        Everywhere: A loss is not a number, or is far too large.
+        InputError: The device's memory is full, there is no compiler, the processes cannot share
+            the groups out evenly, or another kind of device has left the checkpoint.
     """
     compile_networks(method, compiled, fabric.device)
     graphed = graphed and graphs.possible(method, batches, fabric.device)
@@ -138,8 +165,11 @@ class Training:
         return self.rows[-1]
 
     def keep(self, reason: str | None) -> None:
-        """Leave a checkpoint, if it is time, or if there is a reason to stop, in one of the processes: then Stopped is raised in all of
-        them."""
+        """Leave a checkpoint if it is time, or if one of the processes has a reason to stop.
+
+        Raises:
+            Stopped: There was a reason; it is raised in all processes.
+        """
         if self.fabric.world_size > 1 and self.step % ASK:
             return
         due = self.fabric.is_global_zero and self.writer.due
@@ -156,7 +186,11 @@ class Training:
             raise Stopped(f"{reason or 'another process was asked to stop'}: a checkpoint was left after step {self.step} of {self.steps}")
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the writer's folder, if there is one. Raises InputError if another kind of device has left it."""
+        """Continue from the checkpoint in the writer's folder, if there is one.
+
+        Raises:
+            InputError: Another kind of device has left it.
+        """
         if saved := checkpoint.load(self.writer.folder):
             here, there = self.fabric.device.type, saved["progress"].get("device")
             if there not in (None, here):
@@ -173,8 +207,14 @@ class Training:
 
 
 def adam(method: Method, lr: float | Tensor) -> torch.optim.Adam:
-    """The optimiser of every method, over what of it is trained; fused: all weights in one go, a third of the time on a CPU. With a
-    tensor as `lr`, a step of it can be part of a CUDA graph."""
+    """Make the optimiser of every method.
+
+    It is fused: all weights at once, which on a CPU takes a third of the time.
+
+    Args:
+        method: The method; weights without a gradient are left out.
+        lr: The learning rate. With a tensor, a step can be part of a CUDA graph.
+    """
     trained = [weights for weights in method.parameters() if weights.requires_grad]
     return torch.optim.Adam(trained, lr=lr, fused=True, capturable=isinstance(lr, Tensor))
 
@@ -186,8 +226,18 @@ def _note(row: Row) -> str:
 
 
 def learning_rate(step: int, steps: int, base: float, decay_at: Sequence[float], decay: float, cosine: bool = False) -> float:
-    """Rate of a step (counted from 0): base, times `decay` for each fraction of `steps` that lies behind; or along half a `cosine` from
-    base to 0. Counts optimiser steps, so it does not depend on which loader an epoch is measured by."""
+    """Compute the learning rate of a step.
+
+    It counts optimiser steps, so it does not depend on which loader an epoch is measured by.
+
+    Args:
+        step: The step, from 0.
+        steps: Number of all steps.
+        base: The rate of the first step.
+        decay_at: Fractions of `steps` (0-1) at which the rate is multiplied by `decay`.
+        decay: The factor.
+        cosine: Lower the rate along half a cosine from `base` to 0 instead.
+    """
     if cosine:
         return base * (1 + math.cos(math.pi * step / steps)) / 2
     return base * decay ** sum(step >= fraction * steps for fraction in decay_at)

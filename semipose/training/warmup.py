@@ -43,9 +43,33 @@ def warm_up(
     report: Callable[[Row, int], None],
     stop: Callable[[], str | None] = lambda: None,
 ) -> PoseNet:
-    """The network `name`, trained. Its random weights and the order of its people are those of its name and the seed, so that networks
-    of different names differ. `report` gets each epoch's row (keys begin with `<name>/`) and step; `state` keeps the checkpoint, also of a
-    training that `stop` ended (engine.fit)."""
+    """Train one network on labelled people only.
+
+    Its random weights and the order of its people are those of its name and the seed, so that
+    networks of different names differ.
+
+    Args:
+        name: Name of the network.
+        model: Its parameters.
+        p: Parameters of the warm-up.
+        fabric: The launched Fabric.
+        pack: Crop pack of the training people.
+        labelled: Positions of the labelled people in the pack, [L].
+        task: Views and targets.
+        labels: The budget, on which the number of steps may depend.
+        seed: Seed of the run.
+        groups: Number of groups of a step (`train.batch_groups`).
+        state: Folder of checkpoints, also of a training that `stop` ended; the network has a folder
+            of its name there.
+        checkpoint_seconds: As for `trainer.fit`.
+        compiled: As for `trainer.fit`.
+        graphed: As for `trainer.fit`.
+        report: Gets each epoch's row, whose keys begin with `<name>/`, and its step.
+        stop: As for `trainer.fit`.
+
+    Returns:
+        The trained network.
+    """
     net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
     fit(
         Supervised([net], Nothing(base="supervised"), task).train(),
