@@ -62,12 +62,21 @@ def headline(p: "Evaluate") -> str:
 
 
 def validate(net: nn.Module, task: "Task", pack: CropPack, positions: NDArray[np.int64], batch_size: int) -> dict[str, float]:
-    """A validation score (0-100) for the curves of a training, on some of the validation people.
+    """Compute a validation score for the curves of a training, on some of the validation people.
 
-    It is {"val/AP": 31.2}, or PCK@0.2 of the torso if the
-    skeleton has no OKS sigmas; empty if undefined.
-    The protocol is always that of the released code, so that
-    `evaluate` can change without training again.
+    The protocol is always that of the released code, so that `evaluate` can change without training
+    again.
+
+    Args:
+        net: The network, in any mode.
+        task: Says the size of its input.
+        pack: Pack of the validation people.
+        positions: Whom to score, positions in the pack.
+        batch_size: People in one pass.
+
+    Returns:
+        {"val/AP": 31.2} (0-100), or PCK@0.2 of the torso if the skeleton has no OKS sigmas; empty
+        if undefined.
     """
     people = pack.people.subset(positions)
     device = next(net.parameters()).device
@@ -88,11 +97,15 @@ def evaluate(
     detected: CropPack | None = None,
     fabric: "Fabric | None" = None,
 ) -> Evaluation:
-    """All scores of a network on a validation pack.
+    """Compute all scores of a network on a validation pack.
 
     Args:
+        net: The network, in any mode.
+        task: Says the size of its input and sigma.
+        pack: Pack of the validation people.
         annotations: The data set's own, in COCO's format, with crowds and people without keypoints,
             because pycocotools ignores results on those instead of counting them as wrong.
+        p: The protocol.
         detected: A pack of a detector's boxes; AP and AR are then of the poses in those, while
             joints and single people are still evaluated in annotated boxes.
         fabric: Its processes share the people, and each gets all scores.
@@ -127,11 +140,20 @@ def evaluate(
 def detected_results(
     net: nn.Module, task: "Task", detected: CropPack, p: "Evaluate", fabric: "Fabric | None" = None
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results of the poses in a detector's boxes,
-    with the box score times the pose score.
+    """Predict the poses in a detector's boxes, with the box score times the pose score.
 
     Only poses that OKS non-maximum suppression leaves are in the results (methods.md 1.5); its area
     is that of the padded box.
+
+    Args:
+        net: The network, in any mode.
+        task: Says the size of its input and sigma.
+        detected: Pack of the detector's boxes.
+        p: The protocol.
+        fabric: Its processes share the people, and each gets all results.
+
+    Returns:
+        COCO keypoint results.
     """
     people = detected.people
     width = detected.padding * np.maximum(people.boxes[:, 2], people.boxes[:, 3] * detected.aspect)
@@ -139,11 +161,13 @@ def detected_results(
 
 
 def suppressed(found: Predictions, people: People, areas: NDArray[np.floating], threshold: float) -> list[dict[str, Any]]:
-    """COCO keypoint results of poses found in boxes with
-    `scores`, after OKS non-maximum suppression.
+    """Make COCO keypoint results of poses found in boxes, after OKS non-maximum suppression.
 
     Args:
-        areas: [N] px^2.
+        found: N poses.
+        people: Their boxes, with `scores`.
+        areas: Of the poses, for OKS, [N] px^2.
+        threshold: As `oks_nms` takes it.
     """
     scores = pose_scores(found.confidence, people.scores)
     kept = np.sort(oks_nms(found.points, scores, areas, people.image_ids, people.skeleton.sigmas, threshold))

@@ -14,7 +14,15 @@ from semipose.utils.errors import InputError
 
 
 def sigmas_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[float, ...]:
-    """The OKS sigma of each joint of a set, in its order.
+    """Find the OKS sigma of each joint of a set.
+
+    Args:
+        known: The set.
+        skeleton: Of a weight file or params.yaml; its sigmas come before the set's own. None: there
+            is none.
+
+    Returns:
+        K sigmas, in the order of the set's joints.
 
     Raises:
         InputError: Nothing gives them, or the skeleton is another one.
@@ -48,7 +56,11 @@ def given_sigmas(known: Annotations, sigmas: tuple[float, ...]) -> tuple[float, 
 
 
 def torso_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[str, str]:
-    """The two joints of a set whose distance is the size of the torso.
+    """Find the two joints of a set whose distance is the size of the torso.
+
+    Args:
+        known: The set.
+        skeleton: As for `sigmas_of`.
 
     Raises:
         InputError: Nothing gives them, or the skeleton is another one.

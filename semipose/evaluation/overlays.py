@@ -16,7 +16,17 @@ HEIGHT = 200  # px of a picture
 
 
 def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], count: int, metric: str) -> Iterator[tuple[str, Image.Image]]:
-    """Sheets of the best, the median and the worst people: truth above, prediction below, score (OKS or PCK, 0-1) in the caption."""
+    """Yield sheets of the best, the median and the worst people.
+
+    Truth is above, prediction below, the score in the caption.
+
+    Args:
+        pack: The N people.
+        found: Their predicted poses.
+        scores: OKS or PCK of each person, [N], 0-1; people with NaN are left out.
+        count: People on a sheet.
+        metric: Name of the score in the captions.
+    """
     order = np.argsort(-scores, kind="stable")
     order = order[np.isfinite(scores[order])]
     middle = max(0, len(order) // 2 - count // 2)
@@ -28,11 +38,17 @@ def ranked(pack: CropPack, found: Predictions, scores: NDArray[np.float64], coun
 
 
 def sample(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Positions of `count` people with a score, evenly over the
-    validation set; of any people if nobody has a score.
+    """Choose people evenly over the validation set.
 
-    Whether a person has a score depends only on the truth, so
-    the people are the same for every network.
+    Whether a person has a score depends only on the truth, so the people are the same for every
+    network.
+
+    Args:
+        scores: [N], NaN if a person has none.
+        count: Number of people.
+
+    Returns:
+        Positions of people with a score; of any people if nobody has one.
     """
     known = np.flatnonzero(np.isfinite(scores) | ~np.isfinite(scores).any())
     return known[np.unique(np.linspace(0, len(known) - 1, min(count, len(known))).astype(np.int64))]

@@ -66,9 +66,12 @@ class Asked:
 
 
 def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
-    """Photos that belong to no set.
+    """Take photos that belong to no set.
 
-    Their ids are those beside the file names in `boxes`, if there are any; else see `numbered`.
+    Args:
+        paths: The image files.
+        boxes: A file of boxes, as `read_boxes` reads it. Ids beside file names in it become those
+            of the photos; others are given by `numbered`. None: one person fills each image.
 
     Raises:
         InputError: As `read_boxes`.
@@ -89,14 +92,17 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
 
 
 def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path | None = None, detected: bool = False) -> Asked:
-    """Photos of an annotated set, with its ids and in its order.
+    """Take photos of an annotated set, with its ids and in its order.
 
     Their people are those that training would use, in their annotated boxes, unless `boxes` or a
     detector gives others.
 
     Args:
+        paths: The image files; those that are not in the set are left out and counted.
         annotations: A file in COCO's format; its only category with keypoints counts.
         clamped: Whether boxes are clamped into the image, as in the network's training.
+        boxes: A file of boxes, as `read_boxes` reads it.
+        detected: Whether a detector will find the people.
 
     Raises:
         InputError: A file is wrong, or none of the images is in the set.
@@ -124,12 +130,14 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
 
 
 def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> Asked:
-    """Read the boxes of each photo from a JSON list of {image_id or file_name, bbox [x, y, width,
-    height] px, score (default 1)}.
+    """Read the boxes of each photo.
 
     Args:
-        known: Photos whose ids are more than a position in the
-            list, so that boxes may name them by id.
+        path: A JSON list of {image_id or file_name, bbox [x, y, width, height] px, score (default
+            1)}.
+        photos: All photos.
+        known: Photos whose ids are more than a position in the list, so that boxes may name them by
+            id.
 
     Raises:
         InputError: Names the file, the entry and the field; also if a box belongs to none of the
@@ -160,9 +168,11 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
 
 
 def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
-    """Check boxes (xywh px) against the `size` (width, height) of their image.
+    """Check boxes against the size of their image.
 
     Args:
+        boxes: xywh px, [N, 4].
+        size: Width and height of the image in px.
         where: Beginning of the message.
 
     Raises:
@@ -201,7 +211,11 @@ def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
 
 
 def read_given(path: Path) -> list[GivenBox]:
-    """The boxes of a file. Raises InputError if it is wrong, a box has no extent, or they are of several categories."""
+    """Read the boxes of a file.
+
+    Raises:
+        InputError: The file is wrong, a box has no extent, or the boxes are of several categories.
+    """
     entries = read_valid(GIVEN, path, str(path))
     for index, entry in enumerate(entries):
         if min(entry["bbox"][2:]) <= 0:

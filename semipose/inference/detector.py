@@ -31,8 +31,10 @@ class Detector:
         """Load the detector.
 
         Args:
+            name: Which one (see above).
             weights: A weight file of torchvision; None: download it once.
             score: People with a lower score are left out.
+            device: Where it computes.
             key: What messages call the option that names the file.
 
         Raises:

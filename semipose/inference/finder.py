@@ -16,7 +16,13 @@ Rows = Mapping[str, Mapping[int, Sequence[Sequence[float]]]]
 
 @dataclass(frozen=True)
 class Finder:
-    """`look` says who is in a picture, `wanted` which frames of a file are looked at (frame 0 is an image), `rows` who must be there."""
+    """Says who is in a picture.
+
+    Attributes:
+        look: Finds the people of a picture.
+        wanted: For the name of a file: which of its frames are looked at (frame 0 is an image).
+        rows: The people who must be there.
+    """
 
     look: Callable[[Picture], Boxes]
     wanted: Callable[[str], Wanted]
@@ -29,7 +35,18 @@ def whole(seconds: float) -> Finder:
 
 
 def by_detector(name: Literal["small", "large"], weights: Path | None, score: float, device: str, seconds: float) -> Finder:
-    """Torchvision's detector of this name, as `Detector` takes it. Raises InputError as that does."""
+    """Find people with a detector of torchvision.
+
+    Args:
+        name: As `Detector` takes it.
+        weights: As `Detector` takes it.
+        score: As `Detector` takes it.
+        device: torch's name of the device.
+        seconds: Time between two frames of a video that are looked at.
+
+    Raises:
+        InputError: As `Detector`.
+    """
     import torch  # takes seconds
 
     from semipose.inference.detector import Detector
@@ -39,13 +56,16 @@ def by_detector(name: Literal["small", "large"], weights: Path | None, score: fl
 
 
 def by_boxes(path: Path, names: Sequence[str]) -> Finder:
-    """A JSON list of {file_name, frame (of a video, from 1), bbox [x, y, width, height] px, score (default 1)}.
+    """Find people in a file of boxes.
 
     Args:
-        names: The files; a box may name one by its last part if no other has it.
+        path: A JSON list of {file_name, frame (of a video, from 1), bbox [x, y, width, height] px,
+            score (default 1)}.
+        names: The images and videos; a box may name one by its last part if no other has it.
 
     Raises:
-        InputError: Names the file, the entry and the field; later also for a box that does not lie on its picture.
+        InputError: Names the file, the entry and the field; later also for a box that does not lie
+            on its picture.
     """
     same: dict[str, list[str]] = defaultdict(list)
     for name in names:

@@ -16,7 +16,15 @@ from semipose.utils.files import write_text
 
 
 class Task(NamedTuple):
-    """A person to label: the image's file name and size (width, height), box xywh, points [K, 2] and confidence [K]; px of the image."""
+    """A person to label; px are those of the image.
+
+    Attributes:
+        file_name: Of the image.
+        size: Width and height of the image, px.
+        box: xywh px, [4].
+        points: [K, 2] px.
+        confidence: [K].
+    """
 
     file_name: str
     size: tuple[int, int]

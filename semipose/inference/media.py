@@ -15,14 +15,26 @@ Wanted = Callable[[int, float], bool]
 
 
 class Listing(NamedTuple):
-    """Names relative to the root, in natural order; others: files that are neither images nor videos by their suffixes."""
+    """The images and videos of some folders.
+
+    Attributes:
+        names: Relative to the root, in natural order.
+        others: Number of files that are neither images nor videos by their suffixes.
+    """
 
     names: list[str]
     others: int
 
 
 class Picture(NamedTuple):
-    """RGB; the file that it is of. Of a video the number of the frame, from 1, and its time in s; else 0."""
+    """An image, or a frame of a video.
+
+    Attributes:
+        image: RGB.
+        name: The file that it is of.
+        frame: Number of the frame, from 1; 0: it is an image.
+        time: Of the frame, in seconds.
+    """
 
     image: Image.Image
     name: str
@@ -56,7 +68,12 @@ def is_video(name: str) -> bool:
 
 
 def of_image(root: Path, name: str, exif: Exif | None) -> Picture:
-    """exif: as `read_image` takes it.
+    """Read an image.
+
+    Args:
+        root: Folder of images and videos.
+        name: The file, relative to `root`.
+        exif: As `read_image` takes it.
 
     Raises:
         BrokenMedium: It cannot be read.
@@ -69,7 +86,13 @@ def of_image(root: Path, name: str, exif: Exif | None) -> Picture:
 
 
 def of_video(root: Path, name: str, wanted: Wanted, cut_off: dict[str, str]) -> Iterator[Picture]:
-    """The frames that are wanted by their number and time. `cut_off` learns how much of a video could be read, if not all.
+    """Yield the frames of a video that are wanted.
+
+    Args:
+        root: Folder of images and videos.
+        name: The file, relative to `root`.
+        wanted: Whether a frame is wanted, by its number and time.
+        cut_off: Gets an entry under `name` if only a part of the video can be read: how much.
 
     Raises:
         BrokenMedium: Nothing of it can be read.

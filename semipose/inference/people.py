@@ -37,9 +37,18 @@ PEOPLE, KEY, JOURNAL = "people.json", "key", "found.jsonl"
 class Search:
     """Where people are looked for, and how.
 
-    boxes: a file of them, as `finder.by_boxes` reads it, of which those with a lower score than `score` are left out; None:
-    `media.detector` finds people, with `weights`, on `device` (torch's name), or else a picture is one person. exif: as `read_image` takes
-    it. side: longer side (px) of the network's input, in which people are as blurred as training sees them. max_broken: files.
+    Attributes:
+        root: Folder of images and videos.
+        media: Section `data.unlabelled.media` of the parameters.
+        boxes: A file of boxes, as `finder.by_boxes` reads it; None: `media.detector` finds people,
+            or else a picture is one person.
+        score: Lowest score of a box of that file.
+        weights: Weight file of the detector; None: download it once.
+        exif: As `read_image` takes it.
+        side: Longer side (px) of the network's input, in which people are as blurred as training
+            sees them.
+        max_broken: Largest number of broken files.
+        device: torch's name of the detector's device.
     """
 
     root: Path
@@ -54,14 +63,22 @@ class Search:
 
 
 def find_people(search: Search, folder: Path) -> dict[str, Any]:
-    """Search all images and videos, and write what was found into `folder`; what was found there before is not looked for again.
+    """Search all images and videos for people, and write who was found.
+
+    Who was found there before is not looked for again.
+
+    Args:
+        search: Where and how.
+        folder: Where people.json and the frames go. It is emptied if it is of another search.
 
     Returns:
-        The content of people.json. people: file_name (below `folder`), width, height, bbox, score; and of (image or video), frame, time,
-        blur. left_out: how many people, by reason. broken, cut_off: files, and why. others: number of files of other kinds.
+        The content of people.json. people: file_name (below `folder`), width, height, bbox, score;
+        and of (image or video), frame, time, blur. left_out: how many people, by reason. broken,
+        cut_off: files, and why. others: number of files of other kinds.
 
     Raises:
-        InputError: There is nothing to search, too many files are broken, the boxes are wrong, or nobody is left.
+        InputError: There is nothing to search, too many files are broken, the boxes are wrong, or
+            nobody is left.
     """
     names, others = media.listing(search.root, search.media.folders)
     _begin(folder, _key(search, names), search.root)

@@ -46,8 +46,10 @@ class Poser:
         """Make a Poser from what `load_network` returns.
 
         Args:
-            flip_test: Average the heatmaps of an image and its
-                mirror image; None: if the evaluation did.
+            net: The network.
+            metadata: That of its weight file.
+            flip_test: Average the heatmaps of an image and its mirror image; None: if the
+                evaluation did.
             batch_size: People in one forward pass.
             decode: "quarter" or "dark"; None: as the evaluation did.
 
@@ -114,7 +116,10 @@ class Poser:
         return next(self.predict_all([(image, boxes)]))
 
     def predict_all(self, images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Iterator[Predictions]:
-        """The same for many images, with people of several images in one pass.
+        """Find the poses in many images, with people of several images in one pass.
+
+        Args:
+            images: For each image what `predict` takes: the image, and its boxes or None.
 
         Yields:
             What `predict` gives for each image, in order, a batch later.
@@ -151,7 +156,18 @@ class Poser:
         return zip(in_image.numpy(), confidence.float().cpu().numpy(), strict=True)
 
     def heatmaps(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> list[Image.Image]:
-        """The network's view of each person, with its heatmaps over it."""
+        """Render the network's view of each person, with its heatmaps over it.
+
+        Args:
+            image: As for `predict`.
+            boxes: As for `predict`.
+
+        Returns:
+            A picture of each person, of the size of the network's input.
+
+        Raises:
+            InputError: As `predict`.
+        """
         found = []
         for crop, _, to_view in self.cut(image, boxes):
             pixels = torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].to(self.device)
@@ -162,11 +178,27 @@ class Poser:
         return found
 
     def draw(self, image: Picture, poses: Predictions) -> Image.Image:
-        """Render the poses on the image, without joints below a confidence of 0.2."""
+        """Render poses on an image, without joints below a confidence of 0.2.
+
+        Args:
+            image: As for `predict`.
+            poses: In px of the image.
+        """
         return draw_pose(_picture(image), poses.points, poses.confidence, self.skeleton, SURE)
 
     def cut(self, image: Picture, boxes: NDArray[np.floating] | None) -> Iterator[Person]:
-        """Cut out each person with the functions that write and read crop packs."""
+        """Cut out each person with the functions that write and read crop packs.
+
+        Args:
+            image: As for `predict`.
+            boxes: As for `predict`.
+
+        Yields:
+            Crop and matrices of each person, in the order of the boxes.
+
+        Raises:
+            InputError: As `predict`.
+        """
         picture = _picture(image)
         whole = np.array([[0, 0, *picture.size]], np.float32)
         chosen = whole if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4)

@@ -48,16 +48,21 @@ def predict_crops(
     decode: str,
     sigma: float = 2.0,
 ) -> tuple[Tensor, Tensor]:
-    """Points [B, K, 2] in crop px and confidence [B, K] from crops on the network's device.
+    """Predict the poses of people cut out.
 
     The network runs in eval mode and gets its own mode back.
 
     Args:
+        net: The network.
+        crops: B people, on the network's device.
         size: (h, w) of the network's input.
         permutation: The skeleton's `flip` for the flip test (the mean of the heatmaps of a view and
             its mirror image); None: no flip test.
         decode: "quarter" or "dark".
         sigma: In heatmap cells, for "dark".
+
+    Returns:
+        Points [B, K, 2] in crop px, and confidence [B, K].
     """
     views = warp(crops.pixels, crops.base, size, normalise)
     with evaluating(net), torch.inference_mode():
@@ -79,10 +84,21 @@ def predict_pack(
     device: torch.device | str,
     sigma: float = 2.0,
 ) -> Predictions:
-    """Poses, in image px, of the people of a pack at these positions, in their order.
+    """Predict the poses of people of a pack.
 
     Args:
+        net: The network.
+        pack: The pack.
+        positions: Whom to predict, positions in the pack.
         size: (h, w) of the network's input.
+        flip_test: Whether the heatmaps of a view and its mirror image are averaged.
+        decode: "quarter" or "dark".
+        batch_size: People in one pass.
+        device: Where the network is.
+        sigma: In heatmap cells, for "dark".
+
+    Returns:
+        Poses in image px, in the order of `positions`.
     """
     chosen = np.asarray(positions, np.int64)
     skeleton = pack.people.skeleton
@@ -102,7 +118,16 @@ def predict_pack(
 
 
 def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: NDArray[np.int64], fabric: "Fabric") -> Predictions:
-    """`predict(positions)`, with each process doing its share; every process gets the whole result."""
+    """Predict people with all processes of a training, each doing its share.
+
+    Args:
+        predict: Predicts the people at these positions.
+        positions: All positions.
+        fabric: The launched Fabric.
+
+    Returns:
+        The whole result, in every process.
+    """
     found = predict(np.array_split(positions, fabric.world_size)[fabric.global_rank])
     if fabric.world_size == 1:
         return found
@@ -113,8 +138,16 @@ def shared_out(predict: Callable[[NDArray[np.int64]], Predictions], positions: N
 
 
 def pose_scores(confidence: NDArray[np.floating], box_scores: ArrayLike | None = None) -> NDArray[np.float64]:
-    """The score [N] of each pose: mean confidence of its joints above SURE (0 without any) times
-    its box score (default 1).
+    """Compute the score of each pose.
+
+    It is the mean confidence of the joints above SURE, times the box score.
+
+    Args:
+        confidence: [N, K].
+        box_scores: [N]; None: 1 for each.
+
+    Returns:
+        [N]; 0 for a pose without such a joint.
     """
     sure = confidence > SURE
     total = np.where(sure, confidence, 0).sum(1, dtype=np.float64)
@@ -127,10 +160,16 @@ def to_results(
     box_scores: ArrayLike | None = None,
     category: int = PERSON,
 ) -> list[dict[str, Any]]:
-    """COCO keypoint results: image_id, category_id, keypoints
-    (x, y, confidence of each joint) and score.
+    """Make COCO keypoint results.
 
+    They have image_id, category_id, keypoints (x, y, confidence of each joint) and score.
     They have no bbox (reference bug T18).
+
+    Args:
+        predictions: N poses.
+        image_ids: The image of each, [N].
+        box_scores: As for `pose_scores`.
+        category: The category's id.
     """
     keypoints = np.concatenate([predictions.points, predictions.confidence[..., None]], axis=2)
     rows = keypoints.reshape(len(keypoints), 3 * keypoints.shape[1])  # also without people

@@ -48,14 +48,17 @@ def of_photos(
     """Yield every photo that can be read.
 
     Args:
+        asked: The photos and their people.
         exif: As for `Photo.read`.
         names: Names of the overlays in the folder `out`.
-        broken: Collects the photos that cannot be read, with
-            the reason; None: the first one raises.
+        find: A detector that finds the people; None: those of `asked`.
+        out: Folder of the overlays.
+        broken: Collects the photos that cannot be read, with the reason; None: the first one
+            raises.
 
     Raises:
-        InputError: A box is not on its image; `Photo.read` raises;
-            a photo cannot be read, and `broken` is None.
+        InputError: A box is not on its image; `Photo.read` raises; a photo cannot be read, and
+            `broken` is None.
     """
     for photo, name in zip(asked.photos, names, strict=True):
         try:
@@ -73,10 +76,19 @@ def of_photos(
 
 @contextmanager
 def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> Iterator[tuple[Iterator[Shot], Video]]:
-    """The frames of a video or webcam, at most `limit`, and the video itself.
+    """Open a video or webcam, and a video for its overlay.
 
-    Frames are numbered from 1; image_id and `frame` are that
-    number, `time` is in seconds from the first.
+    Frames are numbered from 1; image_id and `frame` are that number, `time` is in seconds from the
+    first.
+
+    Args:
+        source: A file, or the number of a webcam.
+        find: A detector that finds the people; None: one person fills each frame.
+        out: Folder of the overlay.
+        limit: Largest number of frames; None: all.
+
+    Yields:
+        The frames, and the video itself.
 
     Raises:
         InputError: It cannot be opened or decoded, or its overlay would replace it.

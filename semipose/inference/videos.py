@@ -139,8 +139,19 @@ def opened(source: str) -> Iterator[Video]:
 
 @contextmanager
 def written(path: Path, rate: Fraction) -> Iterator[Add]:
-    """Yield a function that adds a frame to an MP4 (H.264); all frames get the size of the first,
-    and odd sides lose their last pixel.
+    """Write an MP4 (H.264), frame by frame.
+
+    All frames get the size of the first, and odd sides lose their last pixel.
+
+    Args:
+        path: The file; it appears when it is complete.
+        rate: Frames per second.
+
+    Yields:
+        A function that adds a frame.
+
+    Raises:
+        InputError: The file cannot be written, or PyAV is not installed.
     """
     av = library()
     try:
@@ -182,7 +193,11 @@ def _seconds(container: Any, stream: Any) -> Fraction:
 
 
 def library() -> Any:
-    """PyAV. Raises InputError if it is not installed."""
+    """Import PyAV.
+
+    Raises:
+        InputError: It is not installed.
+    """
     try:
         import av
     except ModuleNotFoundError:

@@ -17,9 +17,17 @@ def oks_between(
     other_areas: NDArray[np.floating],
     sigmas: Sequence[float],
 ) -> NDArray[np.float64]:
-    """OKS [N] between poses, [N, K, 2] px each, as if all joints were annotated.
+    """Compute OKS between N pairs of poses, as if all joints were annotated.
 
-    The area of a pair is the mean of its two areas [N] px^2.
+    Args:
+        one: [N, K, 2] px.
+        other: [N, K, 2] px.
+        areas: Of the first poses, [N] px^2; a pair has the mean of its two areas.
+        other_areas: Of the other poses, [N] px^2.
+        sigmas: [K].
+
+    Returns:
+        [N], 0-1.
     """
     squared = ((one.astype(np.float64) - other) ** 2).sum(2)  # [N, K]
     area = (areas.astype(np.float64) + other_areas) / 2 + np.spacing(1)
@@ -35,12 +43,20 @@ def oks_nms(
     sigmas: Sequence[float],
     threshold: float,
 ) -> NDArray[np.int64]:
-    """Which of N poses stay, image by image, best score first.
+    """Find the poses that stay, image by image, best score first.
 
     A pose stays if its OKS with every better pose that stays in its image is at most `threshold`.
 
     Args:
+        points: [N, K, 2] px.
+        scores: [N].
+        areas: [N] px^2.
         images: The image of each pose, [N].
+        sigmas: [K].
+        threshold: Largest OKS, 0-1.
+
+    Returns:
+        Positions of the poses that stay.
     """
     order = np.lexsort((-scores, images))
     points, areas, images = points[order], areas[order], images[order]

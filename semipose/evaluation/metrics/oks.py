@@ -66,8 +66,9 @@ def evaluate_oks(
 def match(
     annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]], sigmas: Sequence[float] | None = None
 ) -> "Matches":
-    """COCOeval's matches of results to people, by image, so that images can be resampled; arguments
-    as for `evaluate_oks`.
+    """Match results to people with COCOeval, by image, so that images can be resampled.
+
+    Arguments and errors are those of `evaluate_oks`.
     """
     evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
     images = len(evaluation.params.imgIds)
@@ -128,7 +129,20 @@ class Matches:
 def oks_terms(
     points: NDArray[np.floating], truth: NDArray[np.floating], areas: NDArray[np.floating], sigmas: Sequence[float]
 ) -> NDArray[np.float64]:
-    """exp(-d^2 / (2 s^2 k^2)) of every joint, [N, K]: points, truth [N, K, 2] px, areas [N] px^2, sigmas [K]."""
+    """Compute exp(-d^2 / (2 s^2 k^2)) of every joint.
+
+    Args:
+        points: Predicted joints, [N, K, 2] px.
+        truth: Annotated joints, [N, K, 2] px.
+        areas: s^2, [N] px^2.
+        sigmas: k / 2, [K].
+
+    Returns:
+        [N, K], 0-1.
+
+    Raises:
+        InputError: There are not as many sigmas as joints.
+    """
     if len(sigmas) != points.shape[1]:
         raise InputError(f"OKS needs a sigma for each of {points.shape[1]} joints, has {len(sigmas)}; measure PCK instead")
     squared = ((points.astype(np.float64) - truth) ** 2).sum(2)
@@ -143,10 +157,17 @@ def person_oks(
     areas: NDArray[np.floating],
     sigmas: Sequence[float],
 ) -> NDArray[np.float64]:
-    """OKS [N] of each person with its own truth, as COCOeval
-    computes it; NaN if no joint is annotated.
+    """Compute OKS of each person with its own truth, as COCOeval does.
 
-    Points and truth [N, K, 2] px, visibility [N, K] (0: not annotated), areas [N] px^2, sigmas [K].
+    Args:
+        points: Predicted joints, [N, K, 2] px.
+        truth: Annotated joints, [N, K, 2] px.
+        visibility: [N, K]; 0: not annotated.
+        areas: [N] px^2.
+        sigmas: [K].
+
+    Returns:
+        [N], 0-1; NaN if no joint is annotated.
     """
     visible = visibility > 0
     count = visible.sum(1)
@@ -161,12 +182,20 @@ def joint_hits(
     areas: NDArray[np.floating],
     skeleton: Skeleton,
 ) -> Hits:
-    """Joints with an OKS term of at least 0.5, exp(-d^2 / (2 s^2 k^2)) >= 0.5.
+    """Find the joints with an OKS term of at least 0.5, exp(-d^2 / (2 s^2 k^2)) >= 0.5.
 
-    Its metrics are `joint/<name>`: the share of a joint's annotated instances that have one.
+    The metrics of the result are `joint/<name>`: the share of a joint's annotated instances that
+    have one.
     This is PCK with OKS's own tolerance for the joint (1.18 k s, wide for hips, narrow for eyes),
     with each person compared to its own truth.
     It is not AP by joint.
+
+    Args:
+        points: Predicted joints, [N, K, 2] px.
+        truth: Annotated joints, [N, K, 2] px.
+        visibility: [N, K]; 0: not annotated.
+        areas: [N] px^2.
+        skeleton: Has the names and sigmas of the joints.
     """
     counted = visibility > 0
     hit = counted & (oks_terms(points, truth, areas, skeleton.sigmas) >= 0.5)

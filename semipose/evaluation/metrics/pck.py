@@ -61,9 +61,16 @@ class Hits:
 def torso_sizes(
     truth: NDArray[np.floating], visibility: NDArray[np.integer], joints: tuple[str, ...], torso: tuple[str, str]
 ) -> NDArray[np.float64]:
-    """Distance [N] in px between the two torso joints of truth [N, K, 2].
+    """Compute the distance between the two torso joints of each person.
 
-    NaN if either is not visible, or if both are at the same place.
+    Args:
+        truth: Annotated joints, [N, K, 2] px.
+        visibility: [N, K]; 0: not annotated.
+        joints: K names.
+        torso: Names of the two joints.
+
+    Returns:
+        [N] px; NaN if either joint is not visible, or if both are at the same place.
 
     Raises:
         InputError: A torso joint is not among the joints.
@@ -92,16 +99,20 @@ def pck(
     threshold: float,
     reference: str,
 ) -> Hits:
-    """PCK of points [N, K, 2] px against truth [N, K, 2] px: a joint
-    is found if its error <= threshold * size.
+    """Compute PCK: a joint is found if its error is at most threshold * size.
 
-    A point that is NaN is a joint that was not predicted, and counts as missed.
-    The pooled value has the name of its reference ("torso", "box"), as in "PCK@0.2 torso".
+    The pooled value has the name of its reference, as in "PCK@0.2 torso".
 
     Args:
+        points: Predicted joints, [N, K, 2] px; a point that is NaN was not predicted, and counts as
+            missed.
+        truth: Annotated joints, [N, K, 2] px.
         visibility: [N, K]; joints with 0 do not count.
-        sizes: [N] px, of `torso_sizes` or `box_sizes`; people with
-            NaN are left out and counted in `left_out`.
+        sizes: [N] px, of `torso_sizes` or `box_sizes`; people with NaN are left out and counted in
+            `left_out`.
+        joints: Names of the joints to report, K; none: only the pooled value is reported.
+        threshold: Share of the size.
+        reference: Name of the sizes: "torso", "box" or "head".
     """
     errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
     counted = (visibility > 0) & np.isfinite(sizes)[:, None]
@@ -117,12 +128,11 @@ def pck_area(
     limit: float,
     reference: str,
 ) -> Hits:
-    """The area under the curve of PCK over thresholds from 0 to
-    `limit`, as a share of the largest possible one.
+    """Compute the area under the curve of PCK, as a share of the largest possible one.
 
-    A joint with error e contributes max(0, 1 - e / (limit * size)):
-    the part of the thresholds at which it is found.
-    Arguments as for `pck`.
+    The thresholds go from 0 to `limit`; the other arguments are those of `pck`.
+    A joint with error e contributes max(0, 1 - e / (limit * size)): the part of the thresholds at
+    which it is found.
     """
     errors = np.linalg.norm(points.astype(np.float64) - truth, axis=2)
     counted = (visibility > 0) & np.isfinite(sizes)[:, None]
@@ -184,9 +194,16 @@ def assigned(
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
     """Assign results to people, as `evaluate_pck` describes.
 
+    Args:
+        known: The annotations.
+        predictions: Results in COCO's format, a file or its content.
+
     Returns:
         The N annotations of people with keypoints, their joints [N, K, 2] px, which are annotated
         [N, K] (0 or 1), and the joints of each person's result [N, K, 2] px, NaN without a result.
+
+    Raises:
+        InputError: Names the file, the index and the field.
     """
     from scipy.optimize import (
         linear_sum_assignment,

@@ -63,12 +63,13 @@ def pckh(
     sizes: NDArray[np.floating] | None,
     joints: tuple[str, ...],
 ) -> HeadHits:
-    """PCKh of points [N, K, 2] px against truth [N, K, 2] px, both counted from the same pixel.
+    """Compute PCKh.
 
-    A point that is NaN is missed.
     A set that lacks some joints of `skeleton.MPII16` lacks their GROUPS.
 
     Args:
+        points: Predicted joints, [N, K, 2] px; a point that is NaN is missed.
+        truth: Annotated joints, [N, K, 2] px, counted from the same pixel.
         visibility: [N, K]; joints with 0 do not count.
         sizes: [N] px, of `head_sizes` or `People.head_sizes`; people with NaN are left out and
             counted in `left_out`.
@@ -84,11 +85,14 @@ def pckh(
 
 
 def evaluate_pckh(annotations: Path | dict[str, Any] | Annotations, predictions: Path | list[dict[str, Any]]) -> HeadHits:
-    """PCKh of keypoint results against annotations, both in COCO's format, files or their content.
+    """Compute PCKh of keypoint results.
 
-    Every annotated person needs the field `head_size`: 0.6 times the diagonal of the head's box
-    (px); null leaves the person out.
     Results are assigned to people as in `metrics.pck.evaluate_pck`.
+
+    Args:
+        annotations: In COCO's format, a file or its content. Every person needs the field
+            `head_size`: 0.6 times the diagonal of the head's box (px); null leaves the person out.
+        predictions: Results in COCO's format, a file or its content.
 
     Raises:
         InputError: Names the file, the index and the field.

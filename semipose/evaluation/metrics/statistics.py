@@ -24,8 +24,15 @@ class Measure(NamedTuple):
 
 
 def sample_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Sample `units` of the units with replacement, `resamples` times; returns how often each was
-    sampled, [resamples, units].
+    """Sample as many units as there are, with replacement, several times.
+
+    Args:
+        units: Number of units.
+        resamples: Number of samples.
+        generator: For all of them.
+
+    Returns:
+        How often each unit was sampled, [resamples, units].
     """
     if units == 0:
         return np.zeros((resamples, 0), np.int64)
@@ -33,15 +40,31 @@ def sample_weights(units: int, resamples: int, generator: np.random.Generator) -
 
 
 def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Every value of the statistic in each resample,
-    [resamples]; equal generators give equal resamples.
+    """Compute every value of a statistic in each resample.
+
+    Args:
+        statistic: The statistic.
+        units: Number of its people or images.
+        resamples: Number of resamples.
+        generator: Equal generators give equal resamples.
+
+    Returns:
+        [resamples] of each value, by name.
     """
     return statistic(sample_weights(units, resamples, generator))
 
 
 def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
-    """Every value of the statistic with its interval at `level`, from its `resampled` values; -1,
-    -1, -1 if undefined, as in COCO.
+    """Compute every value of a statistic with its interval.
+
+    Args:
+        statistic: The statistic.
+        units: Number of its people or images.
+        drawn: Its values in the resamples, of `resampled`.
+        level: Of the interval, 0-1.
+
+    Returns:
+        The values by name; -1, -1, -1 if undefined, as in COCO.
     """
     values = statistic(np.ones((1, units), np.int64))
     undefined = Measure(-1.0, -1.0, -1.0)
@@ -49,12 +72,17 @@ def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.floa
 
 
 def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Measure:
-    """A value with the interval at `level` of its values in the resamples, `drawn` [B].
+    """Compute the interval of a value from its values in the resamples.
 
     For a difference of two sets of predictions, `drawn` is the difference of their values in the
     same resamples (the paired bootstrap).
-    An easy or a hard resample moves both alike, so this interval is
-    narrower than two separate ones would suggest.
+    An easy or a hard resample moves both alike, so this interval is narrower than two separate ones
+    would suggest.
+
+    Args:
+        value: The value.
+        drawn: In each resample, [B]; NaN if undefined there.
+        level: Of the interval, 0-1.
     """
     # A resample can miss every person that a value needs (all small ones, say): it says nothing about that value.
     defined = drawn[~np.isnan(drawn)]

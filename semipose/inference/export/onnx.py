@@ -36,11 +36,15 @@ class FromPixels(nn.Module):
 
 
 def export(weights: Path, out: Path, licence: str) -> float:
-    """Write model.onnx, model.safetensors, card.json, README.md
-    (the model card) and example.py into `out`.
+    """Write model.onnx, model.safetensors, card.json, README.md (the model card) and example.py.
+
+    Args:
+        weights: A weights.safetensors of semipose.
+        out: Where the files go.
+        licence: Of the weights, for the model card.
 
     Returns:
-        The largest difference between ONNX and PyTorch.
+        The largest difference of a heatmap's value between ONNX and PyTorch.
 
     Raises:
         InputError: The weight file is not semipose's, a package is missing, or ONNX and PyTorch
@@ -65,10 +69,15 @@ def export(weights: Path, out: Path, licence: str) -> float:
 
 
 def export_onnx(net: PoseNet, size: tuple[int, int], path: Path) -> float:
-    """Write the network for inputs of `size` (H, W).
+    """Write a network as ONNX, with its normalisation.
+
+    Args:
+        net: The network.
+        size: (H, W) of its input in px.
+        path: The file.
 
     Returns:
-        The largest difference from PyTorch, over batches of 1 and 3 of noise.
+        The largest difference of a heatmap's value from PyTorch, over batches of 1 and 3 of noise.
 
     Raises:
         InputError: The difference is above PARITY; no file is left then.
