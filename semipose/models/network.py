@@ -145,9 +145,18 @@ class Ensemble(nn.Module):
 
 
 def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
-    """Make a network whose random weights belong to the seed.
+    """Make a network whose random weights belong to a seed.
 
     torch's own initialisation uses the global generator, so its state is saved and restored.
+
+    Args:
+        model: Parameters of the network.
+        keypoints: Number of heatmaps, K.
+        seed: The seed.
+
+    Raises:
+        InputError: The parameters do not fit each other, or its pretrained weights cannot be
+            loaded.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -155,8 +164,14 @@ def build(model: "Model", keypoints: int, seed: int) -> PoseNet:
 
 
 def network_metadata(model: "Model", skeleton: "Skeleton", padding: float, **more: Any) -> dict[str, Any]:
-    """What one must know to use a network's weights: skeleton, input, how boxes become crops,
-    decoding (as the released code).
+    """Make the metadata that one must know to use a network's weights.
+
+    Args:
+        model: Parameters of the network.
+        skeleton: The joints of its heatmaps.
+        padding: Factor by which a box grows before it becomes a crop.
+        more: Further fields; they replace those of the same name, such as `decode` (by default that
+            of the released code).
     """
     return {
         "skeleton": {
@@ -193,11 +208,15 @@ def skeleton_of(metadata: Mapping[str, Any]) -> "Skeleton":
 
 
 def save_network(net: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write weights and batch-norm statistics as safetensors,
-    with the metadata that one needs to use them.
+    """Write weights and batch-norm statistics as safetensors, with metadata.
 
     The metadata is one JSON text under the key "semipose".
     safetensors writes several keys in any order, and equal networks must give equal files.
+
+    Args:
+        net: The network, or several as one (Ensemble).
+        path: The file.
+        metadata: What one needs to use the weights.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
     data = safetensors.torch.save(tensors, {"semipose": json.dumps(metadata)})

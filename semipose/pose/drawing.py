@@ -37,8 +37,10 @@ def draw_pose(
     """Render poses on a picture; lines are thicker for larger people.
 
     Args:
+        picture: The picture; it is not changed.
         points: [N, K, 2] px, or one pose [K, 2].
         seen: Visibility or confidence, [N, K] or [K].
+        skeleton: Has the limbs.
         threshold: Joints at or below it are left out, with the limbs that end in them.
     """
     image = as_image(picture)
@@ -56,11 +58,16 @@ def draw_pose(
 
 
 def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: float = 0.75) -> Image.Image:
-    """Render a heatmap [h, w], or the maximum of several [K, h, w], over a picture.
+    """Render heatmaps over a picture.
 
     Dark purple is low, yellow is 1.
-    Values are clipped to 0-1 and cover the picture in proportion, up to `strength`.
     A map of any size is stretched over the picture, as cells lie on pixels (geometry.py).
+
+    Args:
+        picture: The picture; it is not changed.
+        heatmaps: [h, w], or [K, h, w], of which the maximum is shown. Values are clipped to 0-1 and
+            cover the picture in proportion to their roots.
+        strength: Share (0-1) of the picture that a value of 1 covers.
     """
     image = as_image(picture)
     flat = heatmaps.max(axis=0) if heatmaps.ndim == 3 else heatmaps
@@ -73,10 +80,12 @@ def draw_heatmap(picture: Picture, heatmaps: NDArray[np.floating], strength: flo
 
 
 def sheet(tiles: Sequence[Picture], captions: Sequence[str], columns: int, tile: tuple[int, int] | None = None) -> Image.Image:
-    """Arrange tiles in rows of `columns` on white, each with its
-    caption below, wrapped to the tile's width.
+    """Arrange tiles in rows on white, each with its caption below, wrapped to the tile's width.
 
     Args:
+        tiles: The pictures, row by row.
+        captions: One for each.
+        columns: Tiles in a row.
         tile: (width, height) px into which each tile is fitted in proportion; default: the largest
             tile, at least 160 px.
     """

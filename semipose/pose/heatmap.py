@@ -21,13 +21,15 @@ FAR = 1e6  # heatmap cells; position of invisible points, so that their map is 0
 
 
 def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """Gaussian targets of peak 1 at exact, unrounded positions
-    (unbiased encoding of DARK, Zhang et al. 2020).
+    """Make Gaussian targets of peak 1 at exact, unrounded positions.
+
+    This is the unbiased encoding of DARK (Zhang et al. 2020).
 
     Args:
         points: [B, K, 2] in input px.
         visible: [B, K]; 0: not labelled, and the point may be anything.
         size: (h, w) of the heatmap in cells.
+        stride: Input px per cell.
         sigma: Standard deviation in heatmap cells.
 
     Returns:
@@ -61,6 +63,8 @@ def decode(
     (The released code puts it at (0, 0) in evaluation, but not in training.)
 
     Args:
+        heatmaps: [B, K, h, w].
+        stride: Input px per cell.
         how: "quarter" (a quarter cell towards the higher neighbour, Simple Baselines) or "dark"
             (Zhang et al. 2020).
         sigma: For "dark": standard deviation in cells of the Gaussian that smooths the map first.
@@ -81,24 +85,32 @@ def decode(
 
 
 def quarter_offset(heatmaps: Tensor, cells: Tensor) -> Tensor:
-    """A quarter cell towards the higher neighbour, per axis
-    [B, K, 2]; zero for peaks at the border.
+    """Compute the offset of a quarter cell towards the higher neighbour, per axis.
 
-    The border is that of the released code's evaluation: only 1 <
-    x < w - 1 and 1 < y < h - 1 get an offset.
+    Args:
+        heatmaps: [B, K, h, w].
+        cells: Their maxima, [B, K, 2] (x, y).
+
+    Returns:
+        [B, K, 2] cells; 0 for peaks at the border. The border is that of the released code's
+        evaluation: only 1 < x < w - 1 and 1 < y < h - 1 get an offset.
     """
     around = _around(heatmaps, cells, ((1, 0), (0, 1), (-1, 0), (0, -1)))
     return 0.25 * torch.sign(around[..., :2] - around[..., 2:]) * _inside(heatmaps, cells, low=1, high=1)[..., None]
 
 
 def dark_offset(heatmaps: Tensor, cells: Tensor, confidence: Tensor, sigma: float) -> Tensor:
-    """The Newton step [B, K, 2] (cells) from the argmax on the
-    log of the smoothed map (DARK, eqs. 6-9).
+    """Compute the Newton step from the argmax on the log of the smoothed map (DARK, eqs. 6-9).
 
-    `confidence` [B, K] is the maximum.
-    Zero for peaks within two cells of the border, where the stencil
-    does not fit, and where the log map is not concave.
-    A step is at most two cells, the reach of the stencil.
+    Args:
+        heatmaps: [B, K, h, w].
+        cells: Their maxima, [B, K, 2] (x, y).
+        confidence: The values there, [B, K].
+        sigma: Standard deviation in cells of the Gaussian that smooths.
+
+    Returns:
+        [B, K, 2] cells, at most two, the reach of the stencil. 0 for peaks within two cells of the
+        border, where the stencil does not fit, and where the log map is not concave.
     """
     smooth = _blur(heatmaps, sigma)
     scale = confidence.clamp(min=0) / smooth.amax(dim=(-2, -1)).clamp(min=1e-10)
@@ -122,15 +134,26 @@ STENCIL = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0
 
 
 def flip_back(heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
-    """Bring heatmaps of a mirrored input back: mirror them and swap
-    joints; no shift, because maps are in register.
+    """Bring heatmaps of a mirrored input back: mirror them and swap joints.
+
+    There is no shift, because maps are in register.
+
+    Args:
+        heatmaps: [B, K, h, w].
+        permutation: The skeleton's `flip`, [K].
     """
     index = torch.as_tensor(permutation, device=heatmaps.device)
     return heatmaps.flip(-1)[:, index]
 
 
 def flip_average(heatmaps: Tensor, mirrored_heatmaps: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
-    """The mean of the heatmaps of an input and of its mirror image (flip test)."""
+    """Compute the mean of the heatmaps of an input and of its mirror image (flip test).
+
+    Args:
+        heatmaps: Of the input, [B, K, h, w].
+        mirrored_heatmaps: Of its mirror image.
+        permutation: The skeleton's `flip`, [K].
+    """
     return (heatmaps + flip_back(mirrored_heatmaps, permutation)) / 2
 
 

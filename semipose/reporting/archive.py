@@ -14,10 +14,16 @@ EQUAL = "equal_commits.txt"  # beside the archives: each line names commits that
 
 
 def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
-    """Archive a finished run of the project `root`.
+    """Archive a finished run.
 
     A run that is already there, with the same fingerprint and commit, stays as it is.
     Another one of the same name is added beside it.
+
+    Args:
+        archive: Folder of the archive.
+        root: Root of the project, with reports/, runs/ and data/split/.
+        run: The run.
+        date: Today's date, for the record.
 
     Returns:
         The path of its record.

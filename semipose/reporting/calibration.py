@@ -62,8 +62,14 @@ def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Gr
 
 
 def separation(sure: np.ndarray, right: np.ndarray) -> float:
-    """Probability that a right pseudo-label has more confidence than a wrong one, equals counted
-    half (AUROC); NaN if there is only one kind.
+    """Compute how likely a right pseudo-label has more confidence than a wrong one (AUROC).
+
+    Args:
+        sure: Confidence, [N]; equal ones count half.
+        right: [N] bool.
+
+    Returns:
+        0-1; NaN if all are right or all are wrong.
     """
     hits = int(right.sum())
     misses = right.size - hits
@@ -73,8 +79,13 @@ def separation(sure: np.ndarray, right: np.ndarray) -> float:
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance between confidence, clipped to 0 ... 1, and share of right ones over ten
-    equally filled bins.
+    """Compute the mean distance between confidence and share of right pseudo-labels.
+
+    The mean is over ten equally filled bins.
+
+    Args:
+        confidence: [N]; clipped to 0 ... 1.
+        right: [N], 0 or 1.
     """
     x, y, _ = binned(confidence.clip(0, 1), right, 10)
     sizes = [part.size for part in np.array_split(confidence, max(1, min(10, confidence.size)))]

@@ -64,8 +64,15 @@ def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: St
 
 
 def mean_band(seeds: Sequence[Columns], x: str, y_of: Choice) -> np.ndarray:
-    """Rows [x, mean, standard deviation (n - 1; 0 for one seed)] at
-    the positions where every seed has a value.
+    """Average a curve over seeds, at the positions where every seed has a value.
+
+    Args:
+        seeds: Columns of each seed's history.
+        x: Name of the column of positions.
+        y_of: Chooses a column; None: this seed has no such curve.
+
+    Returns:
+        Rows [x, mean, standard deviation (n - 1; 0 for one seed)].
     """
     lines = [pd.Series(y, index=columns[x]).dropna() for columns in seeds if (y := y_of(columns)) is not None]
     if not lines:

@@ -84,7 +84,12 @@ def cell_name(data: str, key: Key) -> str:
 
 
 def read_runs(folder: Path, data: str, grid: Grid) -> dict[Key, Run]:
-    """The finished runs of a grid, in the grid's order; other files of the folder are ignored.
+    """Read the finished runs of a grid, in the grid's order; other files of the folder are ignored.
+
+    Args:
+        folder: reports/runs of a project.
+        data: `data.source` of the runs.
+        grid: The runs wanted.
 
     Raises:
         InputError: A file is damaged, lacks a field, or belongs to another run.
@@ -111,7 +116,11 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
 
 
 def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) -> Run:
-    """The run of a record.
+    """Make the run of a record.
+
+    Args:
+        record: Content of a run's JSON.
+        resamples: For each metric, its value in each resample; only the headline's are kept.
 
     Raises:
         KeyError: A field is missing.

@@ -17,11 +17,16 @@ Settings = Mapping[str, Mapping[str, str]]  # setting -> method -> entry
 
 
 def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> Table:
-    """The table of settings; rows are methods.
+    """Make the table of settings; rows are methods.
 
     Columns: for each budget and setting, the headline metric and the gain over the same setting of
-    `supervised`; the difference between neighbouring settings;
-    the training cost of each, warm-up included.
+    `supervised`; the difference between neighbouring settings; the training cost of each, warm-up
+    included.
+
+    Args:
+        runs: The finished runs.
+        sweep: Its budgets and seeds are shown.
+        settings: For each setting, the entry of `method` that each method has there.
     """
     methods = list(dict.fromkeys(method for rows in settings.values() for method in rows))
     entries = list(dict.fromkeys(entry for rows in settings.values() for entry in rows.values()))

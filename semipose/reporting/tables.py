@@ -64,7 +64,16 @@ def main_table(runs: Mapping[Key, Run], sweep: Grid) -> Table:
 def ablation_tables(
     runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, str], changes: Changes, topics: Mapping[str, Sequence[str]]
 ) -> list[Table]:
-    """A table for each topic, with the variants that it names; then one with all other variants."""
+    """Make a table for each topic, with the variants that it names; then one with all other
+    variants.
+
+    Args:
+        runs: The finished runs.
+        ablation: Variants, budgets and seeds.
+        bases: Name of a variant -> its base.
+        changes: What each variant changes.
+        topics: Name of a topic -> its variants.
+    """
     named = {name for variants in topics.values() for name in variants}
     parts = {**topics, "": [name for name in ablation.methods if name not in named]}
     grids = {topic: replace(ablation, methods=tuple(variants)) for topic, variants in parts.items() if variants}
@@ -98,7 +107,14 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
 def differences(
     runs: Mapping[Key, Run | None], method: str, reference: str, labels: str, seeds: Iterable[int]
 ) -> list[tuple[float, NDArray[np.float64]]]:
-    """The headline metric, method minus reference, for each seed that both have run.
+    """Compute the headline metric, method minus reference, for each seed that both have run.
+
+    Args:
+        runs: The finished runs.
+        method: Entry of `method`.
+        reference: Another entry.
+        labels: The budget.
+        seeds: The seeds wanted.
 
     Returns:
         For each seed the difference, and the difference in each resample [B] of the validation set

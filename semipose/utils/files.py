@@ -88,6 +88,10 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
 def json_bytes(path: Path, remedy: str = "") -> bytes:
     """Read a JSON file in any of its encodings.
 
+    Args:
+        path: The file.
+        remedy: As for `read_bytes`.
+
     Returns:
         Its content in UTF-8 without a byte order mark.
 

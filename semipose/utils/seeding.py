@@ -9,13 +9,29 @@ from torch import Generator
 
 
 def stream(seed: int, purpose: str, number: int) -> int:
-    """A 63-bit seed for one purpose and one step (or epoch): independent streams without state."""
+    """Make the seed of a stream; streams are independent and have no state.
+
+    Args:
+        seed: Seed of the run.
+        purpose: Any text.
+        number: A step or an epoch.
+
+    Returns:
+        A seed of 63 bits.
+    """
     digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator_of(seed: int, purpose: str, number: int, device: torch.device | str = "cpu") -> Generator:
-    """The generator for the random operations of one step, on their device."""
+    """Make the generator for the random operations of one step.
+
+    Args:
+        seed: As for `stream`.
+        purpose: As for `stream`.
+        number: As for `stream`.
+        device: Where the operations are.
+    """
     generator = Generator(device)
     generator.manual_seed(stream(seed, purpose, number))
     return generator

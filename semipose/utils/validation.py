@@ -14,12 +14,15 @@ SHOWN = 80  # characters shown of a wrong value
 
 
 def read_valid(schema: TypeAdapter[T], source: Path | Any, label: str, remedy: str = "") -> T:
-    """Check a JSON file, or content that was read before; fields
-    that the schema does not know are ignored.
+    """Check a JSON file, or content that was read before.
 
+    Fields that the schema does not know are ignored.
     A number may be written as text or, if whole, as 17.0; true and false are not numbers.
+    An InputWarning says how many such numbers there are.
 
     Args:
+        schema: What the content must fit.
+        source: The file, or its content.
         label: What a message calls the source.
         remedy: What to do about a fault; the end of the message.
 
