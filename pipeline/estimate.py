@@ -56,9 +56,16 @@ def estimate(
 
 
 def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
-    """Operations per second (10^12) that training each method reaches from end to end.
+    """Compute the speed that training each method reaches from end to end.
 
     An entry that was not measured takes the value of its base.
+
+    Args:
+        p: All parameters.
+        found: What `semipose bench --json` wrote.
+
+    Returns:
+        10^12 operations per second, by entry of `method`.
 
     Raises:
         InputError: Something else was measured.

@@ -38,9 +38,20 @@ def _fill(text: str, item: dict[str, str], params: Params) -> str:
 
 
 def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, Any], list[str]]:
-    """The params (by dotted key) and files that a stage reads according to dvc.yaml.
+    """Find what a stage reads according to dvc.yaml.
 
     What DVC watches is therefore what the fingerprint covers.
+
+    Args:
+        name: Name of the stage.
+        item: Its matrix values.
+        params: All parameters.
+
+    Returns:
+        Parameters by dotted key; paths of files and folders.
+
+    Raises:
+        InputError: There is no dvc.yaml here, or it has no such stage.
     """
     _, entry = _declared(name)
     deps = [_fill(path, item, params) for path in entry.get("deps", [])]
@@ -50,8 +61,16 @@ def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, An
 
 
 def summary(name: str, cell: str, item: dict[str, str], params: Params, seconds: float) -> str:
-    """The last line of a stage: what it read and wrote, how
-    long it took, which stages read its outputs.
+    """Make the last line of a stage.
+
+    It says what the stage read and wrote, how long it took, and which stages read its outputs.
+
+    Args:
+        name: Name of the stage.
+        cell: Name of the run; equal to `name` for a stage without a matrix.
+        item: Its matrix values.
+        params: All parameters.
+        seconds: How long it took.
     """
     stages, entry = _declared(name)
     read = [path for path in entry.get("deps", []) if not path.startswith(("semipose/", "pipeline/", "params.ok", "entries/"))]

@@ -32,6 +32,13 @@ def open_pack(name: str) -> CropPack:
 def read_material(p: Params, labels: str, seed: int, device: torch.device, tracker: Tracker) -> Material:
     """Read pack, split and task of one budget and seed, and tell MLflow who is labelled.
 
+    Args:
+        p: All parameters.
+        labels: Name of the budget.
+        seed: Seed of the sweep.
+        device: Where the training computes.
+        tracker: Gets the labelled people as a data input.
+
     Raises:
         InputError: Files are missing or do not fit each other.
     """

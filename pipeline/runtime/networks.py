@@ -22,8 +22,15 @@ def first_networks(
 ) -> list[PoseNet]:
     """Load or warm up the networks that the run's entry of `method` trains.
 
-    A network is warmed up here if the entry describes it, all
-    of them if the entry has its own warm-up.
+    A network is warmed up here if the entry describes it, all of them if the entry has its own
+    warm-up.
+
+    Args:
+        this: The run of the stage.
+        fabric: The launched Fabric.
+        material: What it learns from.
+        report: Gets each epoch's row of a warm-up, and its step.
+        stop: Gives a reason to stop, or None.
 
     Raises:
         InputError: The networks of the stage `warmup` are not those of params.yaml.
@@ -68,11 +75,16 @@ def warming(
 def warmed_up(path: Path, model: Model, skeleton: Skeleton) -> tuple[PoseNet, dict[str, Any]]:
     """Read the weight file of a warm-up.
 
+    Args:
+        path: The file.
+        model: Parameters that the network must have; how it was initialised does not count.
+        skeleton: Joints that it must have.
+
     Returns:
         The network and its metadata.
 
     Raises:
-        InputError: The file was written for another network or another skeleton.
+        InputError: The file is missing, or was written for another network or another skeleton.
     """
     net, metadata = load_network(path)
     start = {"pretrained", "networks"}

@@ -25,7 +25,17 @@ from semipose.utils.files import replacing, write_text
 
 
 def training_record(p: Params, name: str, labels: str, steps: int, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
-    """What the weight file and the run's record contain about the training of the entry `name`."""
+    """Describe a training for the weight file and the run's record.
+
+    Args:
+        p: All parameters.
+        name: Entry of `method`.
+        labels: Name of the budget.
+        steps: Number of optimiser steps.
+        method: The trained method.
+        batches: Its people.
+        rows: Its history.
+    """
     cost = step_cost(method)
     return {
         "steps": steps,
@@ -43,9 +53,16 @@ def training_record(p: Params, name: str, labels: str, steps: int, method: Metho
 
 
 def save_networks(folder: Path, method: Method, skeleton: Skeleton, padding: float, metadata: dict[str, Any]) -> None:
-    """Write each network under its name, and the list of names, the method's main network first.
+    """Write each network under its name, and the list of names, the main network first.
 
     The stage `evaluate` makes the weight file for prediction from them.
+
+    Args:
+        folder: Folder of the run; networks go into networks/.
+        method: The trained method.
+        skeleton: The joints.
+        padding: As `network_metadata` takes it.
+        metadata: Further fields.
     """
     for name, net in method.networks.items():
         metadata_of_it = network_metadata(net.model, skeleton, padding, **metadata, network=name)
@@ -90,6 +107,15 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
     """Write time, memory and origin, which may differ between equal trainings.
 
     After a resumed training, they are those of its last process.
+
+    Args:
+        path: The file.
+        device: Where it computed.
+        seconds: How long it took.
+        steps: Number of optimiser steps.
+
+    Returns:
+        What was written.
     """
     head, changed = commit()
     cost = {

@@ -37,8 +37,17 @@ STOPPED = 75  # exit code of a stage that was asked to stop and should run again
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of a stage: `item` has its matrix values (method,
-    labels, seed), `cell` is its name in paths.
+    """One run of a stage.
+
+    Attributes:
+        name: Name of the stage.
+        cell: Name of the run in paths.
+        item: Its matrix values (method, labels, seed).
+        params: All parameters.
+        fingerprint: Digest of all that it reads.
+        listed: The parameters that it reads, by dotted key.
+        root: Root of the repository.
+        first: Whether this is the first of the processes that train together.
     """
 
     name: str
@@ -73,8 +82,19 @@ class Stage:
 def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
     """Check the whole params.yaml, take the locks, and track the work in MLflow.
 
-    One lock is for this work in this folder, one for its
-    fingerprint in any folder; a second process waits.
+    One lock is for this work in this folder, one for its fingerprint in any folder; a second
+    process waits.
+
+    Args:
+        name: Name of the stage in dvc.yaml.
+        cell: Name of the run in paths.
+        item: Its matrix values; empty for a stage without a matrix.
+
+    Yields:
+        The run of the stage, and what it logs to.
+
+    Raises:
+        InputError: params.yaml is wrong, or something that the stage reads is missing.
     """
     params = load()
     root = repo_root()
@@ -130,9 +150,13 @@ def _alone(path: Path, what: str) -> Iterator[None]:
 def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
     """Run a stage's work from its command line.
 
-    Bad input, a full disk or a read-only folder cost one
-    message and exit code 1, without a traceback.
+    Bad input, a full disk or a read-only folder cost one message and exit code 1, without a
+    traceback.
     A training that was asked to stop ends with exit code 75.
+
+    Args:
+        work: The work.
+        arguments: What it is called with.
     """
     try:
         work(*arguments)

@@ -8,8 +8,14 @@ from semipose.utils.files import read_json
 
 
 def steps_of(p: Params, method: str, labels: str) -> int:
-    """Optimiser steps of a run; with `train.equal_cost`, the
-    number that the stage `check` computed.
+    """Find the number of optimiser steps of a run.
+
+    With `train.equal_cost`, it is what the stage `check` computed.
+
+    Args:
+        p: All parameters.
+        method: Entry of `method`.
+        labels: Name of the budget.
     """
     if p.train.equal_cost is None:
         return by_budget(p.train.steps, labels)

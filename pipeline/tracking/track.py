@@ -42,8 +42,14 @@ class Tracker:
         self.step = 0  # the step logged last
 
     def dataset(self, name: str, context: str, source: str | Path, digest: str, people: int) -> None:
-        """Log a data input: `context` is its use (train,
-        unlabelled, validation), `source` its file.
+        """Log a data input.
+
+        Args:
+            name: Name of the data.
+            context: Their use: train, unlabelled, validation.
+            source: Their file.
+            digest: Of the data.
+            people: Number of people.
         """
         self._log("dataset", name=name, context=context, source=str(source), digest=digest, profile={"people": people})
 
@@ -77,8 +83,12 @@ class Tracker:
     def model(self, weights: Path, metrics: Mapping[str, float], digest: str, name: str, registered: str = "") -> None:
         """Log the final metrics, and a model entry in MLflow that is linked to them.
 
-        The entry points at the weights, which stay with DVC.
-        With `registered`, it is also a version of the registered model of that name.
+        Args:
+            weights: The weight file, which stays with DVC; the entry points at it.
+            metrics: The final metrics.
+            digest: Of the weight file.
+            name: Name of the entry.
+            registered: Name of a registered model of which the entry becomes a version; "": none.
         """
         place = weights.resolve()
         tags = {"weights": str(place.relative_to(self.root) if place.is_relative_to(self.root) else place), "digest": digest}
@@ -87,8 +97,12 @@ class Tracker:
         self._log("model", name=name, registered=registered, tags=tags, metrics=values, step=self.step)
 
     def open(self, journal: Journal, lock: IO[str], **start: Any) -> None:
-        """Start the journal, and the process that uploads it
-        until the end or until this process dies.
+        """Start the journal, and the process that uploads it until this one ends or dies.
+
+        Args:
+            journal: The journal.
+            lock: Its lock, which the process inherits.
+            start: Content of the journal's first line.
         """
         self.journal = journal
         journal.append("start", **start)
@@ -105,7 +119,13 @@ class Tracker:
         )
 
     def close(self, status: str, limit_s: float, error: str = "") -> None:
-        """End the run and wait for the upload, at most `limit_s` seconds."""
+        """End the run and wait for the upload.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            limit_s: Longest wait in seconds.
+            error: Why it failed.
+        """
         if not self._log("end", status=status, error=error[:5000]) or not self.uploader or not self.journal:
             return
         try:
@@ -161,14 +181,23 @@ def run(
     tags: Mapping[str, str] | None = None,
     limit_s: float = 30.0,
 ) -> Iterator[Tracker]:
-    """Track one run of a stage as one run in MLflow, named after
-    `cell` and identified by its fingerprint.
+    """Track one run of a stage as one run in MLflow.
 
-    If the run of this fingerprint was killed or failed, it
-    continues; if it is finished, a new run starts.
+    If the run of this fingerprint was killed or failed, it continues; if it is finished, a new run
+    starts.
     The run ends as FINISHED, FAILED (the error becomes a tag and is raised again) or KILLED (a
     signal, Ctrl-C, a time limit).
-    Leaving waits at most `limit_s` seconds.
+
+    Args:
+        stage: Name of the stage.
+        cell: Name of the run.
+        fingerprint: Identifies the run.
+        params: Parameters to log.
+        tags: Tags beside those of the run's origin.
+        limit_s: Longest wait for the upload at the end, in seconds.
+
+    Yields:
+        What the stage logs to.
     """
     root = repo_root()
     tracker = Tracker(root)

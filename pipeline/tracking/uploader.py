@@ -45,11 +45,15 @@ def _closed(lines: list[Line]) -> list[Line]:
 
 
 def follow(journal: Journal, root: Path, stage: int) -> None:
-    """Upload a journal while its stage (a process id) writes
-    it, and remove it when all has arrived.
+    """Upload a journal while its stage writes it, and remove it when all has arrived.
 
     In between, upload what others left.
     After a failure it tries again, less and less often, and a last time when the stage has ended.
+
+    Args:
+        journal: The journal.
+        root: Root of the repository.
+        stage: Process id of the stage, the parent of this process.
 
     Raises:
         Exception: The error of the last try.

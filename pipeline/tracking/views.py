@@ -71,7 +71,14 @@ def run_name(stage: str, cell: str) -> str:
 
 
 def address(experiment: str, view: str = "", only: str = "", charts: bool = False) -> str:
-    """The part of an address after the server's own, at which the UI shows an experiment (its id)."""
+    """Make the address at which the UI shows an experiment, without the server's own part.
+
+    Args:
+        experiment: Id of the experiment.
+        view: Key of a saved view.
+        only: Filter of the runs, in MLflow's language.
+        charts: Show curves instead of the table.
+    """
     parts = {"workflowType": "machine_learning", "viewStateShareKey": view, "searchFilter": only}
     parts |= {"compareRunsMode": "CHART"} if charts else {}
     return f"#/experiments/{experiment}/runs?" + "&".join(f"{key}={quote(value)}" for key, value in parts.items() if value)
@@ -87,7 +94,13 @@ def experiment_tags(name: str, experiment: str) -> dict[str, str]:
 
 
 def run_note(stage: str, cell: str, experiments: Mapping[str, str]) -> str:
-    """Links between a training and its evaluation; "" for other runs. `experiments`: name -> id."""
+    """Make links between a training and its evaluation; "" for other runs.
+
+    Args:
+        stage: Name of the stage.
+        cell: Name of the run.
+        experiments: Name -> id.
+    """
     leads = {TRAINING: ("Its figures", RESULTS), RESULTS: ("How it was trained", TRAINING)}.get(experiment_of(stage))
     if leads is None or stage in ("warmup", "report"):
         return ""
