@@ -66,7 +66,7 @@ def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) 
         everything is on the disk; what `cutting` returns.
     """
     crop = p.data.crop
-    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
+    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, exif=p.data.exif)
 
     def cut(processes: int) -> int:
         write_pack(people, root, folder / "pack", recipe, p.data.max_broken, processes)

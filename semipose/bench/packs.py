@@ -52,7 +52,7 @@ def scale(p: "Params", people: People, root: Path, folder: Path, count: int, ent
     """
     many = _repeated(people, root, folder / "images", count)
     crop = p.data.crop
-    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
+    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, exif=p.data.exif)
     found: dict[str, Any] = {"people": count, "size": crop.size, "processes": p.machine.workers, "quality": crop.quality, "format": {}}
     for name, quality in (("raw", None), ("jpeg", crop.quality)):
         writing, how = [], replace(recipe, quality=quality)

@@ -80,7 +80,7 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
         if root is None:
             root = folder / "drawn"
             render_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
-        everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
+        everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
         chosen = everybody.subset(np.arange(min(people, len(everybody))))
         pack, packing, cutting = cut_out(p, chosen, root, folder, rounds)
         multiply, flop = product(device, p.train.precision)

@@ -36,7 +36,7 @@ def bench_packs(
         p = load(params)
         changed = {"size": crop or p.data.crop.size, "extent": extent or p.data.crop.extent}
         p = p.model_copy(update={"data": p.data.model_copy(update={"crop": p.data.crop.model_copy(update=changed)})})
-        table = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom)
+        table = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
         make_folder(out)
         made = out / "bench-packs"
         try:

@@ -23,7 +23,7 @@ ARRAYS = {
 }
 CLAMPED = ("coco", "demo", "custom")
 """Sources whose readers clamp boxes into the image
-(`sources.coco.clamp`); others keep them as they are.
+(`coco_person.clamp`); others keep them as they are.
 """
 OPTIONAL = {"head_sizes": np.float32, "scores": np.float32}  # [N], or None if the data set has no such values
 

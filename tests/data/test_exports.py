@@ -176,6 +176,39 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
         assert [len(people) for people in every[1]] == [8, 8]
 
 
+def test_an_export_of_validation_images_alone_is_a_whole_set(tmp_path: Path) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    yaml = out / "data.yaml"
+    yaml.write_text(yaml.read_text().replace("train: images/train\n", ""))
+    convert(out, tmp_path / "made")
+    parts = [{image["file_name"] for image in content(tmp_path / "made", part)["images"]} for part in ("train", "val")]
+    assert all(parts)
+    assert parts[0].isdisjoint(parts[1])
+
+
+def test_images_elsewhere_keep_their_folders(tmp_path: Path) -> None:
+    """Two images of one name in two folders stay two."""
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    (out / "images").rename(tmp_path / "images")
+    (out / "labels").rename(tmp_path / "labels")
+    for part in ("train", "val"):
+        for image in sorted((tmp_path / "images" / part).iterdir()):
+            number = image.stem.removeprefix(part)
+            (tmp_path / "labels" / part / f"{image.stem}.txt").rename(tmp_path / "labels" / part / f"{number}.txt")
+            image.rename(image.with_stem(number))
+    yaml = out / "data.yaml"
+    yaml.write_text(yaml.read_text().replace("/home/somebody/set", str(tmp_path)))
+    convert(out, tmp_path / "made")
+    for part in ("train", "val"):
+        for image in content(tmp_path / "made", part)["images"]:
+            name = Path(image["file_name"])
+            assert (tmp_path / "made" / "images" / name).read_bytes() == (tmp_path / "images" / part / name.name).read_bytes()
+
+
 def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
     root, out = make_set(tmp_path / "set"), tmp_path / "export"
     roboflow(root, out)

@@ -335,7 +335,7 @@ def test_broken_images_are_named_counted_and_left_out_with_their_people(tmp_path
     }[damage]
     (tmp_path / "b.jpg").write_bytes(broken)
     people = make_people(["a.jpg", "b.jpg", "c.jpg", "b.jpg"], [(10, 10, 30, 40)] * 4, (80, 60))
-    with pytest.raises(InputError, match=r"1 broken images, but data.max_broken = 0: .*b\.jpg \(.+\)"):
+    with pytest.raises(InputError, match=r"1 broken files, but data.max_broken = 0: .*b\.jpg \(.+\)"):
         write_pack(people, tmp_path, tmp_path / "pack", **SMALL)
     assert not (tmp_path / "pack").exists()
     summary = write_pack(people, tmp_path, tmp_path / "pack", **SMALL | {"max_broken": 1})

@@ -165,7 +165,7 @@ def test_broken_files_are_named_and_counted_up_to_a_limit(root: Path, tmp_path: 
     assert list(found["broken"]) == ["img11.png", "z.mp4"]
     assert len(found["people"]) == 13
     for _ in range(2):  # the second time it goes on from the journal, which has all files
-        with pytest.raises(InputError, match=r"2 broken images, but data.max_broken = 1: .*img11.png .*; .*z.mp4"):
+        with pytest.raises(InputError, match=r"2 broken files, but data.max_broken = 1: .*img11.png .*; .*z.mp4"):
             find_people(search(root, max_broken=1), tmp_path / "strict")
     assert find_people(search(root, max_broken=2), tmp_path / "strict") == found
     with pytest.raises(InputError, match=r"no image and no video there"):

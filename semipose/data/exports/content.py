@@ -74,11 +74,12 @@ def write(parts: Parts, root: Path, out: Path) -> None:
     """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
 
     An image without a size gets the one that viewers show.
-    If there is no validation part, every fifth image is held out.
+    If there is only one part, every fifth image is held out for validation.
 
     Args:
         parts: Content by part; its images lose their `path`.
-        root: Folder of the export; images keep their paths below it.
+        root: Folder of the export; images keep their paths below it, or below the folder that they
+            share if some are elsewhere.
         out: A new or empty folder.
 
     Raises:
@@ -86,10 +87,13 @@ def write(parts: Parts, root: Path, out: Path) -> None:
     """
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; name a new folder")
+    paths = [Path(image["path"]) for content in parts.values() for image in content["images"]]
+    if not all(path.is_relative_to(root) for path in paths):  # an Ultralytics YAML may name folders anywhere
+        root = Path(os.path.commonpath([path.parent for path in paths]))
     for part, content in _held_out(parts).items():
         for image in content["images"]:
             path = Path(image.pop("path"))
-            name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+            name = path.relative_to(root).as_posix()
             target = out / "images" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
@@ -110,10 +114,10 @@ def _place(path: Path, target: Path) -> None:
 
 
 def _held_out(parts: Parts) -> Parts:
-    """Add a validation part if there is none: every fifth image of the training part."""
-    content = parts.get("train") or parts[""]
-    if "val" in parts:
-        return {"train": content, "val": parts["val"]}
+    """Add a validation part if there is only one part: every fifth image of it."""
+    content, *others = (parts[part] for part in ("train", "", "val") if part in parts)
+    if others:
+        return {"train": content, "val": others[-1]}
     if len(content["images"]) < 2:
         raise InputError("the export has one image; a set needs one to train on and one to validate on")
     images = sorted(content["images"], key=lambda image: str(image["path"]))

@@ -192,7 +192,7 @@ class CropPack:
     extent: float
     aspect: float  # width / height of the network's input for which it was made
     digest: str
-    broken: list[str]  # number of images left out
+    broken: list[str]  # names of the images left out
     quality: int | None = None  # of the JPEGs; None: raw
 
     def __len__(self) -> int:

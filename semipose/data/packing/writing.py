@@ -234,6 +234,6 @@ def check_broken(root: Path, broken: Mapping[str, str], most: int, count: int) -
     if len(broken) > most or len(broken) == count:
         some = "; ".join(f"{root / name} ({reason})" for name, reason in list(broken.items())[:3])
         raise InputError(
-            f"{len(broken)} broken images, but data.max_broken = {most}: {some}"
+            f"{len(broken)} broken files, but data.max_broken = {most}: {some}"
             f"{'; ...' if len(broken) > 3 else ''}. Replace them, or raise data.max_broken in params.yaml"
         )
