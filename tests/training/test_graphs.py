@@ -65,7 +65,7 @@ def made(case: str, p: Params, task: Task) -> Method:
 
 def trained(method: Method, people: Batches, state: Path, graphed: bool, precision: Any = "32-true", **settings: Any) -> list[Row]:
     """Learning rates are numbers that float32 has: a GPU's optimiser reads them so."""
-    options = {"steps": 14, "lr": 2**-9, "decay_at": [0.7], "decay": 0.5, "checkpoint_seconds": 1e9} | settings
+    options = {"steps": 12, "lr": 2**-9, "decay_at": [0.7], "decay": 0.5, "checkpoint_seconds": 1e9} | settings
     fabric = Fabric(accelerator="cpu", devices=1, plugins=precision_of(precision, "cpu"))
     return fit(method, people, fabric, state=state, report=lambda row: None, graphed=graphed, **options)
 
@@ -82,7 +82,7 @@ def test_replayed_steps_are_those_of_a_plain_training(
     rows = trained(plain, people, tmp_path / "plain", False)
     monkeypatch.setattr(graphs, "possible", lambda *given: True)
     assert trained(replayed, people, tmp_path / "replayed", True) == rows
-    assert Taped.replays >= 4
+    assert Taped.replays >= 3
     assert same(plain, replayed)
     assert {row["lr"] for row in rows} == {2**-9, 2**-10}
 

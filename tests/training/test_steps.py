@@ -71,35 +71,27 @@ def known(tiny: Params, demo: Params) -> Params:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack) -> None:
-    """The second step: the first one makes what is kept on the device."""
+def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a plain step nor one that is captured as a CUDA graph (graphs.py): it has its numbers in tensors, and a generator of which
+    the host knows nothing. A step before them makes what is kept on the device."""
     step = Step(*CASES[case], known, pack, GPU)
+    decided = list(step.method.decisions(1, torch.Generator()))
     with stand_in():
         step.send()
         with StandIn(copies=True):
             step()
         with StandIn():
             step()
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_captured_asks_nothing_of_the_host(case: str, known: Params, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step as a CUDA graph (graphs.py): no wait and no copy, numbers in tensors, and a generator of which the host knows nothing."""
-    if case == "posecons, strong":
-        pytest.skip("these strong augmentations draw on the host, so its steps are no graphs (test_graphs.py)")
-    monkeypatch.setattr(graphs, "Generator", lambda device: GPUGenerator())
-    monkeypatch.setattr(GPUGenerator, "captured", True)
-    step = Step(*CASES[case], known, pack, GPU)
-    decided = list(step.method.decisions(1, torch.Generator()))
-    with stand_in():
-        step.send()
+        if case == "posecons, strong":  # it draws on the host, so its steps are no graphs (test_graphs.py)
+            return
+        monkeypatch.setattr(graphs, "Generator", lambda device: GPUGenerator())
+        monkeypatch.setattr(GPUGenerator, "captured", True)
         rate: Any = torch.empty((), device=GPU)
         step.optimiser.param_groups[0].update(lr=rate, capturable=True)
         fabric: Any = SimpleNamespace(device=GPU, backward=Tensor.backward)
         graphed = graphs.GraphedStep(step.method, step.method, step.optimiser, step.batches, fabric, rate)  # type: ignore[arg-type]
-        graphed.lay_down(step.batch, [one for one in decided if isinstance(one, float)])
         with StandIn(copies=True):
-            graphed.work(decided)
+            graphed.lay_down(step.batch, [one for one in decided if isinstance(one, float)])
         with StandIn():
             result = graphed.work(decided)
     assert len(result.values) == len(result.terms) + len(result.measures)
