@@ -139,12 +139,13 @@ def test_references_to_methods_md_lead_somewhere() -> None:
 
 
 def test_the_slurm_job_stops_its_stage_and_asks_for_a_place_again(tmp_path: Path) -> None:
-    """`make` and `scontrol` are stand-ins: the first one is a stage that runs until somebody stops it."""
+    """`make`, `scontrol` and `sleep` are stand-ins: the first one is a stage that runs until somebody stops it, the last one is quick."""
     (job,) = (block.text for block in blocks("docs/cluster.md") if "#SBATCH" in block.text)
-    (tmp_path / "make").write_text('#!/bin/bash\necho begun\nexec -a "python -m pipeline.stages.train" sleep 60\n')
+    (tmp_path / "make").write_text('#!/bin/bash\necho begun\nexec -a "python -m pipeline.stages.train" /bin/sleep 60\n')
     (tmp_path / "scontrol").write_text('#!/bin/bash\necho "$@"\n')
+    (tmp_path / "sleep").write_text("#!/bin/bash\nexec /bin/sleep 0.2\n")
     (tmp_path / "job").write_text(job)
-    for name in ("make", "scontrol"):
+    for name in ("make", "scontrol", "sleep"):
         (tmp_path / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     with subprocess.Popen(
