@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from semipose.data.loading.pack import CropPack
 
 ROOT = Path(__file__).parent.parent
-LONGEST = ("test_pipeline.py", "test_stages.py", "test_track.py", "test_steps.py", "test_server.py", "test_groups.py", "test_trainer.py")
+LONGEST = ("test_stages.py", "test_pipeline.py", "test_track.py", "test_steps.py", "test_server.py", "test_groups.py", "test_trainer.py")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests begin: beside a second test process they have one core
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
 settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
@@ -26,7 +26,8 @@ settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest begin first: one process has all of a file, and no other is to wait for it at the end."""
+    """The files that take longest begin first: one process has all of a file, and no other is to wait for it at the end. The very first one
+    trains in forks, which a process can have only before its own first backward pass."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

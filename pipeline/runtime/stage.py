@@ -164,7 +164,7 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
         commands = "".join(f"To {what}, run `{command}`. " for what, command in COMMANDS.items() if what in str(error))
         sys.stderr.write(
             f"semipose: {error}\n{commands}Run `dvc repro` again after that. "
-            "Nothing was changed; `dvc checkout` brings back what the stage had written before.\n"
+            "No run was changed; `dvc checkout` brings back outputs that DVC removed before this stage.\n"
         )
         raise SystemExit(1) from None
     except OSError as error:

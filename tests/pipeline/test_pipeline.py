@@ -73,16 +73,21 @@ def copy_of_the_project(target: Path) -> Path:
     return target
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy in which `dvc repro` went through with the preset `smoke`, but for its ablation; its results are committed."""
-    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
-    words = tmp_path_factory.mktemp("words") / "words"
+def use_smoke(folder: Path, words: Path) -> None:
+    """Its params.yaml is the preset `smoke` with fewer people and without an ablation."""
     forked(partial(module, folder, environment(), "pipeline.use", "smoke"), words)
     text = made_small((folder / "params.yaml").read_text())
     text, found = re.subn(r"\n  variants:.*\n    - akm_no_mixup\n", "\n  variants: []\n", text)
     assert found == 1
     (folder / "params.yaml").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which `dvc repro` went through with the preset `smoke`, but for its ablation; its results are committed."""
+    folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    words = tmp_path_factory.mktemp("words") / "words"
+    use_smoke(folder, words)
     run(folder, "git", "commit", "-qam", "fewer people")
     without_mlflow = tmp_path_factory.mktemp("shadow") / "mlflow"
     without_mlflow.mkdir()
@@ -263,6 +268,7 @@ def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path, tmp_path: Path) 
             path.write_text(block.text.partition("\n")[2])
         elif block.language == "diff":
             patch(copy, block.text)
+    use_smoke(copy, tmp_path / "words")
     yaml, path = YAML(), copy / "params.yaml"
     params = yaml.load(path)
     (row,) = (yaml.load(block.text) for block in blocks("docs/start/pipeline.md") if block.language == "yaml")

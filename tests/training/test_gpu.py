@@ -15,7 +15,7 @@ from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.inference.predict import predict_pack
-from semipose.methods import build
+from semipose.methods import METHODS, build
 from semipose.methods.base import Method
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
@@ -38,7 +38,6 @@ STRENGTHENINGS = [
     "trivial_augment",
     "yoco",
 ]
-METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill", "denoise_select", "reviewer"]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
-from semipose.methods import Method, build
+from semipose.methods import METHODS, Method, build
 from semipose.models.network import build as build_network
 from semipose.training import checkpoint
 from semipose.training.devices import launch, precision_of
@@ -22,7 +22,6 @@ from semipose.training.trainer import Row, fit, learning_rate
 from semipose.utils.errors import InputError, Stopped
 from semipose.utils.seeding import generator_of, stream
 
-METHODS = ["supervised", "akm", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "datadistill", "denoise_select", "reviewer"]
 PEOPLE = 16  # unlabelled ones, of whom `train` takes 8 at a time
 
 
