@@ -2,6 +2,7 @@ import csv
 import math
 import re
 
+import numpy as np
 import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
 
@@ -96,6 +97,38 @@ def test_nothing_has_run(tmp_path):
     for name in ("main", "ablation"):
         assert "not run" in (reports / "tables" / f"{name}.md").read_text()
     assert "not run" in (reports / "index.html").read_text()
+
+
+def headline_of(root, seeds, values, spread):
+    """The text of the page's headline for runs whose paired differences have this standard deviation."""
+    generator = np.random.default_rng(0)
+    for method, value in values.items():
+        for seed in range(seeds):
+            made = record(method, "L100", seed, value)
+            write(root, made)
+            write_drawn(root, made["cell"], value + spread * generator.normal(size=200))
+    grid = Grid("train", tuple(values), ("L100",), tuple(range(seeds)))
+    report(root, "Title", "demo", grid, Grid("ablate", (), (), ()), {}, {}, {})
+    text = (root / "reports" / "index.html").read_text()
+    return " ".join(re.sub("<[^>]+>", " ", text[text.index("<header>") : text.index("</header>")]).split())
+
+
+@pytest.mark.parametrize(
+    ("seeds", "values", "spread", "said", "unsaid"),
+    [
+        (1, {"supervised": 30.0, "akm": 32.0}, 0.1, ["akm is best", "validation people only", "another seed"], ["hardly", "weak"]),
+        (2, {"supervised": 30.0, "akm": 32.0}, 0.1, ["akm is best", "hardly reverse it"], ["another seed"]),
+        (1, {"supervised": 30.0, "akm": 32.0}, 5.0, ["no difference is shown", "(akm)", "contains 0", "another seed"], ["best"]),
+        (1, {"supervised": 30.0, "akm": 29.0}, 5.0, ["no difference is shown", "(supervised)", "akm: -1.0"], ["best"]),
+        (1, {"supervised": 30.0, "akm": 20.0}, 0.1, ["supervised is best", "akm: -10.0", "excludes 0"], ["no difference"]),
+        (1, {"supervised": 4.9, "akm": 4.8}, 5.0, ["no difference is shown", "far too weak to use", "pretrained"], []),
+        (1, {"supervised": 30.0}, 0.1, ["supervised is best", "no method gains on it"], ["interval"]),
+    ],
+)
+def test_the_headline_is_as_sure_as_the_numbers(tmp_path, seeds, values, spread, said, unsaid):
+    text = headline_of(tmp_path, seeds, values, spread)
+    assert all(words in text for words in said), text
+    assert not any(words in text for words in unsaid), text
 
 
 def test_no_ablation_no_table(tmp_path):
