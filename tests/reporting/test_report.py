@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
+from PIL import Image
 
 from pipeline.stages.report import report
 from semipose.reporting.results import LONG, Grid, read_columns, read_runs
@@ -97,6 +98,29 @@ def test_nothing_has_run(tmp_path):
     for name in ("main", "ablation"):
         assert "not run" in (reports / "tables" / f"{name}.md").read_text()
     assert "not run" in (reports / "index.html").read_text()
+
+
+def test_variants_that_mask_have_their_pictures_on_the_page(tmp_path):
+    names = ("akm_tau_half", "akm_raw")
+    for method in ("akm", *names):
+        made = record(method, "L100", 0, 40.0)
+        write(tmp_path, made)
+        folder = tmp_path / "reports" / "runs" / made["cell"]
+        (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
+        (folder / "people.csv").write_text("id,score\n1,0.5\n")
+        pictures = [f"pictures/{made['cell']}/{name}" for name in ("1", "1-truth")]
+        for name in (*pictures, f"views/{made['cell']}/strip", f"views/{made['cell']}/masks"):
+            path = tmp_path / "reports" / f"{name}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
+    sweep, ablation = Grid("train", ("akm",), ("L100",), (0,)), Grid("ablate", names, ("L100",), (0,))
+    differs = {"akm_tau_half": {"tau": 0.35}, "akm_raw": {"pseudo_label": "raw"}}
+    report(tmp_path, "Title", "demo", sweep, ablation, dict.fromkeys(names, "akm"), differs, {})
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert page.count("under fixed and adaptive masking (demo-akm_tau_half-L100-s0)") > 0
+    assert "under fixed and adaptive masking (demo-akm_raw-L100-s0)" not in page
+    assert "other variants are in <code>reports/views/" in page
+    assert re.search("masks over difficulty: L100 akm .*L100 akm_tau_half ", page)
 
 
 def headline_of(root, seeds, values, spread):

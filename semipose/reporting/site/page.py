@@ -33,7 +33,8 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
         main: The main table, of the runs of stage train.
         runs: Every run, those of one method and budget one after the other.
         first: One run of each method, for the gallery.
-        parts: The template's `beside` and `ablations` (tables), `pictures` (by name) and `curves`.
+        parts: The template's `beside` and `ablations` (tables), `pictures` (by name), `curves` and
+            `masking` (a run of each variant whose pictures of training are shown).
     """
     template = _environment().get_template("page.html.jinja")
     trained = [run for run in runs if run.stage == "train"]
@@ -42,6 +43,7 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
     groups = [list(group) for _, group in groupby(runs, key=lambda run: (run.method, run.labels))]
     ran = {(run.method, run.labels) for run in runs}
     told |= {"groups": groups, "ran": ran, "gallery": same_people(reports, first), "measure": measure}
+    told["more"] = {run.method for run in runs if run.stage == "ablate"} - {run.method for run in parts["masking"]}
     told["compared"] = {run.cell: {"metrics": run.metrics, "parameters": _flat_texts(run.parameters)} for run in runs}
     return template.render(reports=reports, title=title, main=main, first=first, **told, **parts) + "\n"
 
