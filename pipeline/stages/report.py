@@ -140,6 +140,7 @@ def main() -> None:
         tracker.note(Path("reports/tables/main.md").read_text(encoding="utf-8").partition("\n\n")[2])
         for name in tables:
             print(Path(f"reports/tables/{name}.md").read_text(encoding="utf-8"))
+    print("open reports/index.html, or run `make ui` for MLflow")
 
 
 if __name__ == "__main__":
