@@ -1,13 +1,19 @@
 import csv
 import math
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
+from pages import ROOT
 from PIL import Image
 
+from pipeline.stages import report as stage
 from pipeline.stages.report import report
+from semipose.config.text import whole_text
 from semipose.reporting.results import LONG, Grid, read_columns, read_runs
 from semipose.utils.errors import InputError
 
@@ -90,6 +96,14 @@ def test_everything_is_written_and_again_with_equal_bytes(reports):
     assert names == {"results.csv", "index.html"} | tables | {f"figures/{name}.png" for name in drawn}
     write_report(reports.parent)
     assert contents() == first
+
+
+def test_the_last_line_of_the_stage_says_where_to_look(tmp_path, monkeypatch, capsys, demo):
+    (tmp_path / "params.yaml").write_text(whole_text(ROOT / "pipeline/presets/demo.yaml"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.runtime.stage.opened", lambda *_: nullcontext((SimpleNamespace(params=demo), MagicMock())))
+    stage.main()
+    assert capsys.readouterr().out.splitlines()[-1] == "open reports/index.html, or run `make ui` for MLflow"
 
 
 def test_nothing_has_run(tmp_path):
