@@ -67,16 +67,16 @@ def _cards(table: Table, runs: Sequence[Run]) -> list[dict[str, str]]:
         # The reference has no gain: if it is the best, the closest method decides.
         compared = [best] if best[gain].number.value is not None else [row for _, row in known if row[gain].number.value is not None]
         closest = max(compared, key=lambda row: row[gain].number.value or 0.0, default=best)
-        number = closest[gain].number
-        shown = number.low is None or number.high is None or not number.low <= 0 <= number.high
+        gained = closest[gain].number
+        shown = gained.low is None or gained.high is None or not gained.low <= 0 <= gained.high
         card = {"people": f"{people:,}", "method": best[0].text if shown else ""}
         score = f"{table.columns[value].name} {best[value].text}"
         card |= {"score": score if shown else f"{score} ({best[0].text})", "gain": "no method gains on it"}
         reference = next((row[0].text for row in table.rows if row[gain].text == NOTHING), "")
-        if number.value is not None:
+        if gained.value is not None:
             card["gain"] = f"{closest[0].text}: {closest[gain].text} over {reference}"
         ours, theirs = ({run.seed for run in runs if (run.method, run.labels) == (name, labels)} for name in (closest[0].text, reference))
-        card["sure"] = " ".join(filter(None, [_sure(number, len(ours & theirs)), TOO_WEAK if largest < WEAK else ""]))
+        card["sure"] = " ".join(filter(None, [_sure(gained, len(ours & theirs)), TOO_WEAK if largest < WEAK else ""]))
         cards.append(card)
     return cards
 
