@@ -34,6 +34,7 @@ site: .venv/ready
 	@echo "the pages are in site/index.html"
 
 .venv/ready: requirements.lock pyproject.toml
+	@test ! -L .venv || { echo "semipose: .venv is a link to $$(readlink .venv), the environment of another project, which make would rebuild: remove the link, or make the environment there" >&2; exit 1; }
 	@command -v git >/dev/null || { echo "semipose: git is missing: install it with the system's packages" >&2; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "semipose: $(PYTHON) is missing: install Python 3.11.4 or newer, or say make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' || { echo "semipose: $$($(PYTHON) -V) is too old: Python 3.11.4 or newer is needed, say make PYTHON=..." >&2; exit 1; }

@@ -39,8 +39,8 @@ def estimate(
 ) -> None:
     """Estimate what training each run costs, and how long one GPU would take; nothing is trained.
 
-    The default speed is that of an H200 in bf16.
-    `semipose bench` measures speed and share on your machine.
+    The default speed is that of an H200 in bf16, which small networks do not reach.
+    `semipose bench` measures speed and share on your machine, with or without a GPU.
 
     Example: python -m pipeline.estimate coco-full --bench bench.json
     """
@@ -48,11 +48,23 @@ def estimate(
         p = load(preset_file(preset) if preset else Path("params.yaml"))
         costs = costs_of(p)
         rates = measured(p, read_json(bench)) if bench else {}
-    typer.echo("| stage | run | steps | PFLOP | hours |\n|---|---|---|---|---|")
+    typer.echo("| stage | run | steps | PFLOP | time |\n|---|---|---|---|---|")
     times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
     costs.append(Cost("all", f"{len(costs)} runs", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
     for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
-        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {short(time)} |")
+        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {duration(time)} |")
+    typer.echo(f"\n{_assumed(tflops, fraction, bench)}")
+
+
+def _assumed(tflops: float, fraction: float, bench: Path | None) -> str:
+    """Which machine the times are of."""
+    if bench:
+        return f"Times: at the speeds in {bench}. Preparation and evaluation come on top."
+    return (
+        f"Times: on one GPU that reaches {tflops * fraction:,.4g} TFLOP/s (--tflops x --fraction); the default is an H200's peak. A small "
+        "network, or a CPU, takes far longer: measure yours with `semipose bench --json bench.json` (and --params), then "
+        "`python -m pipeline.estimate --bench bench.json`."
+    )
 
 
 def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
@@ -88,6 +100,14 @@ def measured(p: Params, found: dict[str, Any]) -> dict[str, float]:
 
 def hours(pflop: float, tflops: float) -> float:
     return pflop * 1000 / tflops / 3600
+
+
+def duration(time: float) -> str:
+    """A time in hours, in readable units."""
+    seconds = time * 3600
+    if seconds < 1:
+        return "under 1 s"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{short(time)} h"
 
 
 def short(number: float) -> str:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_the_road_from_a_video_runs_as_it_stands(tmp_path: Path, monkeypatch: py
     assert [pose["frame"] for pose in poses] == [*range(1, 21)]
     assert all(len(pose["keypoints"]) == 3 * 4 for pose in poses)
     assert (folder / "poses/tuesday.mp4").exists()
+
+
+def test_the_lines_for_few_labels_are_those_of_flic_imagenet(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pipeline/presets/demo.yaml", tmp_path)
+    unlabelled, weights = (block.text for block in blocks("docs/start/own-video.md") if block.language == "yaml")
+    (tmp_path / "videos.yaml").write_text(f"extends: demo\n{unlabelled}")
+    (tmp_path / "own.yaml").write_text(f"extends: videos\n{weights}")
+    own, preset = load(tmp_path / "own.yaml"), load(ROOT / "pipeline/presets/flic-imagenet.yaml")
+    assert own.data.unlabelled is not None
+    assert own.model == preset.model.model_copy(update={"networks": ["net"]})
+    assert (own.data.crop, own.warmup) == (preset.data.crop, preset.warmup)
+    assert (own.train.steps, own.train.lr) == (preset.train.steps, preset.train.lr)
+    assert own.method["akm"] == preset.method["akm"]
 
 
 REPRODUCE = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8").splitlines()

@@ -32,6 +32,17 @@ def test_the_commands_of_make_are_there(target: str) -> None:
     subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_make_rebuilds_no_environment_through_a_link(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "other").mkdir()
+    (tmp_path / ".venv").symlink_to("other")
+    done = subprocess.run(["make", "ui"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "semipose: .venv is a link to other" in done.stderr
+    assert not list((tmp_path / "other").iterdir())
+
+
 def test_the_table_of_presets_has_them_all() -> None:
     page = (ROOT / "docs/start/pipeline.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?) \|", page.partition("| preset |")[2].partition("```")[0], flags=re.MULTILINE)

@@ -19,6 +19,8 @@ from semipose.reporting.typeset import to_csv, to_latex, to_markdown
 from semipose.utils.files import write_text
 
 BASE = "akm"
+COUNTING = {"masking", "response", "tau", "tau_hard", "count", "n_min", "n_max"}
+"""Keys of AKM that decide how many keypoints are masked."""
 
 
 def report(
@@ -64,9 +66,10 @@ def report(
         if path.stem not in tables:
             path.unlink()  # of another sweep
     pictures = _plot(root, runs, sweep, ablation, bases, differs)
-    first = [run for method in sweep.methods if (run := trained.get((method, sweep.labels[0], sweep.seeds[0])))]
+    first = [run for method in sweep.methods if (run := _first(trained, method, sweep))]
     curves = [pictures[f"curves-{labels}"] for labels in sweep.labels]
-    parts = {"beside": beside, "ablations": ablations, "pictures": pictures, "curves": curves}
+    masking = [run for name in _counting(ablation, bases, differs) if (run := _first(runs, name, ablation))]
+    parts = {"beside": beside, "ablations": ablations, "pictures": pictures, "curves": curves, "masking": masking}
     write_text(reports / "index.html", page(reports, title, main_, list(runs.values()), first, **parts))
     return list(tables)
 
@@ -86,9 +89,8 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
     histories = _columns(root, runs, "history.csv")
     control = [name for name in ablation.methods if bases[name] == BASE and differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
-    ruled = {name: {"masking", "response"} & set(differs[name]) for name in ablation.methods if bases[name] == BASE}
     counting = [
-        name for name, keys in ruled.items() if keys and differs[name].get("masking") != "fixed"
+        name for name in _counting(ablation, bases, differs) if differs[name].get("masking") != "fixed"
     ]  # a fixed count does not follow difficulty
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
@@ -110,6 +112,16 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
     return pictures
 
 
+def _counting(ablation: Grid, bases: Mapping[str, str], differs: Changes) -> list[str]:
+    """Variants of AKM that mask other numbers of keypoints."""
+    return [name for name in ablation.methods if bases[name] == BASE and COUNTING & set(differs[name])]
+
+
+def _first(runs: Mapping[Key, Run], method: str, grid: Grid) -> Run | None:
+    """The run of this method with the first budget and seed of a grid."""
+    return runs.get((method, grid.labels[0], grid.seeds[0]))
+
+
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
     paths = {key: root / "reports" / "runs" / run.cell / name for key, run in runs.items()}
     return {key: read_columns(path) for key, path in paths.items() if path.exists()}
@@ -128,6 +140,7 @@ def main() -> None:
         tracker.note(Path("reports/tables/main.md").read_text(encoding="utf-8").partition("\n\n")[2])
         for name in tables:
             print(Path(f"reports/tables/{name}.md").read_text(encoding="utf-8"))
+    print("open reports/index.html, or run `make ui` for MLflow")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@ def split() -> None:
     with stage.opened("split", "split", {}) as (this, tracker):
         people = People.load(Path("data/packs/train/people.npz"))
         p = this.params.split
+        others = this.params.data.unlabelled is not None  # training takes those
         for seed in this.params.sweep.seeds:
             own = (p.seed, seed) if p.per_seed else p.seed
             for name, record in make_splits(people, p.budgets, p.selection, own, p.unlabelled).items():
                 write_text(split_file(name, seed), json.dumps(record) + "\n")
                 counts = record["counts"]
-                print(f"{name}, seed {seed}: {counts['labelled']} labelled, {counts['unlabelled']} unlabelled of {counts['pool']} people")
-                tracker.final({f"{name}/labelled": counts["labelled"], f"{name}/unlabelled": counts["unlabelled"]})
+                kinds = ("labelled",) if others else ("labelled", "unlabelled")
+                said = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+                print(f"{name}, seed {seed}: {said} of {counts['pool']} people{'; unlabelled: those of data.unlabelled' * others}")
+                tracker.final({f"{name}/{kind}": counts[kind] for kind in kinds})
 
 
 if __name__ == "__main__":

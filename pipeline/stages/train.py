@@ -88,7 +88,7 @@ def _leave(
     outputs.write_masks(folder / "masks.csv", observe.probe)
     outputs.write_pseudo_labels(folder / "pseudo_labels.csv", observe.reliability)
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
-    views = training_views(method, observe.task, observe.pack, observe.unlabelled, observe.probe)
+    views = training_views(method, observe.task, observe.pack, observe.unlabelled)
     for path in save_pictures(Path("reports/views") / cell, views).values():
         tracker.file(f"views/{path.name}", path)
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])

@@ -163,7 +163,7 @@ class SplitParams(Section):
     per_seed: bool
     """true: each seed of the sweep has its own labelled people, for selection: random."""
     unlabelled: Literal["all", "rest"]
-    """all: every training person is an unlabelled one, the labelled ones too; rest: without the labelled ones."""
+    """all: every training person is an unlabelled one, labelled ones too; rest: without labelled ones. data.unlabelled replaces both."""
     budgets: Annotated[dict[Name, Positive | Literal["all"]], Field(min_length=1)]
     """Name: number of labelled people, or all. Nested: each budget takes the first people of one order."""
 

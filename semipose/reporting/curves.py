@@ -14,6 +14,10 @@ from semipose.reporting.results import Grid, Key
 from semipose.reporting.style import Look, Picture, Styles, legend_of, panels_of, styled
 
 Columns = Mapping[str, Sequence[float]]
+NOT_THE_TABLES = (
+    "During training the method's first network is scored on the first train.validation_people, with argmax and a quarter offset and "
+    "without a flip test: a curve need not end at the tables' number, which is of all validation people, as evaluate says."
+)
 Choice = Callable[[Columns], Sequence[float] | None]
 
 
@@ -36,7 +40,7 @@ def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: st
     for axes in panels[1 + len(losses) :]:
         axes.remove()
     legend_of(figure, panels)
-    caption = f"Training with {labels}: validation {metric} and losses; mean and standard deviation over seeds."
+    caption = f"Training with {labels}: validation {metric} and losses; mean and standard deviation over seeds. {NOT_THE_TABLES}"
     alt = f"{_ends(panels[0], metric)} Further panels: {', '.join(losses)}."
     return Picture(f"curves-{labels}", figure, caption, alt)
 
@@ -59,7 +63,7 @@ def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: St
         _tidy(left, False)
         _tidy(right, True)
     legend_of(figure, panels)
-    caption = "Adaptive mask counts against the same counts shuffled; mean and standard deviation over seeds."
+    caption = f"Adaptive mask counts against the same counts shuffled; mean and standard deviation over seeds. {NOT_THE_TABLES}"
     return Picture("shuffled", figure, caption, _ends(panels[0], metric))
 
 

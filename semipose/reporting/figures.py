@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, LogLocator, NullLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, NullLocator
 
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.reporting.protocol import evaluation
@@ -66,8 +67,7 @@ def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
             axes.errorbar([gflop], bar[:1], yerr=[[bar[1]], [bar[2]]], **marks, markersize=7, capsize=3, elinewidth=1.2, label=method)
             words.append(f"{labels} {method} {bar[0]:.1f} for {gflop:,.0f} GFLOP")
         axes.set_xscale("log")
-        axes.margins(x=0.15)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        _between_ticks(axes)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="training, GFLOP (logarithmic)", title=labels)
@@ -83,13 +83,14 @@ def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
 
 @styled
 def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
-    """Score of each keypoint, left and right averaged, for each method; a panel per budget."""
+    """Share of each keypoint that is found, left and right averaged, for each method; a panel per budget."""
     names = list(dict.fromkeys(name for run in runs.values() for name in run.metrics if name.startswith("joint/")))
     kinds = list(dict.fromkeys(map(_kind, names)))
     budgets_run = [labels for labels in sweep.labels if any(key[1] == labels for key in runs)]
     shown = [method for method in sweep.methods if any(key[0] == method for key in runs)]
     if not kinds:
         return None
+    measure, meaning = _joint_measure(next(iter(runs.values())))
     size = (1.8 + len(kinds) * max(0.75, 0.35 + 0.14 * len(shown)), 2.6)
     figure, panels = panels_of(len(budgets_run), 1, size, share=True)
     width = 0.8 / len(shown)
@@ -103,14 +104,14 @@ def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | N
             deviation = table.std(axis=0, ddof=1) if len(table) > 1 else None
             colour, thin = look[method].color, {"elinewidth": 1, "capsize": 2}
             axes.bar(x, table.mean(axis=0), width * 0.92, yerr=deviation, color=colour, label=method, error_kw=thin)
-        axes.set_xticks(np.arange(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+        axes.set_xticks(np.arange(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
         axes.tick_params(axis="x", length=0)
         axes.grid(visible=False, axis="x")
-        axes.set(ylabel="score (0–100)", title=labels)
+        axes.set(ylabel=f"{measure} (%)", title=labels)
     legend_of(figure, panels)
     small_print(figure, _protocol(runs))
-    caption = "Score of each keypoint, mean of left and right. Bars: standard deviation over seeds, if there are several."
-    return Picture("keypoints", figure, caption, f"Bars: scores of {', '.join(kinds)} for {', '.join(shown)}.")
+    caption = f"{meaning} Mean of left and right. Bars: standard deviation over seeds, if there are several."
+    return Picture("keypoints", figure, caption, f"Bars: share of {', '.join(kinds)} found by {', '.join(shown)}.")
 
 
 @styled
@@ -154,6 +155,16 @@ def binned(x: np.ndarray, y: np.ndarray, bins: int) -> np.ndarray:
     return np.concatenate([np.array([part.mean(axis=1) for part in parts]).T, [error]])
 
 
+def _between_ticks(axes: Axes) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten, and limits that end outside a tick on either side of the data."""
+    low, high = axes.xaxis.get_data_interval()
+    ticks = [factor * 10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1) for factor in (1, 2, 5)]
+    first, last = max(tick for tick in ticks if tick <= low), min(tick for tick in ticks if tick >= high)
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if first <= tick <= last]))
+    margin = (last / first) ** 0.08 if last > first else 1.5
+    axes.set_xlim(first / margin, last * margin)
+
+
 def _protocol(runs: Mapping[Key, Run]) -> str:
     """The line of `evaluation`, broken after the metric."""
     parts = evaluation(list(runs.values())).split("; ")
@@ -168,6 +179,15 @@ def _bar(runs: Mapping[Key, Run], method: str, labels: str, seeds: Sequence[int]
 
 def _relation(correlation: float) -> str:
     return "constant" if math.isnan(correlation) else f"ρ = {round(correlation, 2) + 0.0:+.2f}"  # + 0.0: no minus zero
+
+
+def _joint_measure(run: Run) -> tuple[str, str]:
+    """What the metrics `joint/<name>` of a run are: the label of their axis, and a sentence."""
+    if run.protocol["metric"] == "oks":
+        why = "whose OKS term is at least 0.5, so that the tolerance differs by keypoint"
+        return "share with OKS ≥ 0.5", f"Share of each annotated keypoint {why}; this is not AP."
+    name = run.protocol["headline"]
+    return name, f"{name} of each keypoint."
 
 
 def _kind(name: str) -> str:

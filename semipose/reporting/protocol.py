@@ -73,6 +73,7 @@ def _statistics(runs: Sequence[Run]) -> str:
         resamples = _either(alone, "bootstrap")
         units = "images" if alone[0].protocol["metric"] == "oks" else "people"
         parts.append(f"in brackets: bootstrap 95 % interval over {units} of a single seed ({resamples} resamples)")
+        parts.append("it covers validation people only: another seed may change a result by more")
     return "; ".join(parts)
 
 

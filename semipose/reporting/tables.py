@@ -175,6 +175,8 @@ def _build(
     )
     if stepwise:
         legend += f" {ABOVE.capitalize()}: the same difference, to the method in the row above."
+    if _uneven(wanted, grid):
+        legend += " A difference uses only the seeds that both runs have, so it need not equal the difference of the columns."
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
@@ -228,6 +230,15 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Ce
 def _mean(runs: Sequence[Run], field: str) -> float | None:
     numbers = [run.training[field] for run in runs if run.training[field] is not None]
     return statistics.fmean(numbers) if numbers else None
+
+
+def _uneven(wanted: Mapping[Key, Run | None], grid: Grid) -> bool:
+    """Whether two rows have run different seeds at the same budget."""
+    for labels in grid.labels:
+        seeds = {tuple(seed for seed in grid.seeds if wanted[method, labels, seed]) for method in grid.methods}
+        if len(seeds - {()}) > 1:
+            return True
+    return False
 
 
 def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:

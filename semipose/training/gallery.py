@@ -18,16 +18,15 @@ from semipose.methods import AKM, Method
 from semipose.methods.base import Consistency
 from semipose.models.network import evaluating
 from semipose.pose.drawing import draw_heatmap, sheet
-from semipose.training.probe import Probe
 from semipose.utils.seeding import generator_of
 
 TILE = 168  # px; width of a picture in a sheet
+SOUGHT = 512  # unlabelled people among whom the surest and the least sure are found
+BATCH = 32  # of them in a pass
 MIXED = 0.6  # alpha in the picture of the mixed view: a random one is mostly near 0 or 1 and would show little
 
 
-def training_views(
-    method: Method, task: Task, pack: CropPack, unlabelled: NDArray[np.int64], probe: Probe | None
-) -> dict[str, Image.Image]:
+def training_views(method: Method, task: Task, pack: CropPack, unlabelled: NDArray[np.int64]) -> dict[str, Image.Image]:
     """Make the pictures of a finished training.
 
     Args:
@@ -35,16 +34,18 @@ def training_views(
         task: Its views and targets.
         pack: The pack of the unlabelled people.
         unlabelled: Their positions in the pack; five of them are shown.
-        probe: The last measurement of the pseudo-labels; None: no `masks`.
 
     Returns:
         `strip`, and for AKM `masks` of a clear and a hard person.
     """
-    chosen = unlabelled[np.linspace(0, len(unlabelled) - 1, min(5, len(unlabelled))).astype(int)]
-    found = {"strip": strip(method, task, pack, chosen)}
-    if isinstance(method, AKM) and probe is not None:
-        found["masks"] = masks_of_clear_and_hard(method, task, pack, probe)
+    found = {"strip": strip(method, task, pack, _evenly(unlabelled, 5))}
+    if isinstance(method, AKM):
+        found["masks"] = masks_of_clear_and_hard(method, task, pack, _evenly(unlabelled, SOUGHT))
     return found
+
+
+def _evenly(positions: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
 
 
 @torch.no_grad()
@@ -100,23 +101,30 @@ def _rows(columns: dict[str, list[Any]], task: Task) -> Image.Image:
 
 
 @torch.no_grad()
-def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Probe) -> Image.Image:
+def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, positions: NDArray[np.int64]) -> Image.Image:
     """Make the paper's figure 3: a clear and a hard person under fixed and adaptive masking.
+
+    They are those with the most and the fewest simple keypoints; among equals, the mean peak of the
+    heatmaps decides.
 
     Args:
         method: The trained method.
         task: Its views and targets.
-        pack: The pack of the probed people.
-        probe: Their pseudo-labels' errors: the clear person has one of the smallest, the hard one
-            of the largest.
+        pack: The pack of the unlabelled people.
+        positions: The people to choose from, positions in the pack.
     """
     device = next(method.parameters()).device
-    order = np.argsort(probe.error)
-    chosen = probe.ids[[order[len(order) // 50], order[-1 - len(order) // 50]]]  # not the very extremes: those are outliers
-    positions = np.array([int(np.flatnonzero(pack.people.ids == person)[0]) for person in chosen])
+
+    def seen(people: NDArray[np.int64]) -> tuple[Tensor, MaskedLabels]:
+        weak = task.view(*pack.read(people, task.size).to(device))
+        return weak, method.pseudo_labels(weak, generator_of(0, "counts", 0, device))
+
     with evaluating(method):
-        weak = task.view(*pack.read(positions, task.size).to(device))
-        pseudo = method.pseudo_labels(weak, generator_of(0, "counts", 0, device))
+        each = [seen(part)[1] for part in np.array_split(positions, -(-len(positions) // BATCH))]
+        simple = torch.cat([pseudo.simple.sum(dim=1) for pseudo in each]).cpu()
+        peaks = torch.cat([pseudo.heatmaps.amax(dim=(2, 3)).mean(dim=1) for pseudo in each]).cpu()
+        order = np.lexsort((peaks, simple))
+        weak, pseudo = seen(positions[order[[-1, 0]]])
         adaptive = adaptive_count(pseudo.heatmaps, pseudo.simple, method.p)  # whatever method.p.masking does with them
         fixed = torch.full_like(adaptive, method.p.fixed_count)
         masked = [
@@ -127,16 +135,19 @@ def masks_of_clear_and_hard(method: AKM, task: Task, pack: CropPack, probe: Prob
         ]
     tiles: list[Image.Image | NDArray[np.uint8]] = []
     captions = []
-    for k, name in enumerate(("clear", "hard")):
-        error = probe.error[probe.ids == chosen[k]][0]
+    for k, name in enumerate(("surest", "least sure")):
         tiles += [_pictures(weak)[k], _maps(weak, pseudo.heatmaps)[k], _pictures(masked[0])[k], _pictures(masked[1])[k]]
         captions += [
-            f"{name}: teacher's error {100 * error:.0f} % of the box",
-            f"its heatmaps, largest response {float(pseudo.heatmaps[k].amax()):.2f}",
-            f"fixed: {int(fixed[k])} masks",
-            f"adaptive: {int(adaptive[k])} masks",
+            f"the teacher is {name}",
+            f"its heatmaps: {int(pseudo.simple[k].sum())} of {pseudo.simple.shape[1]} keypoints simple",
+            f"fixed: {_masks(int(fixed[k]))}",
+            f"adaptive: {_masks(int(adaptive[k]))}",
         ]
     return sheet(tiles, captions, 4, (TILE, TILE * task.height // task.width))
+
+
+def _masks(count: int) -> str:
+    return f"{count} mask{'s' * (count != 1)}"
 
 
 def _pictures(images: Tensor) -> list[NDArray[np.uint8]]:

@@ -4,11 +4,12 @@ The library counts (`Progress`, `followed`); a program switches the display on (
 Without a program, in Python, nothing is shown.
 """
 
+import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tqdm import tqdm
 
@@ -18,6 +19,8 @@ PAUSES = (10.0, 300.0)
 """Shortest and longest pause between two lines, in seconds;
 in between, a tenth of the elapsed time.
 """
+KNOWN = 1.0
+"""Seconds since the first unit before speed and remaining time are shown."""
 LINE = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 _program: ContextVar[str | None] = ContextVar("program", default=None)  # the program that shows progress; None: nothing is shown
@@ -41,6 +44,7 @@ class Progress(tqdm):
     The bar disappears at the end.
     Lines begin after ten seconds, so a log has none of short work, and become rarer.
     Work that had a line also ends with one, unless it fails.
+    The speed is that since the first unit, which has the start-up in it: imports, worker processes.
 
     Args:
         total: Number of units; None if unknown.
@@ -53,6 +57,7 @@ class Progress(tqdm):
     def __init__(self, total: int | None, unit: str, name: str = "", done: int = 0) -> None:
         program = _program.get()
         self.bar, self.said = sys.stderr.isatty(), False
+        self.first: tuple[float, int] | None = None  # seconds and units when the first was done
         title, pause = ", ".join(filter(None, (program, name))), 0.25 if self.bar else PAUSES[0]
         super().__init__(
             desc=title,
@@ -79,6 +84,13 @@ class Progress(tqdm):
             self.display()
         self.close()
 
+    @property
+    def format_dict(self) -> Mapping[str, Any]:
+        """What tqdm shows; a rate of 0 is shown as a question mark."""
+        fields, (begun, units) = super().format_dict, self.first or (math.inf, 0)
+        past = fields["elapsed"] - begun
+        return {**fields, "rate": (self.n - units) / past if past >= KNOWN else 0}
+
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Show the bar, or a line; an empty `msg` clears it.
 
@@ -93,6 +105,8 @@ class Progress(tqdm):
         return False
 
     def advance(self, units: int = 1) -> None:
+        if self.first is None:
+            self.first = super().format_dict["elapsed"], self.n + units
         if self.update(units) and not self.bar:
             self.mininterval = min(max((self.last_print_t - self.start_t) / 10, PAUSES[0]), PAUSES[1])
 

@@ -458,6 +458,14 @@ def test_help_of_the_pipelines_commands_has_an_example(module):
     assert run(made, ["--nothing"]).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.00075, "under 1 s"), (33, "33 s"), (89, "89 s"), (90, "2 min"), (1500, "25 min"), (9000, "2.5 h"), (4e6, "1,111 h")],
+)
+def test_an_estimate_has_readable_units(seconds, said):
+    assert estimate.duration(seconds / 3600) == said
+
+
 @pytest.mark.slow
 def test_hours_follow_from_a_measurement(tmp_path, demo):
     """An entry that was not measured is as fast, in operations, as its base."""
@@ -471,8 +479,9 @@ def test_hours_follow_from_a_measurement(tmp_path, demo):
     assert {cost.method for cost in seconds} > {"supervised", "akm"}, "variants, too"
     told = run(made, ["demo", "--bench", str(file)])
     assert told.exit_code == 0, told.output
-    hours = [line.split("|")[5].strip() for line in told.output.splitlines()[2:]]
-    assert hours == [estimate.short(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
+    times = [line.split("|")[5].strip() for line in told.output.splitlines()[2:] if "|" in line]
+    assert times == [estimate.duration(one / 3600) for one in (*seconds.values(), sum(seconds.values()))]
+    assert f"at the speeds in {file}" in told.output.replace("\n", "")
     for found, words in (
         (known | {"methods": {"supervised": methods["supervised"]}}, "akm, "),
         (known | {"methods": methods, "batch_size": 4}, "4 people at once, but these parameters train"),

@@ -3,10 +3,14 @@
 import hashlib
 import json
 import struct
+from contextlib import nullcontext
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
+from pipeline.stages.split import split
 from semipose.data.people import People
 from semipose.data.splits import make_splits, read_split
 from semipose.pose.skeleton import LSP14
@@ -51,6 +55,21 @@ def test_smaller_budgets_are_part_of_larger_ones(selection):
     a, b, c = (set(records[name]["labelled"]) for name in "abc")
     assert a < b < c
     assert (len(a), len(b), len(c)) == (10, 50, 200)
+
+
+def test_the_stage_counts_unlabelled_people_only_if_training_takes_them(tmp_path, monkeypatch, capsys, demo):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(People, "load", lambda path: crowd())
+    for others in (None, MagicMock()):
+        stage, tracker = SimpleNamespace(params=demo.model_copy(update={"data": SimpleNamespace(unlabelled=others)})), MagicMock()
+        monkeypatch.setattr("pipeline.runtime.stage.opened", lambda *_, given=(stage, tracker): nullcontext(given))
+        split()
+        said = capsys.readouterr().out.strip()
+        if others is None:
+            assert said == "L50, seed 0: 50 labelled, 200 unlabelled of 200 people"
+        else:
+            assert said == "L50, seed 0: 50 labelled of 200 people; unlabelled: those of data.unlabelled"
+        assert ("L50/unlabelled" in tracker.final.call_args.args[0]) == (others is None)
 
 
 def test_all_is_everybody():

@@ -27,10 +27,10 @@ from semipose.evaluation.metrics.oks import evaluate_oks
 from semipose.evaluation.metrics.pck import pck, torso_sizes
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.inference.predict import Predictions, to_results
-from semipose.methods import build
+from semipose.methods import AKM, build
 from semipose.models.network import build as build_network
 from semipose.pose.geometry import from_box, transform
-from semipose.training.gallery import training_views
+from semipose.training.gallery import masks_of_clear_and_hard, training_views
 from semipose.training.probe import probe
 from semipose.utils.seeding import generator_of
 
@@ -176,14 +176,39 @@ def test_a_weak_view_is_a_draw_on_the_box(pack: CropPack, task: Task) -> None:
 def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
     method = build([build_network(tiny.model, 17, 0)], tiny.method["akm"], task)
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    found = probe(method, task, pack, np.arange(40), 8, torch.device("cpu"))
-    pictures = training_views(method, task, pack, np.arange(40), found)
+    probe(method, task, pack, np.arange(40), 8, torch.device("cpu"))
+    pictures = training_views(method, task, pack, np.arange(40))
     assert set(pictures) == {"strip", "masks"}
     validate(method.net, task, pack, np.arange(10), 4)
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
     assert all(module.training for module in method.modules())
     supervised = build([build_network(tiny.model, 17, 0)], tiny.method["supervised"], task)
-    assert set(training_views(supervised, task, pack, np.arange(40), None)) == {"strip"}
+    assert set(training_views(supervised, task, pack, np.arange(40))) == {"strip"}
+
+
+def test_the_picture_of_masks_shows_the_surest_and_the_least_sure(
+    pack: CropPack, task: Task, tiny: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that is the surer the redder a person is: the two shown are those with the most and the fewest masks."""
+    akm = tiny.method["akm"].model_copy(update={"response": "absolute", "tau": 0.7, "count": "share", "n_min": 1, "n_max": 5})
+    method = build([build_network(tiny.model, 17, 0)], akm, task)
+    assert isinstance(method, AKM)
+    everybody = pack.read(np.arange(40), task.size)
+    redness = task.view(*everybody)[:, 0].mean(dim=(1, 2))
+    rank = redness.argsort().argsort() / 39
+
+    def pseudo_labels(weak: Tensor, generator: torch.Generator) -> MaskedLabels:
+        sure = torch.stack([rank[(redness - one).abs().argmin()] for one in weak[:, 0].mean(dim=(1, 2))])
+        peaks = torch.linspace(0.6, 1, 17) * sure[:, None]
+        return method.counted(peaks[:, :, None, None].expand(-1, -1, 16, 16), generator)
+
+    said: list[str] = []
+    monkeypatch.setattr(method, "pseudo_labels", pseudo_labels)
+    monkeypatch.setattr("semipose.training.gallery.sheet", lambda tiles, captions, *_: said.extend(captions))
+    masks_of_clear_and_hard(method, task, pack, np.arange(40))
+    assert said[1] == "its heatmaps: 13 of 17 keypoints simple"  # 0.6 to 1 in steps of 0.025
+    assert said[5] == "its heatmaps: 0 of 17 keypoints simple"
+    assert [said[3], said[7]] == ["adaptive: 4 masks", "adaptive: 1 mask"]
 
 
 def test_rank_correlation_is_spearmans() -> None:

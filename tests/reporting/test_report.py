@@ -1,11 +1,19 @@
 import csv
 import math
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
+from pages import ROOT
+from PIL import Image
 
+from pipeline.stages import report as stage
 from pipeline.stages.report import report
+from semipose.config.text import whole_text
 from semipose.reporting.results import LONG, Grid, read_columns, read_runs
 from semipose.utils.errors import InputError
 
@@ -90,12 +98,75 @@ def test_everything_is_written_and_again_with_equal_bytes(reports):
     assert contents() == first
 
 
+def test_the_last_line_of_the_stage_says_where_to_look(tmp_path, monkeypatch, capsys, demo):
+    (tmp_path / "params.yaml").write_text(whole_text(ROOT / "pipeline/presets/demo.yaml"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.runtime.stage.opened", lambda *_: nullcontext((SimpleNamespace(params=demo), MagicMock())))
+    stage.main()
+    assert capsys.readouterr().out.splitlines()[-1] == "open reports/index.html, or run `make ui` for MLflow"
+
+
 def test_nothing_has_run(tmp_path):
     reports = write_report(tmp_path)
     assert (reports / "results.csv").read_text() == ",".join(LONG) + "\n"
     for name in ("main", "ablation"):
         assert "not run" in (reports / "tables" / f"{name}.md").read_text()
     assert "not run" in (reports / "index.html").read_text()
+
+
+def test_variants_that_mask_have_their_pictures_on_the_page(tmp_path):
+    names = ("akm_tau_half", "akm_raw")
+    for method in ("akm", *names):
+        made = record(method, "L100", 0, 40.0)
+        write(tmp_path, made)
+        folder = tmp_path / "reports" / "runs" / made["cell"]
+        (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
+        (folder / "people.csv").write_text("id,score\n1,0.5\n")
+        pictures = [f"pictures/{made['cell']}/{name}" for name in ("1", "1-truth")]
+        for name in (*pictures, f"views/{made['cell']}/strip", f"views/{made['cell']}/masks"):
+            path = tmp_path / "reports" / f"{name}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
+    sweep, ablation = Grid("train", ("akm",), ("L100",), (0,)), Grid("ablate", names, ("L100",), (0,))
+    differs = {"akm_tau_half": {"tau": 0.35}, "akm_raw": {"pseudo_label": "raw"}}
+    report(tmp_path, "Title", "demo", sweep, ablation, dict.fromkeys(names, "akm"), differs, {})
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert page.count("under fixed and adaptive masking (demo-akm_tau_half-L100-s0)") > 0
+    assert "under fixed and adaptive masking (demo-akm_raw-L100-s0)" not in page
+    assert "other variants are in <code>reports/views/" in page
+    assert re.search("masks over difficulty: L100 akm .*L100 akm_tau_half ", page)
+
+
+def headline_of(root, seeds, values, spread):
+    """The text of the page's headline for runs whose paired differences have this standard deviation."""
+    generator = np.random.default_rng(0)
+    for method, value in values.items():
+        for seed in range(seeds):
+            made = record(method, "L100", seed, value)
+            write(root, made)
+            write_drawn(root, made["cell"], value + spread * generator.normal(size=200))
+    grid = Grid("train", tuple(values), ("L100",), tuple(range(seeds)))
+    report(root, "Title", "demo", grid, Grid("ablate", (), (), ()), {}, {}, {})
+    text = (root / "reports" / "index.html").read_text()
+    return " ".join(re.sub("<[^>]+>", " ", text[text.index("<header>") : text.index("</header>")]).split())
+
+
+@pytest.mark.parametrize(
+    ("seeds", "values", "spread", "said", "unsaid"),
+    [
+        (1, {"supervised": 30.0, "akm": 32.0}, 0.1, ["akm is best", "validation people only", "another seed"], ["hardly", "weak"]),
+        (2, {"supervised": 30.0, "akm": 32.0}, 0.1, ["akm is best", "hardly reverse it"], ["another seed"]),
+        (1, {"supervised": 30.0, "akm": 32.0}, 5.0, ["no difference is shown", "(akm)", "contains 0", "another seed"], ["best"]),
+        (1, {"supervised": 30.0, "akm": 29.0}, 5.0, ["no difference is shown", "(supervised)", "akm: -1.0"], ["best"]),
+        (1, {"supervised": 30.0, "akm": 20.0}, 0.1, ["supervised is best", "akm: -10.0", "excludes 0"], ["no difference"]),
+        (1, {"supervised": 4.9, "akm": 4.8}, 5.0, ["no difference is shown", "far too weak to use", "pretrained"], []),
+        (1, {"supervised": 30.0}, 0.1, ["supervised is best", "no method gains on it"], ["interval"]),
+    ],
+)
+def test_the_headline_is_as_sure_as_the_numbers(tmp_path, seeds, values, spread, said, unsaid):
+    text = headline_of(tmp_path, seeds, values, spread)
+    assert all(words in text for words in said), text
+    assert not any(words in text for words in unsaid), text
 
 
 def test_no_ablation_no_table(tmp_path):

@@ -44,6 +44,7 @@ def test_mean_deviation_and_paired_gain(runs):
         gain = ours - theirs
         assert cell(table, "akm", "gain", labels) == f"{gain.mean():+.1f} ± {gain.std(ddof=1):.1f}"
         assert cell(table, "supervised", "gain", labels) == NOTHING
+    assert "uses only the seeds" not in table.notes[-1]
 
 
 def test_gain_pairs_only_seeds_that_both_have(runs):
@@ -53,6 +54,7 @@ def test_gain_pairs_only_seeds_that_both_have(runs):
     assert cell(table, "akm", "gain", "L100") == f"{40.0 - 31.25:+.1f}"
     assert cell(table, "supervised", "seeds") == "1 of 2 / 2"
     assert "not run: supervised-L100-s1" in table.notes
+    assert "uses only the seeds that both runs have" in table.notes[-1]
 
 
 def test_single_seed_carries_its_interval(runs):
@@ -61,6 +63,7 @@ def test_single_seed_carries_its_interval(runs):
     assert cell(table, "akm", "gain", "L100") == "+11.0"
     statistics = next(note for note in table.notes if note.startswith("Statistics"))
     assert "1,000 resamples" in statistics
+    assert "validation people only: another seed may change a result by more" in statistics
     assert "±" not in statistics
 
 

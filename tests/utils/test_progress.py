@@ -41,6 +41,17 @@ def test_a_log_gets_a_line_now_and_then(clock: Callable[[float], None], capsys: 
     assert 50 < len(lines) < 70
 
 
+def test_the_start_up_is_no_measure_of_the_rest(clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]) -> None:
+    with shown("prepare"), Progress(1400, "images") as work:
+        clock(15)
+        for _ in range(400):
+            work.advance()
+            clock(0.1)
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == "prepare: 1/1400 images [00:15<?, ? images/s]"
+    assert re.fullmatch(r"prepare: 10[12]/1400 images \[00:25<02:09, 10.00 images/s\]", second)
+
+
 def test_a_short_work_and_one_that_nobody_watches_are_silent(clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]) -> None:
     with shown("prepare"), Progress(3, "images") as work:
         clock(9)
@@ -86,7 +97,7 @@ def test_a_terminal_gets_a_bar_and_standard_output_stays_clean() -> None:
 import time
 from semipose.utils.progress import followed, shown
 with shown("predict"):
-    for number in followed(range(3), 3, "images"):
+    for number in followed(range(6), 6, "images"):
         time.sleep(0.3)
         print(number)
 """
@@ -95,7 +106,7 @@ with shown("predict"):
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
     os.close(theirs)
     seen = os.read(ours, 100_000).decode()
-    assert done.stdout == "0\n1\n2\n"
+    assert done.stdout == "0\n1\n2\n3\n4\n5\n"
     assert "predict" in seen
-    assert re.search(r"1/3 \[00:00<00:00, +3\.\d+ images/s\]", seen)
+    assert re.search(r"5/6 \[00:01<00:00, +[23]\.\d+ images/s\]", seen)
     assert re.search(r"\r +\r$", seen), "the bar is wiped away at the end"

@@ -19,6 +19,8 @@ from semipose.utils.errors import InputError
 from semipose.utils.flat import flat
 
 PER_INCH = 150  # pixels of a chart; a page has 96 per inch, so that all texts of charts have one size
+WEAK = 5.0  # a headline metric, 0-100, below which no network is of use
+TOO_WEAK = "These networks are far too weak to use: train more steps, start from pretrained weights, or label more people."
 ENDS = 4  # people at either end that are shown at once; those between are folded
 
 
@@ -31,7 +33,8 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
         main: The main table, of the runs of stage train.
         runs: Every run, those of one method and budget one after the other.
         first: One run of each method, for the gallery.
-        parts: The template's `beside` and `ablations` (tables), `pictures` (by name) and `curves`.
+        parts: The template's `beside` and `ablations` (tables), `pictures` (by name), `curves` and
+            `masking` (a run of each variant whose pictures of training are shown).
     """
     template = _environment().get_template("page.html.jinja")
     trained = [run for run in runs if run.stage == "train"]
@@ -40,6 +43,7 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
     groups = [list(group) for _, group in groupby(runs, key=lambda run: (run.method, run.labels))]
     ran = {(run.method, run.labels) for run in runs}
     told |= {"groups": groups, "ran": ran, "gallery": same_people(reports, first), "measure": measure}
+    told["more"] = {run.method for run in runs if run.stage == "ablate"} - {run.method for run in parts["masking"]}
     told["compared"] = {run.cell: {"metrics": run.metrics, "parameters": _flat_texts(run.parameters)} for run in runs}
     return template.render(reports=reports, title=title, main=main, first=first, **told, **parts) + "\n"
 
@@ -52,28 +56,40 @@ def _environment() -> Environment:
 
 
 def _cards(table: Table, runs: Sequence[Run]) -> list[dict[str, str]]:
-    """At each budget the method with the largest number, and its gain."""
+    """At each budget the method with the largest number and its gain, or that no difference is shown."""
     cards = []
     for labels, people in {run.labels: run.labelled for run in runs}.items():
         value, gain = (k for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE)
         known = [(number, row) for row in table.rows if (number := row[value].number.value) is not None]
-        if known:
-            best = max(known, key=itemgetter(0))[1]
-            reference = next((row[0].text for row in table.rows if row[gain].text == NOTHING), "")
-            won = f"{best[gain].text} over {reference}" if best[gain].number.value is not None else "no method gains on it"
-            score = f"{table.columns[value].name} {best[value].text}"
-            card = {"people": f"{people:,}", "method": best[0].text, "score": score, "gain": won, "sure": _sure(best[gain].number)}
-            cards.append(card)
+        if not known:
+            continue
+        largest, best = max(known, key=itemgetter(0))
+        # The reference has no gain: if it is the best, the closest method decides.
+        compared = [best] if best[gain].number.value is not None else [row for _, row in known if row[gain].number.value is not None]
+        closest = max(compared, key=lambda row: row[gain].number.value or 0.0, default=best)
+        gained = closest[gain].number
+        shown = gained.low is None or gained.high is None or not gained.low <= 0 <= gained.high
+        card = {"people": f"{people:,}", "method": best[0].text if shown else ""}
+        score = f"{table.columns[value].name} {best[value].text}"
+        card |= {"score": score if shown else f"{score} ({best[0].text})", "gain": "no method gains on it"}
+        reference = next((row[0].text for row in table.rows if row[gain].text == NOTHING), "")
+        if gained.value is not None:
+            card["gain"] = f"{closest[0].text}: {closest[gain].text} over {reference}"
+        ours, theirs = ({run.seed for run in runs if (run.method, run.labels) == (name, labels)} for name in (closest[0].text, reference))
+        card["sure"] = " ".join(filter(None, [_sure(gained, len(ours & theirs)), TOO_WEAK if largest < WEAK else ""]))
+        cards.append(card)
     return cards
 
 
-def _sure(gain: Score) -> str:
-    """How sure a gain is, by its 95 % interval."""
+def _sure(gain: Score, seeds: int) -> str:
+    """How sure a gain is, by its 95 % interval and the number of seeds."""
     if gain.low is None or gain.high is None:
         return ""
-    if gain.low <= 0 <= gain.high:
-        return "Its 95 % interval contains 0: these people do not show a difference."
-    return "Its 95 % interval excludes 0: other validation people would hardly reverse it."
+    excluded = not gain.low <= 0 <= gain.high
+    said = f"Its 95 % interval {'excludes' if excluded else 'contains'} 0."
+    if seeds == 1:
+        return f"{said} It covers validation people only: with one seed, another seed may change the result by more."
+    return f"{said} Other validation people would hardly reverse it." if excluded else said
 
 
 def _spans(table: Table) -> list[tuple[float, float]]:
