@@ -34,7 +34,7 @@ def prepare() -> None:
             read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
             for part in ("train", "val")
         )
-        check_parts(train, val)
+        check_parts(source, train, val)
         truth = ground_truth(source, root, "val", val, p.data.custom)
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
