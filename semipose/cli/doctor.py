@@ -28,6 +28,9 @@ def doctor(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people to this folder.", metavar="DIR")] = None,
+    people: Annotated[
+        int, typer.Option(min=1, help="People on each contact sheet, evenly spaced in the file, and as many whose labels are suspicious.")
+    ] = 12,
 ) -> None:
     """Check a data set as training would read it, and print what params.yaml needs.
 
@@ -51,7 +54,7 @@ def doctor(
         where, layout = _set(root, params)
         if out:
             make_folder(out)
-        examination = examine(where, layout, validation_people, threads)
+        examination = examine(where, layout, validation_people, threads, people)
         _tell(examination)
         for part, sheet in examination.sheets.items():
             if out:

@@ -18,6 +18,7 @@ from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.checks import labels, pictures
 from semipose.data.checks.examine import examine, recognise
+from semipose.data.checks.needs import budgets_of
 from semipose.data.people import People
 from semipose.data.sources import check_parts, read_people
 from semipose.demo.dataset import render_set
@@ -260,3 +261,30 @@ def test_train_and_val_on_the_same_images_are_refused_in_the_same_words(tmp_path
         check_parts("custom", *people)
     assert told == [str(error.value)]
     check_parts("mpii", *people)  # its authors' file may be split within an image
+
+
+@pytest.mark.parametrize(
+    ("count", "budgets"),
+    [
+        (8, {"All": "all"}),
+        (24, {"L12": 12, "All": "all"}),
+        (120, {"L30": 30, "L60": 60, "All": "all"}),
+        (150_000, {"L1500": 1500, "L7500": 7500, "L30000": 30000}),
+    ],
+)
+def test_proposed_budgets_are_enough_to_train_on(count: int, budgets: dict[str, int | str]) -> None:
+    assert budgets_of(count) == budgets
+
+
+def test_a_small_set_is_told_to_train_no_variants(tmp_path: Path) -> None:
+    found = examine(make_set(tmp_path), recognise(tmp_path))
+    assert YAML(typ="safe").load(found.params)["ablation"] == {"variants": [], "labels": ["All"]}
+
+
+def test_the_contact_sheet_shows_as_many_people_as_asked_for(drawn: Path, tmp_path: Path) -> None:
+    heights = []
+    for more in ([], ["--people", "18"]):
+        CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out"), *more])
+        heights.append(Image.open(tmp_path / "out/train.jpg").height)
+    usual, larger = heights
+    assert (larger - 8) * 2 == (usual - 8) * 3, "three rows of six, not two"

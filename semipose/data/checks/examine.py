@@ -13,7 +13,7 @@ from semipose.data.checks.finding import Finding, several
 from semipose.data.checks.layout import Layout, recognise
 from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
-from semipose.data.checks.sheet import contact_sheet
+from semipose.data.checks.sheet import SHOWN, contact_sheet
 from semipose.data.people import People
 from semipose.data.pixels import UndecidedExif
 from semipose.data.sources import check_parts
@@ -53,7 +53,7 @@ class Examination:
         return any(finding.grade == "stops" for finding in self.findings)
 
 
-def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2) -> Examination:
+def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2, shown: int = SHOWN) -> Examination:
     """Read every part and every image of a set; nothing is written.
 
     Args:
@@ -61,6 +61,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
         layout: What `recognise` found there.
         validation: Number of people at the end of LSP (and of MPII's release) used for validation.
         threads: Number of threads that decode images.
+        shown: People on each contact sheet, and as many to check.
 
     Raises:
         InputError: There is nothing to examine.
@@ -87,7 +88,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
             found.findings.append(Finding("stops", "train and val", str(error)))
     found.findings += _images(root, layout, found.people, threads)
     for part, people in found.people.items():
-        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif)
+        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif, shown)
     if "train" in found.people and "val" in layout.parts:
         found.params = needs(root, layout, found.people["train"])
     return found
