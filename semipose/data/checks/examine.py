@@ -97,7 +97,8 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
 def _images(root: Path, layout: Layout, people: dict[str, People], threads: int) -> list[Finding]:
     """Images that are missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
-    shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 and layout.source != "custom" else set()  # check_parts
+    both = len(people) > 1 and layout.source != "custom"  # whose shared images check_parts refuses
+    shared = set.intersection(*(set(table.images) for table in people.values())) if both else set()
     seen: dict[str, pictures.Picture] = {}
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
     sizes: dict[str, tuple[int, int]] = {}

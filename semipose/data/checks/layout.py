@@ -41,6 +41,8 @@ def recognise(root: Path) -> Layout:
     Raises:
         InputError: The folder contains no known set.
     """
+    if root.is_file():
+        raise InputError(f"{root}: is a file; name its folder, or make a set of it: semipose doctor {root} --convert FOLDER")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; check the path")
     for source in KNOWN:
