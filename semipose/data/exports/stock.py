@@ -42,6 +42,8 @@ class Stock:
         """
         parts = _path(name).split("/")
         known = self.by_name.get(parts[-1]) or self.by_name.get(PREFIX.sub("", parts[-1])) or []
+        if self.root / "/".join(parts) in known:
+            return self.root / "/".join(parts)
         for length in range(len(parts), 0, -1):  # the longer the common path, the better
             found = [path for path in known if path.as_posix().split("/")[-length:-1] == parts[-length:-1]]
             if len(found) == 1:
