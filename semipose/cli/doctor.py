@@ -103,7 +103,8 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
         raise InputError(f"{params}: data.root is null; name the folder of the set: semipose doctor PATH --params {params}")
     if not where.is_dir():
         raise InputError(f"{where}: no such folder; check the path")
-    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif)
+    whole_images = data.unlabelled is not None and data.unlabelled.whole_images
+    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif, whole_images=whole_images)
 
 
 def _tell(examination: "Examination") -> None:

@@ -17,6 +17,7 @@ from semipose.data.checks.sheet import SHOWN, contact_sheet
 from semipose.data.people import People
 from semipose.data.pixels import UndecidedExif
 from semipose.data.sources import check_parts
+from semipose.data.sources.media import loose_images
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
@@ -86,6 +87,8 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
             check_parts(layout.source, found.people["train"], found.people["val"])
         except InputError as error:
             found.findings.append(Finding("stops", "train and val", str(error)))
+    if layout.whole_images and "train" in found.people and (advice := loose_images(found.people["train"])):
+        found.findings.append(Finding("look", "train", advice))
     found.findings += _images(root, layout, found.people, threads)
     for part, people in found.people.items():
         found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif, shown)

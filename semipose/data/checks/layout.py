@@ -27,12 +27,14 @@ class Layout:
         exif: As in `data` of params.yaml.
         custom: For the user's own set.
         parts: Those that exist, "train" and "val".
+        whole_images: Whether whole images are the boxes of `data.unlabelled`.
     """
 
     source: str
     custom: Custom | None = None
     parts: tuple[str, ...] = ("train", "val")
     exif: Exif | None = None
+    whole_images: bool = False
 
 
 def recognise(root: Path) -> Layout:
