@@ -95,15 +95,15 @@ def suggest(
         asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
         find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
         make_folder(out)
-        seen = [_look(posers, one.asked, None, None, out).findings.features for one in known]
+        covered = [_look(posers, one.asked, None, None, out).findings.features for one in known]
         people = _look(posers, asked, exif, find, out)
         findings = people.findings
         if count > len(findings):
             raise InputError(
                 f"--count {count}: there are {len(findings)} people without labels in these images; ask for at most this number"
             )
-        covered = np.concatenate([findings.features[:0], *(features for features in seen if len(features))])
-        chosen = choose(findings.disagreement, findings.features, covered, count)
+        labels = np.concatenate([findings.features[:0], *filter(len, covered)])
+        chosen = choose(findings.disagreement, findings.features, labels, count)
         folder = common_folder(paths)
         _write(people, chosen, posers[0], exif, out, folder)
         typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files")
