@@ -32,7 +32,7 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
     train, known, held_out = old["train"], _finder(old["train"]["images"]), _finder(old["val"]["images"])
     category = _category(train, where)
     images, annotations = list(train["images"]), list(train["annotations"])
-    last = {"images": _last(images, where), "annotations": _last(annotations, where)}
+    last_image, last = _last(images, where), _last(annotations, where)
     taught = []
     for content in new.values():
         theirs = _category(content, "the new labels")
@@ -42,17 +42,18 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
                 of_image[one.get("image_id")].append(one | {"keypoints": _in_order(one, theirs["keypoints"], category["keypoints"])})
         for image in content["images"]:
             people = of_image[image.get("id")]
-            if people and held_out(image["path"]):
+            if not people:  # nothing of it was labelled
+                continue
+            if held_out(image["path"]):
                 taught.append(Path(image["path"]).name)
             target = known(image["path"])
-            if people and target is None:
-                last["images"] += 1
-                target = image | {"id": last["images"]}
+            if target is None:
+                last_image += 1
+                target = image | {"id": last_image}
                 images.append(target)
-            for one in people:
-                last["annotations"] += 1
-                ids = {"id": last["annotations"], "image_id": (target or {})["id"], "category_id": category["id"]}
-                annotations.append(one | ids)
+            for number, one in enumerate(people, start=last + 1):
+                annotations.append(one | {"id": number, "image_id": target["id"], "category_id": category["id"]})
+            last += len(people)
     if taught:
         some = f"{', '.join(taught[:SHOWN])}{' ...' if taught[SHOWN:] else ''}"
         raise InputError(f"{len(taught)} of the new images are validation images of {where}: {some}; take them out of the new labels")
