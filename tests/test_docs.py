@@ -58,9 +58,9 @@ def test_the_worked_example_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
         params[name] |= values
     with (tmp_path / "params.yaml").open("w") as file:
         yaml.dump(params, file)
-    folder = stages({}, (tmp_path / "params.yaml").read_text(), "L12")
-    record = json.loads((folder / "reports/runs/custom-akm-L12-s0.json").read_text())
-    assert record["labelled"] == 12
+    folder = stages({}, (tmp_path / "params.yaml").read_text(), "L15")
+    record = json.loads((folder / "reports/runs/custom-akm-L15-s0.json").read_text())
+    assert record["labelled"] == 15
     assert {"AP", "joint/nose", "joint/left_wing", "joint/tail"} <= set(record["metrics"])
 
 

@@ -16,7 +16,7 @@ from semipose.data.pixels import Exif
 from semipose.data.sources import check_parts, read_people
 from semipose.data.sources.aic import read_aic
 from semipose.data.sources.detections import read_detections, read_images
-from semipose.data.sources.media import read_media
+from semipose.data.sources.media import loose_images, read_media
 from semipose.pose.skeleton import Skeleton
 from semipose.utils.files import write_text
 
@@ -34,7 +34,9 @@ def prepare() -> None:
             read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
             for part in ("train", "val")
         )
-        check_parts(train, val)
+        check_parts(source, train, val)
+        if p.data.unlabelled and p.data.unlabelled.whole_images and (advice := loose_images(train)):
+            print(f"train: {advice}")
         truth = ground_truth(source, root, "val", val, p.data.custom)
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
@@ -58,7 +60,9 @@ def prepare() -> None:
             started = time.monotonic()
             summary = cut_pack(people, where, PACKS / part, how, p.data.max_broken, p.machine.workers)
             rate = len(people) / (time.monotonic() - started)
-            dropped = ", ".join(f"{count} {reason}" for reason, count in people.dropped.items()) or "nobody"
+            asked = p.data.unlabelled is not None and p.data.unlabelled.media is not None and part == "unlabelled"
+            counts = (dict.fromkeys(("near-duplicate", "blurred"), 0) if asked else {}) | people.dropped
+            dropped = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
             for what, count in people.understood.items():
                 print(f"{part}: {count} {what}")

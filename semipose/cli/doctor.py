@@ -15,7 +15,12 @@ GRADES = {"stops": "errors (training would stop)", "look": "warnings (check thes
 
 
 def doctor(
-    root: Annotated[Path | None, typer.Argument(help="Folder of the data set. Default: `data.root` of --params.", metavar="PATH")] = None,
+    root: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of the data set; with --convert, an export, or its file. Default: `data.root` of --params.", metavar="PATH"
+        ),
+    ] = None,
     params: Annotated[Path | None, typer.Option(help="Params file whose `data` describes the set.", metavar="FILE")] = None,
     validation_people: Annotated[int, typer.Option(min=1, help="LSP: number of people at the end of the file used for validation.")] = 500,
     threads: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
@@ -23,11 +28,24 @@ def doctor(
         Path | None,
         typer.Option(
             help="Convert an export of CVAT, Label Studio, Ultralytics or DeepLabCut, or COCO-format files with their images "
-            "elsewhere, to a set in COCO's format in this folder; then check that set.",
+            "elsewhere or without a validation part, to a set in COCO's format in this folder; then check that set.",
             metavar="DIR",
         ),
     ] = None,
+    images: Annotated[Path | None, typer.Option(help="With --convert: folder of the images. Default: that of PATH.", metavar="DIR")] = None,
+    val: Annotated[
+        int | None, typer.Option(min=1, help="With --convert: number of images held out for validation. Default: a fifth.", metavar="N")
+    ] = None,
+    join: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --convert: add the converted people to the training part of this set; its validation part stays.", metavar="SET"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write contact sheets of the people to this folder.", metavar="DIR")] = None,
+    people: Annotated[
+        int, typer.Option(min=1, help="People on each contact sheet, evenly spaced in the file, and as many whose labels are suspicious.")
+    ] = 12,
 ) -> None:
     """Check a data set as training would read it, and print what params.yaml needs.
 
@@ -35,23 +53,21 @@ def doctor(
     The files tell whether the set is COCO, LSP, FLIC, MPII, AI Challenger or your own in COCO's format.
     Exit code 1 if training would stop.
 
-    Example: semipose doctor /data/cats --out doctor
+    Examples: semipose doctor /data/cats --out doctor;
+    semipose doctor labels.json --convert /data/cats --val 30;
+    semipose doctor next/export.json --images frames --convert /data/more_cats --join /data/cats
     """
     with reported():
         from semipose.data.checks.examine import examine
 
         if convert:
-            from semipose.data.exports.convert import convert as made_of
-
-            if root is None:
-                raise InputError("--convert needs an export; run semipose doctor PATH --convert DIR")
-            made_of(root, convert)
-            typer.echo(f"converted {root} to {convert}")
-            root = convert
+            root = _convert(root, convert, images, val, join)
+        elif images or val or join:
+            raise InputError("--images, --val and --join belong to --convert DIR; add it")
         where, layout = _set(root, params)
         if out:
             make_folder(out)
-        examination = examine(where, layout, validation_people, threads)
+        examination = examine(where, layout, validation_people, threads, people)
         _tell(examination)
         for part, sheet in examination.sheets.items():
             if out:
@@ -61,6 +77,16 @@ def doctor(
             typer.echo(f"\nparams.yaml needs these changes to the demo's:\n\n{examination.params}")
         if examination.stops:
             raise typer.Exit(1)
+
+
+def _convert(export: Path | None, out: Path, images: Path | None, val: int | None, join: Path | None) -> Path:
+    from semipose.data.exports.convert import convert
+
+    if export is None:
+        raise InputError("--convert needs an export; run semipose doctor PATH --convert DIR")
+    convert(export, out, images, val, join)
+    typer.echo(f"converted {export}{f', joined with {join},' if join else ''} to {out}")
+    return out
 
 
 def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
@@ -77,7 +103,8 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
         raise InputError(f"{params}: data.root is null; name the folder of the set: semipose doctor PATH --params {params}")
     if not where.is_dir():
         raise InputError(f"{where}: no such folder; check the path")
-    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif)
+    whole_images = data.unlabelled is not None and data.unlabelled.whole_images
+    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif, whole_images=whole_images)
 
 
 def _tell(examination: "Examination") -> None:

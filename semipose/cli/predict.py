@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import tee
 from pathlib import Path
+from statistics import mean, median
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SOME_LEFT_OUT = 3
 """Exit code: done, except for images that cannot be read."""
+LOW = 0.3
+"""Mean confidence of a pose's joints below which it is probably wrong."""
 
 
 class Found(NamedTuple):
@@ -196,6 +199,10 @@ def _finish(results: list[dict[str, Any]], seen: str, drawn: str, out: Path, beg
     rate = len(results) / max(time.monotonic() - begun, 1e-9)
     write_json(out / "predictions.json", results)
     typer.echo(f"{len(results)} poses in {seen}, {rate:.1f} people/s: {out / 'predictions.json'}, and {drawn}{more}")
+    if results:
+        sure = [mean(result["keypoints"][2::3]) for result in results]
+        low = sum(one < LOW for one in sure)
+        typer.echo(f"confidence (mean of a pose's joints): median {median(sure):.2f}; {low} of {len(sure)} poses below {LOW}")
 
 
 def _is_moving(one: str) -> bool:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections import Counter
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from semipose.data.pixels import Exif
     from semipose.inference.boxes import Asked
+    from semipose.inference.labelled import Labelled
     from semipose.inference.photos import Photo
     from semipose.inference.poser import Poser
     from semipose.inference.shots import Detect
@@ -42,10 +43,17 @@ def suggest(
     out: Annotated[Path, typer.Option(help="Folder for the list, the contact sheet and the task files.", metavar="DIR")],
     count: Annotated[int, typer.Option(min=1, help="People to suggest.")] = 50,
     labelled: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="COCO-format set of what is labelled already: its images are not suggested, nor is what looks like its people.",
+            help="COCO-format set of what is labelled already, validation people too: its images are not suggested, nor is what looks "
+            "like its people. Repeat the option for several sets.",
             metavar="SET",
+        ),
+    ] = None,
+    labelled_images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the images of --labelled, if they are not beside it, in images/ there, or among IMAGES.", metavar="DIR"
         ),
     ] = None,
     boxes: Annotated[
@@ -68,37 +76,38 @@ def suggest(
     The network's poses are the first labels in them.
 
     Examples: semipose suggest frames/ --detect small --weights W --out next;
-    semipose suggest images/ --boxes boxes.json --labelled train.json --weights W --weights W2 --count 50 --out next
+    semipose suggest frames/ --boxes boxes.json --labelled set/train.json --labelled set/val.json --weights W --out next
     """
     with reported():
+        import numpy as np
+
         from semipose.inference.boxes import of_images
         from semipose.inference.photos import find_photos
-        from semipose.inference.poser import Poser
         from semipose.inference.suggestions import choose
 
         if boxes and detect:
             raise InputError("--boxes and --detect both say who is in an image: give one of them")
         paths = find_photos(images)
-        posers = [Poser.load(one, batch_size=batch_size) for one in weights]
-        for one, poser in zip(weights, posers, strict=True):
-            if poser.skeleton.joints != posers[0].skeleton.joints:
-                raise InputError(f"{one} has other joints than {weights[0]}: give networks of one skeleton")
+        posers = _networks(weights, batch_size)
         asked = of_images(paths, boxes)
-        known = _labelled(paths, labelled, posers[0].clamped) if labelled else None
-        done = {photo.path for photo in known.photos} if known else set()
+        known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped)
+        done = {path for one in known for path in one.given}
         asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
         find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
         make_folder(out)
-        covered = _look(posers, known, None, None, out).findings.features if known else None
+        covered = [_look(posers, one.asked, None, None, out).findings.features for one in known]
         people = _look(posers, asked, exif, find, out)
         findings = people.findings
         if count > len(findings):
             raise InputError(
                 f"--count {count}: there are {len(findings)} people without labels in these images; ask for at most this number"
             )
-        chosen = choose(findings.disagreement, findings.features, findings.features[:0] if covered is None else covered, count)
-        _write(people, chosen, posers[0], exif, out)
+        labels = np.concatenate([findings.features[:0], *filter(len, covered)])
+        chosen = choose(findings.disagreement, findings.features, labels, count)
+        folder = common_folder(paths)
+        _write(people, chosen, posers[0], exif, out, folder)
         typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files")
+        typer.echo(f"names in them are relative to {folder}")
 
 
 class People(NamedTuple):
@@ -109,13 +118,24 @@ class People(NamedTuple):
     sizes: list[tuple[int, int]]
 
 
-def _labelled(paths: "list[Path]", labelled: Path, clamped: bool) -> "Asked":
-    """The images that have labelled people, with these."""
-    from semipose.inference.boxes import of_set
+def _networks(weights: list[Path], batch_size: int) -> "list[Poser]":
+    from semipose.inference.poser import Poser
 
-    known = of_set(paths, labelled, clamped)
-    assert known.boxes is not None
-    return replace(known, photos=[photo for photo in known.photos if len(known.boxes[photo.path].xywh)])
+    posers = [Poser.load(one, batch_size=batch_size) for one in weights]
+    for one, poser in zip(weights, posers, strict=True):
+        if poser.skeleton.joints != posers[0].skeleton.joints:
+            raise InputError(f"{one} has other joints than {weights[0]}: give networks of one skeleton")
+    return posers
+
+
+def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped: bool) -> "list[Labelled]":
+    from semipose.inference.labelled import find_labelled
+
+    known = [find_labelled(one, paths, folders, clamped) for one in sets]
+    for one, found in zip(sets, known, strict=True):
+        if found.missing:
+            warn(f"{one}: {found.missing} of its images were not found and do not count as labelled; give --labelled-images DIR")
+    return known
 
 
 def _look(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Detect | None", out: Path) -> People:
@@ -143,20 +163,24 @@ def _look(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Det
     return People(findings, photos, sizes)
 
 
-def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Exif", out: Path) -> None:
-    """The list, the contact sheet, and the tasks."""
+def common_folder(paths: list[Path]) -> Path:
+    """The folder that holds all of these files, in folders of it or not."""
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))  # noqa: PTH100, PTH120
+
+
+def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Exif", out: Path, folder: Path) -> None:
+    """The list, the contact sheet, and the tasks; images are named by their paths below `folder`."""
     from semipose.inference.label_tasks import Task, write_tasks
     from semipose.pose.drawing import draw_pose, save_pictures, sheet
 
     findings = people.findings
-    often = Counter(photo.path.name for photo in set(people.photos))
     tasks, tiles, captions = [], [], []
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["rank", "file_name", "x", "y", "width", "height", "disagreement", "worth"])
     for rank, (row, worth) in enumerate(chosen, start=1):
         path, box = people.photos[row].path, findings.boxes[row]
-        name = path.name if often[path.name] == 1 else path.as_posix()
+        name = Path(os.path.abspath(path)).relative_to(folder).as_posix()  # noqa: PTH100
         points, sure = findings.poses.points[row], findings.poses.confidence[row]
         tasks.append(Task(name, people.sizes[row], box, points, sure))
         rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{worth:.4g}"])

@@ -107,6 +107,11 @@ class Unlabelled(Section):
     media: Media | None
     """For source: media. Images and videos of your own (docs/own-data.md)."""
 
+    @property
+    def whole_images(self) -> bool:
+        """Whether each picture is one person: no detector and no file of boxes says who is in it."""
+        return self.media is not None and self.media.detector is None and self.detections is None
+
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> "Unlabelled":
         if self.source == "media" and (self.root is None or self.media is None):

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def label_studio_tasks(tasks: Sequence[Task], skeleton: Skeleton) -> list[dict[s
             one = {"id": f"{person}-{joint}", "parentID": person, "from_name": "joint", "type": "keypointlabels", "value": value}
             results.append(common | one | {"score": score})
     return [
-        {"data": {"image": f"/data/local-files/?d={name}"}, "predictions": [{"model_version": "semipose", "result": results}]}
+        {"data": {"image": f"/data/local-files/?d={quote(name)}"}, "predictions": [{"model_version": "semipose", "result": results}]}
         for name, results in by_image.items()
     ]
 

@@ -308,6 +308,16 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
     assert "2 poses in 2 images" in said(result)
 
 
+def test_the_summary_says_whether_the_poses_are_rubbish(photos, weights, tmp_path, monkeypatch):
+    arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
+    summary = run(app, arguments).stdout.splitlines()[-1]
+    found = json.loads((tmp_path / "out/predictions.json").read_text())
+    low, high = sorted(np.mean(np.reshape(one["keypoints"], (-1, 3))[:, 2]) for one in found)
+    assert summary.startswith(f"confidence (mean of a pose's joints): median {(low + high) / 2:.2f}; ")
+    monkeypatch.setattr(sys.modules["semipose.cli.predict"], "LOW", (low + high) / 2)
+    assert "; 1 of 2 poses below" in run(app, arguments).stdout
+
+
 def test_one_bad_file_is_left_out_and_named(photos, weights, tmp_path):
     """Cut off, no image at all, all white: the others have their poses, and the exit code is one of its own."""
     cut = photos / "cut.jpg"

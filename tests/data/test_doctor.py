@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_set import make_set
 from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -17,8 +18,9 @@ from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.checks import labels, pictures
 from semipose.data.checks.examine import examine, recognise
+from semipose.data.checks.needs import budgets_of
 from semipose.data.people import People
-from semipose.data.sources import read_people
+from semipose.data.sources import check_parts, read_people
 from semipose.demo.dataset import render_set
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
@@ -146,6 +148,7 @@ def test_a_set_of_the_users_own_is_found_by_its_files(drawn: Path, tmp_path: Pat
     layout = recognise(tmp_path)
     assert layout.custom is not None
     assert [layout.custom.train.images, layout.custom.val.annotations] == ["pictures/a", "labels_val.json"]
+    assert layout.custom.val.images == "pictures/b", "the names are in both folders"
     found = examine(tmp_path, layout)
     assert not found.stops
     assert "source: custom" in (found.params or "")
@@ -230,3 +233,57 @@ def test_real_sets(real_data: Path) -> None:
     assert not found.stops, found.findings
     for people in found.people.values():
         assert labels.swapped(people).mean() < 0.1
+
+
+def test_a_set_without_a_validation_file_gets_no_params_and_the_remedy(tmp_path: Path) -> None:
+    """Pasted, a block that names one file twice would validate on the people it trains on."""
+    (make_set(tmp_path / "set") / "val.json").unlink()
+    result = CliRunner().invoke(app, ["doctor", str(tmp_path / "set")])
+    assert result.exit_code == 1, result.output
+    assert "val: this part has no annotations; hold out a fifth of the images" in result.output
+    assert f"semipose doctor {tmp_path / 'set'} --convert FOLDER" in result.output
+    assert "params.yaml needs" not in result.output
+    assert recognise(tmp_path / "set").custom.val.annotations == "???"  # type: ignore[union-attr]
+
+
+def test_train_and_val_on_the_same_images_are_refused_in_the_same_words(tmp_path: Path) -> None:
+    root = make_set(tmp_path)
+    val, train = (json.loads((root / f"{part}.json").read_text()) for part in ("val", "train"))
+    for image, other in zip(val["images"][:4], train["images"], strict=True):
+        image["file_name"] = other["file_name"]
+    (root / "val.json").write_text(json.dumps(val))
+    layout = recognise(root)
+    told = [finding.text for finding in examine(root, layout).findings if finding.grade == "stops"]
+    people = [read_people("custom", root, part, custom=layout.custom) for part in ("train", "val")]
+    words = r"4 of 4 validation images are also training images: images/train1\.png, .*train3\.png \.\.\.; name"
+    with pytest.raises(InputError, match=words) as error:
+        check_parts("custom", *people)
+    assert told == [str(error.value)]
+    check_parts("mpii", *people)  # its authors' file may be split within an image
+
+
+@pytest.mark.parametrize(
+    ("count", "budgets"),
+    [
+        (8, {"All": "all"}),
+        (24, {"L12": 12, "All": "all"}),
+        (120, {"L30": 30, "L60": 60, "All": "all"}),
+        (150_000, {"L1500": 1500, "L7500": 7500, "L30000": 30000}),
+    ],
+)
+def test_proposed_budgets_are_enough_to_train_on(count: int, budgets: dict[str, int | str]) -> None:
+    assert budgets_of(count) == budgets
+
+
+def test_a_small_set_is_told_to_train_no_variants(tmp_path: Path) -> None:
+    found = examine(make_set(tmp_path), recognise(tmp_path))
+    assert YAML(typ="safe").load(found.params)["ablation"] == {"variants": [], "labels": ["All"]}
+
+
+def test_the_contact_sheet_shows_as_many_people_as_asked_for(drawn: Path, tmp_path: Path) -> None:
+    heights = []
+    for more in ([], ["--people", "18"]):
+        CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out"), *more])
+        heights.append(Image.open(tmp_path / "out/train.jpg").height)
+    usual, larger = heights
+    assert (larger - 8) * 2 == (usual - 8) * 3, "three rows of six, not two"

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from made_set import make_set
+from PIL import Image
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
@@ -260,3 +261,71 @@ def test_faults_of_exports_are_named(tmp_path: Path, kind: str, spoil: tuple[str
     assert result.exit_code == 1
     with pytest.raises(InputError, match=words):
         convert(out, tmp_path / "made")
+
+
+@pytest.mark.parametrize("given", ["the file", "the folder"])
+def test_a_plain_file_is_split_into_as_many_validation_images_as_asked_for(tmp_path: Path, given: str) -> None:
+    root = make_set(tmp_path / "set", images=11)
+    (root / "val.json").unlink()
+    (root / "train.json").rename(root / "labels.json")
+    place = root if given == "the folder" else root / "labels.json"
+    for more, count in (([], 2), (["--val", "4"], 4), (["--val", "10"], 10)):
+        made = tmp_path / f"made{count}"
+        result = CliRunner().invoke(app, ["doctor", str(place), "--convert", str(made), *more])
+        assert result.exit_code == 0, result.output
+        names = [{image["file_name"] for image in content(made, part)["images"]} for part in ("train", "val")]
+        assert [len(one) for one in names] == [11 - count, count]
+        assert not names[0] & names[1]
+        assert len(content(made, "train")["annotations"]) == 2 * (11 - count)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--val", "4"], "--val 4: the export has 4 images; hold out fewer"),
+        (["--join", "SET"], "has no validation part; make a set with one first"),
+        (["--images", "nowhere"], "nowhere: no such file or folder"),
+    ],
+)
+def test_what_cannot_be_converted_so_is_said(tmp_path: Path, more: list[str], words: str) -> None:
+    root = make_set(tmp_path / "set")
+    (root / "val.json").unlink()
+    more = [str(root) if one == "SET" else one for one in more]
+    result = CliRunner().invoke(app, ["doctor", str(root), "--convert", str(tmp_path / "made"), *more])
+    assert result.exit_code == 1
+    assert words in result.output
+    assert "--val and --join belong to --convert" in CliRunner().invoke(app, ["doctor", str(root), "--val", "2"]).output
+
+
+def test_joined_people_have_the_joints_of_the_set_and_an_image_is_there_once(tmp_path: Path) -> None:
+    """The new labels name the joints in another order and lack one; one image is in the set, another has the name of one in it."""
+    root, new = make_set(tmp_path / "set"), tmp_path / "new"
+    (new / "frames").mkdir(parents=True)
+    (new / "frames/train1.png").write_bytes((root / "images/train1.png").read_bytes())
+    Image.new("RGB", SIZE, "olive").save(new / "frames/train2.png")
+    order = [*reversed(range(1, 17))]
+    points = np.column_stack([np.arange(17), np.arange(17) + 20, np.full(17, 2)])
+    one = {"category_id": 9, "iscrowd": 0, "bbox": [1, 1, 40, 40], "keypoints": points[order].ravel().tolist()}
+    made = {
+        "images": [{"id": k, "file_name": f"train{k}.png"} for k in (1, 2)],
+        "annotations": [one | {"id": k, "image_id": k} for k in (1, 2)],
+        "categories": [{"id": 9, "name": "animal", "keypoints": [COCO17.joints[k] for k in order]}],
+    }
+    (new / "corrected.json").write_text(json.dumps(made))
+    result = CliRunner().invoke(
+        app, ["doctor", str(new / "corrected.json"), "--convert", str(tmp_path / "both"), "--join", str(root)], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    custom = recognise(tmp_path / "both").custom
+    before, after = (read_people("custom", place, "train", custom=custom) for place in (root, tmp_path / "both"))
+    assert len(after) == len(before) + 2
+    assert after.images.count("images/train1.png") == 3, "the two of before, and the new one"
+    assert after.images[-1] == "images/frames/train2.png"
+    assert after.skeleton.joints == before.skeleton.joints
+    np.testing.assert_array_equal(after.points[-1], np.where(np.arange(17)[:, None] > 0, points[:, :2], 0))
+    assert after.visibility[-1].tolist() == [0] + [2] * 16
+    assert content(tmp_path / "both", "val")["annotations"] == content(root, "val")["annotations"]
+
+    (new / "frames/train2.png").write_bytes((root / "images/val3.png").read_bytes())
+    with pytest.raises(InputError, match=r"1 of the new images are validation images of .*set: train2\.png; take them out"):
+        convert(new / "corrected.json", tmp_path / "more", join=root)

@@ -3,16 +3,22 @@
 import csv
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
+from pipeline.runtime.declared import summary
 from pipeline.stages import download, prepare
+from pipeline.tracking import track
 from semipose.augment.task import Task
+from semipose.cli.app import app
 from semipose.config.data import Custom
 from semipose.config.load import load
 from semipose.config.text import whole_text
@@ -125,6 +131,75 @@ def test_foxes_and_what_a_detector_found_elsewhere_go_through_the_stages(root: P
     known_now, packs_now = state()
     assert known_now != known, "so that DVC runs what follows"
     assert {part for part in packs if packs_now[part] != packs[part]} == {"train"}
+
+
+@pytest.fixture
+def project(root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The foxes, whose boxes fill half of their images at most, and whole images as unlabelled ones: a project before `download`."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", "pipeline", "semipose"):
+        (folder / name).symlink_to(ROOT / name)
+    (root / "wild").mkdir()
+    for name in ("train0.png", "train1.png"):
+        (root / "wild" / name).write_bytes((root / "photos" / name).read_bytes())
+    parts = "".join(f"    {part}:\n      annotations: {part}.json\n      images: photos\n" for part in ("train", "val"))
+    media = "{folders: [.], detector: null, weights: null, score: 0.5, every: 1.0, blur: 1.0, near: 0.0}"
+    text = whole_text(ROOT / "pipeline/presets/smoke.yaml")
+    for old, new in {
+        "  source: demo": "  source: custom",
+        "  root: null": f"  root: {root}",
+        "  custom: null": f"  custom:\n{parts}    category: null\n    pairs: null\n    sigmas: null\n    torso: null\n#",
+        "  unlabelled: null": f"  unlabelled:\n    source: media\n    root: {root}/wild\n    detections: null\n    media: {media}\n#",
+        "  workers: 2 ": "  workers: 1 ",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "params.yaml").write_text(text)
+    (folder / "params.ok").touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(track, "run", lambda **told: nullcontext(MagicMock()))
+    return folder
+
+
+def narrowed(root: Path, width: int) -> None:
+    """Boxes of this width (px) in images of 120."""
+    content = json.loads((root / "train.json").read_text())
+    for one in content["annotations"]:
+        one["bbox"][2] = width
+    (root / "train.json").write_text(json.dumps(content))
+
+
+def test_prepare_says_what_was_left_out_and_that_boxes_are_of_two_kinds(
+    root: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "labelled boxes fill 33% of their images (median), but data.unlabelled takes whole images as boxes"
+    narrowed(root, 41)  # clamping takes a px
+    download.bring()
+    prepare.prepare()
+    said = capsys.readouterr().out
+    assert f"train: {words}" in said
+    assert "unlabelled: 2 people" in said
+    assert "dropped: 0 near-duplicate, 0 blurred; broken images: 0" in said
+    doctored = CliRunner().invoke(app, ["doctor", "--params", "params.yaml"]).output
+    assert f"train: {words}" in doctored
+    narrowed(root, 100)
+    assert "whole images" not in CliRunner().invoke(app, ["doctor", "--params", "params.yaml"]).output
+    narrowed(root, 41)
+    params = load(project / "params.yaml")
+    assert params.data.unlabelled
+    assert params.data.unlabelled.media
+    found = params.data.unlabelled.media.model_copy(update={"detector": "small"})
+    assert not params.data.unlabelled.model_copy(update={"media": found}).whole_images
+
+
+def test_a_stage_names_the_detectors_pack_only_if_it_reads_it(demo: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    item = {"method": "akm", "labels": "L50", "seed": "0"}
+    usual = summary("evaluate", "akm-L50-s0", item, demo, 1)
+    assert "read data/packs/val, " in usual
+    assert "val_detected" not in usual
+    detected = demo.model_copy(update={"evaluate": demo.evaluate.model_copy(update={"boxes": "detector"})})
+    assert "read data/packs/val, data/packs/val_detected, " in summary("evaluate", "akm-L50-s0", item, detected, 1)
 
 
 def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:

@@ -164,7 +164,7 @@ def test_whatever_doctor_passes_trains_and_evaluates(
 def trains_and_evaluates(root: Path, place: Path, custom: Any, budgets: dict[str, int], tiny: Params) -> None:
     """As the stages do, with two steps and a network of a few thousand weights."""
     train, val = (read_people("custom", root, part, custom=custom) for part in ("train", "val"))
-    check_parts(train, val)
+    check_parts("custom", train, val)
     packs = []
     for part, people in (("train", train), ("val", val)):
         write_pack(people, root, place / part, Recipe(24, 1.25, 1.5, 1.0), 0, 1)

@@ -3,7 +3,10 @@
 import csv
 import json
 import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 
 from semipose.cli.app import app
 from semipose.config.tree import Params
+from semipose.data.checks.examine import examine, recognise
 from semipose.data.exports import label_studio
 from semipose.data.sources.coco import read_custom
 from semipose.inference.label_tasks import Task, write_tasks
@@ -197,3 +201,114 @@ def test_wrong_input_is_named(folder: Path, demo: Params) -> None:
     assert "has other joints than" in suggested(folder, "--weights", str(other), code=1)
     (folder / "images/4.png").write_bytes(b"no image")
     assert "4.png cannot be read as an image and was left out" in suggested(folder, "--count", "7")
+
+
+def names_in(folder: Path) -> set[str]:
+    with (folder / "out/suggestions.csv").open() as file:
+        return {row["file_name"] for row in csv.DictReader(file)}
+
+
+def test_several_sets_count_as_labelled(folder: Path) -> None:
+    """The last one alone counted; and images of two sets have the same ids."""
+    content = json.loads((folder / "labelled.json").read_text())
+    for number, image in enumerate(content["images"], start=3):
+        image["file_name"] = f"{number}.png"
+    (folder / "val.json").write_text(json.dumps(content))
+    sets = ["--labelled", str(folder / "val.json"), "--labelled", str(folder / "labelled.json")]
+    assert "4 of 4 people in 4 images" in suggested(folder, *sets, "--count", "4")
+    assert names_in(folder) == {"2.png", "5.png", "6.png", "7.png"}
+
+
+def test_labelled_images_are_found_beside_their_set(folder: Path) -> None:
+    """New images have an old one's name, or are a copy of it."""
+    away = folder / "set"
+    (away / "images").mkdir(parents=True)
+    shutil.move(folder / "labelled.json", away / "train.json")
+    for name in ("0.png", "1.png", "2.png"):
+        shutil.move(folder / "images" / name, away / "images")
+    train = ["--labelled", str(away / "train.json")]
+    assert "5 of 5 people in 5 images" in suggested(folder, *train, "--count", "5"), "none is among the images, so all remain"
+    shutil.copyfile(away / "images/0.png", folder / "images/0.png")
+    shutil.copyfile(folder / "images/7.png", folder / "images/1.png")
+    suggested(folder, *train, "--count", "6")
+    assert names_in(folder) == {"1.png", "3.png", "4.png", "5.png", "6.png", "7.png"}, "0.png is a copy; 1.png is another image"
+    (away / "images").rename(folder / "elsewhere")
+    for name in ("0.png", "1.png"):
+        (folder / "images" / name).unlink()
+    said = suggested(folder, *train, "--count", "5", code=1)
+    assert "train.json: none of its 3 images (0.png, 1.png, 2.png ...) is in" in said
+    assert "name their folder: --labelled-images DIR" in said
+    assert "5 of 5 people" in suggested(folder, *train, "--labelled-images", str(folder / "elsewhere"), "--count", "5")
+    (folder / "elsewhere/2.png").unlink()
+    assert "1 of its images were not found" in suggested(folder, *train, "--labelled-images", str(folder / "elsewhere"), "--count", "5")
+
+
+def test_names_tell_the_folder_of_an_image(folder: Path) -> None:
+    (folder / "more").mkdir()
+    for k in range(4, 8):
+        shutil.move(folder / f"images/{k}.png", folder / f"more/{k - 4}.png")
+    assert f"relative to {folder}\n" in suggested(folder, str(folder / "more"), "--count", "8")
+    names = {f"{where}/{k}.png" for where in ("images", "more") for k in range(4)}
+    assert names_in(folder) == names
+    assert {image["file_name"] for image in json.loads((folder / "out/coco.json").read_text())["images"]} == names
+    tasks = json.loads((folder / "out/label_studio.json").read_text())
+    assert {task["data"]["image"] for task in tasks} == {f"/data/local-files/?d={name}" for name in names}
+
+
+def from_label_studio(out: Path) -> Path:
+    """The tasks as Label Studio exports them when the predictions were accepted; one was not labelled."""
+    tasks = json.loads((out / "label_studio.json").read_text())
+    for task in tasks:
+        task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
+    tasks[-1]["annotations"] = []
+    (out / "project-1.json").write_text(json.dumps(tasks))
+    return out / "project-1.json"
+
+
+def from_cvat(out: Path) -> Path:
+    """The set as `CVAT for images 1.1` has it; one image was not labelled."""
+    content, tree = json.loads((out / "coco.json").read_text()), ElementTree.Element("annotations")
+    joints = content["categories"][0]["keypoints"]
+    for image in content["images"]:
+        entry = ElementTree.SubElement(tree, "image", name=image["file_name"], width=str(image["width"]), height=str(image["height"]))
+        for one in content["annotations"]:
+            if one["image_id"] == image["id"] != len(content["images"]):
+                skeleton = ElementTree.SubElement(entry, "skeleton", label="person")
+                for joint, (x, y, seen) in reversed(list(zip(joints, np.reshape(one["keypoints"], (-1, 3)).tolist(), strict=True))):
+                    ElementTree.SubElement(
+                        skeleton, "points", label=joint, points=f"{x},{y}", outside="0", occluded="1" if seen == 1 else "0"
+                    )
+    ElementTree.ElementTree(tree).write(out / "annotations.xml")
+    return out / "annotations.xml"
+
+
+@pytest.mark.parametrize("export", [from_label_studio, from_cvat, lambda out: out / "coco.json"], ids=["Label Studio", "CVAT", "COCO"])
+def test_corrected_labels_join_the_set_that_they_were_suggested_for(folder: Path, export: Callable[[Path], Path]) -> None:
+    """From suggest's own task files, in two folders of images, to a set that doctor passes."""
+    old = folder / "set"
+    (old / "images").mkdir(parents=True)
+    (folder / "more").mkdir()
+    content = json.loads((folder / "labelled.json").read_text())
+    for name in ("0.png", "1.png", "2.png"):
+        shutil.copyfile(folder / "images" / name, old / "images" / name)
+    for part, kept in (("train", {0, 2}), ("val", {1})):
+        some = {key: [one for one in content[key] if one.get("image_id", one["id"]) in kept] for key in ("images", "annotations")}
+        (old / f"{part}.json").write_text(json.dumps(content | some))
+    for k in (6, 7):
+        shutil.move(folder / f"images/{k}.png", folder / f"more/{k}.png")
+    sets = ["--labelled", str(old / "train.json"), "--labelled", str(old / "val.json")]
+    suggested(folder, str(folder / "more"), *sets, "--count", "6")
+    made = export(folder / "out")
+    command = ["doctor", str(made), "--images", str(folder), "--convert", str(folder / "new"), "--join", str(old)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "no errors: training can read this set" in done.output
+    found = examine(folder / "new", recognise(folder / "new"))
+    labelled = 6 if made.name == "coco.json" else 5
+    assert len(found.people["train"]) == 1 + labelled
+    assert found.people["val"].images == ["images/1.png"]
+    assert {"images/0.png"} < set(found.people["train"].images)
+    tasks = json.loads((folder / "out/coco.json").read_text())
+    first = next(row for row, image in enumerate(found.people["train"].images) if image.endswith(tasks["images"][0]["file_name"]))
+    want = np.reshape(tasks["annotations"][0]["keypoints"], (-1, 3))[:, :2]
+    np.testing.assert_allclose(found.people["train"].points[first], want, atol=1e-3)

@@ -13,15 +13,16 @@ from semipose.data.checks.finding import Finding, several
 from semipose.data.checks.layout import Layout, recognise
 from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
-from semipose.data.checks.sheet import contact_sheet
+from semipose.data.checks.sheet import SHOWN, contact_sheet
 from semipose.data.people import People
-from semipose.data.pixels import Exif, UndecidedExif
+from semipose.data.pixels import UndecidedExif
 from semipose.data.sources import check_parts
+from semipose.data.sources.media import loose_images
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
 MISSING = "images are missing; if they are elsewhere in the folder, use --convert to find them by their names"
-HELD_OUT = "use --convert to hold out a fifth of the images for validation"
+HELD_OUT = "hold out a fifth of the images for validation, or with --val N this many: semipose doctor {root} --convert FOLDER"
 OTHER_SIZE = "images have another size than annotated"
 TURNED = (
     "images are turned or mirrored by their EXIF orientation, and their sizes do not tell whether the annotations were "
@@ -38,7 +39,7 @@ class Examination:
     Attributes:
         findings: In the order in which they were made.
         sheets: Contact sheets, by part.
-        params: What params.yaml needs; None if no person could be read.
+        params: What params.yaml needs; None if a part is missing, or nobody to train on could be read.
     """
 
     layout: Layout
@@ -53,7 +54,7 @@ class Examination:
         return any(finding.grade == "stops" for finding in self.findings)
 
 
-def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2) -> Examination:
+def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2, shown: int = SHOWN) -> Examination:
     """Read every part and every image of a set; nothing is written.
 
     Args:
@@ -61,6 +62,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
         layout: What `recognise` found there.
         validation: Number of people at the end of LSP (and of MPII's release) used for validation.
         threads: Number of threads that decode images.
+        shown: People on each contact sheet, and as many to check.
 
     Raises:
         InputError: There is nothing to examine.
@@ -69,7 +71,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
     odd: dict[str, NDArray[np.bool_]] = {}
     for part in ("train", "val"):
         if part not in layout.parts:
-            found.findings.append(Finding("stops", part, f"this part has no annotations; {HELD_OUT}"))
+            found.findings.append(Finding("stops", part, f"this part has no annotations; {HELD_OUT.format(root=root)}"))
             continue
         people, faults = read(root, layout, part, validation)
         found.findings += faults
@@ -82,21 +84,24 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2)
         found.findings += told
     if len(found.people) == 2:
         try:
-            check_parts(*found.people.values())
+            check_parts(layout.source, found.people["train"], found.people["val"])
         except InputError as error:
             found.findings.append(Finding("stops", "train and val", str(error)))
-    found.findings += _images(root, found.people, layout.exif, threads)
+    if layout.whole_images and "train" in found.people and (advice := loose_images(found.people["train"])):
+        found.findings.append(Finding("look", "train", advice))
+    found.findings += _images(root, layout, found.people, threads)
     for part, people in found.people.items():
-        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif)
-    if "train" in found.people:
+        found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif, shown)
+    if "train" in found.people and "val" in layout.parts:
         found.params = needs(root, layout, found.people["train"])
     return found
 
 
-def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: int) -> list[Finding]:
+def _images(root: Path, layout: Layout, people: dict[str, People], threads: int) -> list[Finding]:
     """Images that are missing, broken, of another size than annotated, or twice in the set."""
     parts = {name: part for part, table in people.items() for name in table.images}
-    shared = set.intersection(*(set(table.images) for table in people.values())) if len(people) > 1 else set()
+    both = len(people) > 1 and layout.source != "custom"  # whose shared images check_parts refuses
+    shared = set.intersection(*(set(table.images) for table in people.values())) if both else set()
     seen: dict[str, pictures.Picture] = {}
     faults: dict[tuple[str, str], list[str]] = defaultdict(list)
     sizes: dict[str, tuple[int, int]] = {}
@@ -105,7 +110,7 @@ def _images(root: Path, people: dict[str, People], exif: Exif | None, threads: i
             if sizes.setdefault(name, (width, height)) != (width, height):
                 about = "{} x {} px, also annotated for {} x {}".format(*sizes[name], width, height)
                 faults[parts[name], OTHER_SIZE].append(f"{name} ({about})")
-    for name, picture in followed(pictures.inspect(root, sizes, exif, threads), len(parts), "images"):
+    for name, picture in followed(pictures.inspect(root, sizes, layout.exif, threads), len(parts), "images"):
         part = parts[name]
         if picture is None:
             faults[part, MISSING].append(name)

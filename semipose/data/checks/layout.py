@@ -14,6 +14,7 @@ from semipose.utils.files import json_bytes, read_json
 
 DEPTH = 3  # folders below the root in which annotations and images of the user's own set are searched
 KNOWN = ("lsp", "flic", "coco", "mpii", "aic")
+NOWHERE = {"annotations": "???", "images": "???"}  # a part that is missing
 LISTS = ("images", "annotations", "categories")
 
 
@@ -26,12 +27,14 @@ class Layout:
         exif: As in `data` of params.yaml.
         custom: For the user's own set.
         parts: Those that exist, "train" and "val".
+        whole_images: Whether whole images are the boxes of `data.unlabelled`.
     """
 
     source: str
     custom: Custom | None = None
     parts: tuple[str, ...] = ("train", "val")
     exif: Exif | None = None
+    whole_images: bool = False
 
 
 def recognise(root: Path) -> Layout:
@@ -40,6 +43,8 @@ def recognise(root: Path) -> Layout:
     Raises:
         InputError: The folder contains no known set.
     """
+    if root.is_file():
+        raise InputError(f"{root}: is a file; name its folder, or make a set of it: semipose doctor {root} --convert FOLDER")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; check the path")
     for source in KNOWN:
@@ -73,9 +78,12 @@ def _own(root: Path) -> Layout:
                 f"{root}: {len(paths)} files could be the {part} annotations: {names}; name them in params.yaml, and use --params"
             )
     named = [*train, *val] if train else [val[0]]
-    where = [{"annotations": path.relative_to(root).as_posix(), "images": _images(root, found[path])} for path in named]
+    where: list[dict[str, str]] = []
+    for path in named:
+        images = _images(root, found[path], [one["images"] for one in where])
+        where.append({"annotations": path.relative_to(root).as_posix(), "images": images})
     told = {"category": None, "pairs": None, "sigmas": None, "torso": None}
-    custom = Custom.model_validate({"train": where[0], "val": where[-1], **told})
+    custom = Custom.model_validate({"train": where[0], "val": where[1] if len(where) > 1 else NOWHERE, **told})
     return Layout("custom", custom, ("train", "val") if train and val else ("train",))
 
 
@@ -92,16 +100,17 @@ def _keypoints(path: Path) -> dict[str, Any] | None:
     return content if any(isinstance(one, dict) and one.get("keypoints") for one in content["categories"]) else None
 
 
-def _images(root: Path, content: dict[str, Any]) -> str:
-    """The folder with most of the first images of a file,
-    relative to the root; `.` if none is found.
+def _images(root: Path, content: dict[str, Any], taken: list[str]) -> str:
+    """The folder with most of the first images of a file, relative to the root; `.` if none is found.
+
+    Of equal ones the first that is not `taken` by another part: their images may have the same names.
     """
     names = [
         str(one["file_name"]).replace("\\", "/") for one in content.get("images", [])[:20] if isinstance(one, dict) and "file_name" in one
     ]
     folders = [root, *(path for path in _below(root, "*") if path.is_dir())]
-    best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
-    return best.relative_to(root).as_posix()
+    counts = {folder.relative_to(root).as_posix(): sum((folder / name).is_file() for name in names) for folder in folders}
+    return max(counts, key=lambda folder: (counts[folder], counts[folder] > 0 and folder not in taken))
 
 
 def _below(root: Path, pattern: str) -> list[Path]:

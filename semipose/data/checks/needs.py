@@ -11,13 +11,16 @@ from semipose.data.people import People
 
 METRIC = {"coco": "oks", "custom": "oks", "lsp": "pck", "flic": "oks", "mpii": "pckh", "aic": "oks"}
 SHARES = (100, 20, 5)  # one labelled person in this many
+SMALL = 2000  # up to this many people a hundredth is too few to train on
+SMALL_SHARES = (4, 2)
+LEAST = 10  # people of a budget of a small set
 
 
 def needs(root: Path, layout: Layout, train: People) -> str:
     """Write the lines of params.yaml that differ from the demo's.
 
     Their sections are `data`, `split`, `sweep`, `ablation` and `evaluate`.
-    Budgets are a hundredth, a twentieth and a fifth of the people.
+    Of a small set no variants are trained: one more person changes its figures more than they do.
 
     Args:
         root: Folder of the data set.
@@ -27,7 +30,7 @@ def needs(root: Path, layout: Layout, train: People) -> str:
     Returns:
         YAML.
     """
-    budgets = {f"L{count}": count for count in (min(len(train), max(2, len(train) // share)) for share in SHARES)}
+    budgets = budgets_of(len(train))
     custom = layout.custom.model_dump() if layout.custom else None
     exif = {"exif": layout.exif} if layout.exif else {}
     metric = {"metric": METRIC[layout.source]} | ({"pck_reference": "torso"} if METRIC[layout.source] == "pck" else {})
@@ -35,7 +38,7 @@ def needs(root: Path, layout: Layout, train: People) -> str:
         "data": {"source": layout.source, "root": str(root.resolve()), "custom": custom} | exif,
         "split": {"budgets": budgets},
         "sweep": {"labels": [*budgets]},
-        "ablation": {"labels": [*budgets][:1]},
+        "ablation": ({"variants": []} if len(train) <= SMALL else {}) | {"labels": [*budgets][:1]},
         "evaluate": metric,
     }
     text, yaml = StringIO(), YAML(typ="safe", pure=True)
@@ -44,3 +47,13 @@ def needs(root: Path, layout: Layout, train: People) -> str:
     yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = False, False  # type: ignore[assignment]
     yaml.dump(tree, text)
     return text.getvalue()
+
+
+def budgets_of(count: int) -> dict[str, int | str]:
+    """Propose numbers of labelled people, by name, as `split.budgets` has them.
+
+    They are a hundredth, a twentieth and a fifth of all; of a small set a quarter and a half, if that is not too few, and all.
+    """
+    if count > SMALL:
+        return {f"L{count // share}": count // share for share in SHARES}
+    return {f"L{count // share}": count // share for share in SMALL_SHARES if count // share >= LEAST} | {"All": "all"}

@@ -15,10 +15,11 @@ from semipose.utils.errors import InputError
 
 SIDE = 200  # px of a tile
 COLUMNS = 6
+SHOWN = 12  # people of each kind
 
 
-def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif | None, rows: int = 2) -> Image.Image:
-    """Make a sheet with two kinds of rows: people evenly spaced in the file, then people to check.
+def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif | None, most: int = SHOWN) -> Image.Image:
+    """Make a sheet of two kinds of people: evenly spaced in the file, then those to check.
 
     Below each person is the annotation's id.
 
@@ -27,11 +28,11 @@ def contact_sheet(people: People, root: Path, odd: NDArray[np.bool_], exif: Exif
         root: Folder of their images.
         odd: Whose labels a person should check, [N].
         exif: As `read_image` takes it.
-        rows: Largest number of rows of each kind.
+        most: Largest number of people of each kind.
     """
-    even = np.linspace(0, len(people) - 1, min(len(people), rows * COLUMNS)).astype(int)
+    even = np.linspace(0, len(people) - 1, min(len(people), most)).astype(int)
     strange = np.flatnonzero(odd)
-    strange = strange[np.linspace(0, len(strange) - 1, min(len(strange), rows * COLUMNS)).astype(int)]
+    strange = strange[np.linspace(0, len(strange) - 1, min(len(strange), most)).astype(int)]
     chosen = [*even.tolist(), *strange.tolist()]
     matrices = crop_matrices(people.boxes[chosen], SIDE, 1.25, 1.0, 1.0).numpy()
     tiles, captions = [], []

@@ -70,30 +70,28 @@ def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
     return [low - MARGIN * length for low, length in zip(near, extent, strict=True)] + [(1 + 2 * MARGIN) * length for length in extent]
 
 
-def write(parts: Parts, root: Path, out: Path) -> None:
+def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None) -> None:
     """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
 
     An image without a size gets the one that viewers show.
-    If there is only one part, every fifth image is held out for validation.
+    If there is only one part, some of its images are held out for validation.
 
     Args:
         parts: Content by part; its images lose their `path`.
-        root: Folder of the export; images keep their paths below it, or below the folder that they
-            share if some are elsewhere.
+        roots: Folders; an image keeps its path below the innermost that it is in.
         out: A new or empty folder.
+        val: Number of images to hold out if there is no validation part; None: every fifth.
 
     Raises:
-        InputError: The folder is not empty, or an image cannot be read.
+        InputError: The folder is not empty, an image cannot be read, or the images to hold out cannot be.
     """
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; name a new folder")
-    paths = [Path(image["path"]) for content in parts.values() for image in content["images"]]
-    if not all(path.is_relative_to(root) for path in paths):  # an Ultralytics YAML may name folders anywhere
-        root = Path(os.path.commonpath([path.parent for path in paths]))
-    for part, content in _held_out(parts).items():
+    owners: dict[str, Path] = {}
+    for part, content in _held_out(parts, val).items():
         for image in content["images"]:
             path = Path(image.pop("path"))
-            name = path.relative_to(root).as_posix()
+            name = _name(path, roots, owners)
             target = out / "images" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
@@ -106,6 +104,17 @@ def write(parts: Parts, root: Path, out: Path) -> None:
         write_text(out / f"{part}.json", json.dumps(content))
 
 
+def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
+    """The image's path below out/images; if another image has it, with the folder of this one before it."""
+    inside = [root for root in roots if path.is_relative_to(root)]
+    name = path.relative_to(max(inside, key=lambda root: len(root.parts))).as_posix() if inside else path.name
+    name = name.removeprefix("images/")
+    for one in (name, f"{path.absolute().parent.name}/{name}"):
+        if owners.setdefault(one, path) == path:
+            return one
+    raise InputError(f"{path} and {owners[name]} are two images of one name; rename the folder of one of them")
+
+
 def _place(path: Path, target: Path) -> None:
     try:
         os.link(path, target)
@@ -113,15 +122,21 @@ def _place(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _held_out(parts: Parts) -> Parts:
-    """Add a validation part if there is only one part: every fifth image of it."""
+def _held_out(parts: Parts, val: int | None) -> Parts:
+    """Add a validation part if there is only one part, of its images: every fifth, or this many, evenly spaced."""
     content, *others = (parts[part] for part in ("train", "", "val") if part in parts)
     if others:
+        if val is not None:
+            raise InputError(f"--val {val}: there is a validation part already; leave --val out")
         return {"train": content, "val": others[-1]}
-    if len(content["images"]) < 2:
+    count = len(content["images"])
+    if count < 2:
         raise InputError("the export has one image; a set needs one to train on and one to validate on")
+    if val is not None and val >= count:
+        raise InputError(f"--val {val}: the export has {count} images; hold out fewer, so that some are left to train on")
     images = sorted(content["images"], key=lambda image: str(image["path"]))
-    chosen = {"val": images[HELD_OUT - 1 :: HELD_OUT] or images[-1:]}
+    fifth = images[HELD_OUT - 1 :: HELD_OUT] or images[-1:]
+    chosen = {"val": fifth if val is None else [images[(k + 1) * count // val - 1] for k in range(val)]}
     chosen["train"] = [image for image in images if image not in chosen["val"]]
     made: Parts = {}
     for part, some in chosen.items():

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from semipose.data.exports import coco, cvat, deeplabcut, label_studio, ultralytics
 from semipose.data.exports.content import Parts, write
+from semipose.data.exports.join import joined
+from semipose.data.exports.stock import files
 from semipose.utils.errors import InputError
 
 SLEAP = "run `import sleap_io; sleap_io.save_ultralytics(sleap_io.load_slp(FILE), FOLDER)` in Python and convert that folder"
@@ -15,7 +17,7 @@ CLOSED = {
 
 
 def exporter(root: Path) -> str | None:
-    """The tool whose export is in a folder; None if it is not known.
+    """The tool whose export is in a folder, or is a file; None if it is not known.
 
     Raises:
         InputError: The export cannot be read; says which one to use instead.
@@ -25,26 +27,43 @@ def exporter(root: Path) -> str | None:
         if find(root):
             return name
     for suffix, about in CLOSED.items():
-        if path := next(iter(sorted(root.rglob(f"*{suffix}"))), None):
+        if path := next(iter(files(root, f"**/*{suffix}")), None):
             raise InputError(f"{path}: is {about}")
     return None
 
 
-def convert(root: Path, out: Path) -> None:
+def convert(export: Path, out: Path, images: Path | None = None, val: int | None = None, join: Path | None = None) -> None:
     """Convert an export to COCO's format: out/train.json, out/val.json and out/images/.
+
+    Args:
+        export: The folder of the export, or its file.
+        out: A new or empty folder.
+        images: Folder below which the images are; None: that of the export.
+        val: Number of images held out for validation; None: a fifth.
+        join: A set in COCO's format; the people of the export are added to its training part.
 
     Raises:
         InputError: Names the file and the entry; or the folder has no export.
     """
-    tool = exporter(root)
+    for place in (export, images, join):
+        if place is not None and not place.exists():
+            raise InputError(f"{place}: no such file or folder; check the path")
+    folder = images or (export if export.is_dir() else export.parent)
+    parts, roots = _read(export, folder), [folder]
+    if join:
+        parts = joined(parts, coco.read(join), join)
+        roots.append(join)
+    write(parts, roots, out, val)
+
+
+def _read(export: Path, images: Path) -> Parts:
+    tool = exporter(export)
     if tool == "Ultralytics":
-        parts: Parts = ultralytics.read(ultralytics.find(root) or root)
-    elif tool == "DeepLabCut":
-        parts = deeplabcut.read(deeplabcut.find(root), root)
-    elif tool == "CVAT":
-        parts = cvat.read(cvat.find(root) or root)
-    elif tool == "Label Studio":
-        parts = label_studio.read(label_studio.find(root) or root)
-    else:
-        parts = coco.read(root)
-    write(parts, root, out)
+        return ultralytics.read(ultralytics.find(export) or export)
+    if tool == "DeepLabCut":
+        return deeplabcut.read(deeplabcut.find(export), images)
+    if tool == "CVAT":
+        return cvat.read(cvat.find(export) or export, images)
+    if tool == "Label Studio":
+        return label_studio.read(label_studio.find(export) or export, images)
+    return coco.read(export, images)

@@ -4,7 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import Stock
+from semipose.data.exports.stock import Stock, files
 from semipose.utils.errors import InputError
 
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
@@ -12,11 +12,15 @@ PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "v
 
 def find(root: Path) -> Path | None:
     """The XML of the export."""
-    return next((path for path in sorted(root.glob("*.xml")) if path.is_file() and b"<annotations>" in path.read_bytes()[:1000]), None)
+    return next((path for path in files(root, "*.xml") if b"<annotations>" in path.read_bytes()[:1000]), None)
 
 
-def read(path: Path) -> Parts:
+def read(path: Path, images: Path | None = None) -> Parts:
     """Read the export.
+
+    Args:
+        path: The XML.
+        images: Folder below which the images are; None: that of the XML.
 
     Raises:
         InputError: Names the image.
@@ -25,7 +29,7 @@ def read(path: Path) -> Parts:
         tree = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: is not XML ({error}); export the task again, as `CVAT for images 1.1`") from None
-    stock = Stock(path.parent)
+    stock = Stock(images or path.parent)
     joints = list(dict.fromkeys(one.get("label", "") for one in tree.iterfind("image/skeleton/points")))
     if not joints:
         raise InputError(f"{path}: no image has a skeleton; label people as skeletons in CVAT, and export as `CVAT for images 1.1`")

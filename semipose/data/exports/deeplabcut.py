@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import Stock
+from semipose.data.exports.stock import Stock, files
 from semipose.utils.errors import InputError
 
 HEADS = ("scorer", "individuals", "bodyparts", "coords")
@@ -13,7 +13,7 @@ HEADS = ("scorer", "individuals", "bodyparts", "coords")
 
 def find(root: Path) -> list[Path]:
     """The CSV files of a project, or of one folder of it."""
-    return sorted(root.rglob("CollectedData_*.csv"))
+    return files(root, "**/CollectedData_*.csv")
 
 
 def read(paths: list[Path], root: Path) -> Parts:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import Stock
+from semipose.data.exports.stock import Stock, files
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
 
 
 def find(root: Path) -> Path | None:
     """The file with tasks that have key points."""
-    for path in sorted(root.glob("*.json")):
+    for path in files(root, "*.json"):
         try:
             tasks = read_json(path)
         except InputError:
@@ -22,14 +22,18 @@ def find(root: Path) -> Path | None:
     return None
 
 
-def read(path: Path) -> Parts:
+def read(path: Path, images: Path | None = None) -> Parts:
     """Read the tasks; key points belong to the box that is their
     parent, else to the only person of their image.
+
+    Args:
+        path: The JSON.
+        images: Folder below which the images are; None: that of the JSON.
 
     Raises:
         InputError: Names the task.
     """
-    stock, tasks = Stock(path.parent), read_json(path)
+    stock, tasks = Stock(images or path.parent), read_json(path)
     found: list[tuple[Path, list[tuple[dict[str, tuple[float, float, int]], list[float] | None]]]] = []
     joints: list[str] = []
     for number, task in enumerate(tasks):

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -9,6 +10,13 @@ from semipose.utils.errors import InputError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the names of uploaded files
+
+
+def files(place: Path, pattern: str) -> list[Path]:
+    """The files that fit a pattern: `place` itself if it is a file, else those of the folder, sorted."""
+    if place.is_file():
+        return [place] if fnmatch(place.name, Path(pattern).name) else []
+    return sorted(path for path in place.glob(pattern) if path.is_file())
 
 
 class Stock:
@@ -34,6 +42,8 @@ class Stock:
         """
         parts = _path(name).split("/")
         known = self.by_name.get(parts[-1]) or self.by_name.get(PREFIX.sub("", parts[-1])) or []
+        if self.root / "/".join(parts) in known:
+            return self.root / "/".join(parts)
         for length in range(len(parts), 0, -1):  # the longer the common path, the better
             found = [path for path in known if path.as_posix().split("/")[-length:-1] == parts[-length:-1]]
             if len(found) == 1:
@@ -41,7 +51,7 @@ class Stock:
             if found:
                 break
         what = f"exists {len(known)} times ({', '.join(str(path) for path in known[:3])})" if known else "is missing"
-        raise InputError(f"{where}: the image {name!r} {what}; put each image of the export once below {self.root}")
+        raise InputError(f"{where}: the image {name!r} {what}; put each image once below {self.root}, or name its folder with --images")
 
 
 def _path(name: str) -> str:

@@ -11,15 +11,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import SUFFIXES
+from semipose.data.exports.stock import SUFFIXES, files
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.utils.errors import InputError
 
 
 def find(root: Path) -> Path | None:
     """The YAML of the set."""
-    for path in sorted([*root.glob("*.y*ml"), *root.glob("*/*.y*ml")]):
-        if path.is_file() and "kpt_shape" in path.read_text(encoding="utf-8", errors="replace"):
+    for path in dict.fromkeys([*files(root, "*.y*ml"), *files(root, "*/*.y*ml")]):
+        if "kpt_shape" in path.read_text(encoding="utf-8", errors="replace"):
             return path
     return None
 

@@ -15,6 +15,7 @@ from semipose.utils.errors import InputError
 if TYPE_CHECKING:
     from semipose.config.data import Custom
 
+SHOWN = 3  # images that a message names
 SOURCES = ("demo", "coco", "lsp", "mpii", "aic", "flic", "custom")
 
 
@@ -63,14 +64,27 @@ def read_people(
     return read_coco(root, part, faults)  # the demo is rendered in COCO's layout
 
 
-def check_parts(train: People, val: People) -> None:
-    """Check that training and validation people have the same joints in the same order.
+def check_parts(source: str, train: People, val: People) -> None:
+    """Check that training and validation people belong together, and are different people.
+
+    Args:
+        source: As `read_people` takes it.
+        train: Training people.
+        val: Validation people.
 
     Raises:
-        InputError: Their joints differ.
+        InputError: Their joints differ; or people of the user's own set ("custom") are on the same images.
     """
     if train.skeleton.joints != val.skeleton.joints:
         raise InputError(
             f"the joints of the training people ({', '.join(train.skeleton.joints)}) are not those of the validation people "
             f"({', '.join(val.skeleton.joints)}); give both files the same `keypoints`, in the same order"
+        )
+    both = sorted(set(train.images) & set(val.images)) if source == "custom" else []
+    if both:
+        some = f"{', '.join(both[:SHOWN])}{' ...' if both[SHOWN:] else ''}"
+        raise InputError(
+            f"{len(both):,} of {len(set(val.images)):,} validation images are also training images: {some}; name a val file of other "
+            "images in data.custom, or make one: `semipose doctor TRAIN.json --convert FOLDER` holds out a fifth of the images, --val N "
+            "this many"
         )

@@ -30,6 +30,8 @@ class FoundPeople(TypedDict):
     left_out: dict[str, int]
 
 
+LOOSE = 0.5
+"""Median share of an image that labelled boxes fill, below which whole images show people much smaller."""
 SCHEMA = TypeAdapter(FoundPeople)
 
 
@@ -61,4 +63,21 @@ def read_media(path: Path, skeleton: Skeleton) -> People:
         visibility=np.zeros((len(found), len(skeleton.joints))),
         dropped=content["left_out"],
         scores=np.array([person["score"] for person in found]),
+    )
+
+
+def loose_images(train: People) -> str | None:
+    """What to do if whole images show unlabelled people much smaller than their boxes show labelled ones; None if they do not.
+
+    Args:
+        train: The labelled people.
+    """
+    known = train.sizes.min(axis=1) > 0
+    shares = train.boxes[known, 2:].prod(axis=1) / train.sizes[known].prod(axis=1)
+    if not known.any() or np.median(shares) >= LOOSE:
+        return None
+    return (
+        f"labelled boxes fill {np.median(shares):.0%} of their images (median), but data.unlabelled takes whole images as boxes, "
+        "which show people much smaller: set data.unlabelled.media.detector, or name their boxes in data.unlabelled.detections, or set "
+        "each labelled bbox to its image and data.crop.padding to 1.0"
     )

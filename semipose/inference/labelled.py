@@ -1,0 +1,65 @@
+"""Images that have labels already: where they are, and which of the images to choose from they are."""
+
+import filecmp
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from semipose.data.coco_file import read_set
+from semipose.inference.boxes import Asked, base_name, of_set
+from semipose.utils.errors import InputError
+
+
+class Labelled(NamedTuple):
+    """The labelled people of a set.
+
+    Attributes:
+        asked: The images that have labelled people, with these.
+        given: The given images that are one of them.
+        missing: Number of images of the set that were not found.
+    """
+
+    asked: Asked
+    given: set[Path]
+    missing: int
+
+
+def find_labelled(annotations: Path, paths: Sequence[Path], folders: Sequence[Path], clamped: bool) -> Labelled:
+    """Find the images of a labelled set: in these folders, beside its file, in `images/` there, or among the given images.
+
+    A given image is one of the set if it has its name and, where the set's own image was found, its bytes.
+
+    Args:
+        annotations: A file in COCO's format.
+        paths: The given images.
+        folders: Where else the set's images may be.
+        clamped: As `of_set` takes it.
+
+    Raises:
+        InputError: The file is wrong, or none of its images is found.
+    """
+    images = list(read_set(annotations, str(annotations)).checked().images.values())
+    places = [*folders, annotations.parent, annotations.parent / "images"]
+    own: dict[str, Path] = {}  # by the name in the set
+    for image in images:
+        name = image["file_name"].replace("\\", "/")
+        if found := next((place / name for place in places if (place / name).is_file()), None):
+            own[name] = found
+    at_home = {base_name(name) for name in own}
+    candidates = [*own.values(), *(path for path in paths if path.name not in at_home)]
+    if not {base_name(image["file_name"]) for image in images} & {path.name for path in candidates}:
+        some = ", ".join(image["file_name"] for image in images[:3])
+        raise InputError(
+            f"{annotations}: none of its {len(images)} images ({some} ...) is in {', '.join(map(str, places))}, or among the given "
+            "images; name their folder: --labelled-images DIR"
+        )
+    asked = of_set(candidates, annotations, clamped)
+    assert asked.boxes is not None
+    photos = [photo for photo in asked.photos if len(asked.boxes[photo.path].xywh)]
+    named: dict[str, list[Path]] = defaultdict(list)
+    for photo in photos:
+        named[photo.path.name].append(photo.path)
+    given = {path for path in paths if any(filecmp.cmp(path, one, shallow=False) for one in named[path.name])}
+    return Labelled(replace(asked, photos=photos), given, len(images) - len(asked.photos))
