@@ -39,6 +39,7 @@ def evaluate(
     pck_reference: Annotated[
         Literal["torso", "box"], typer.Option(help="Unit of pck: the torso, or the longer side of the annotated box.")
     ] = "torso",
+    category: Annotated[str | None, typer.Option(help="Category of GT.json. Default: the only one with joints.", metavar="NAME")] = None,
     backend: Annotated[
         Literal["pycocotools", "faster-coco-eval"],
         typer.Option(
@@ -55,7 +56,7 @@ def evaluate(
     with reported():
         from semipose.data.annotations import read_annotations
 
-        known = read_annotations(annotations)
+        known = read_annotations(annotations, category or _category(params))
         skeleton = _skeleton(weights, params, known)
         if metric == "oks":
             from semipose.evaluation.joints import sigmas_of
@@ -96,6 +97,16 @@ def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -
     if own is None:
         return None  # a known set: its joints are known by name
     return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
+
+
+def _category(params: Path | None) -> str | None:
+    """Name of the category of the user's own set in a params.yaml."""
+    if params is None:
+        return None
+    from semipose.config.load import load
+
+    own = load(params).data.custom
+    return own.category if own else None
 
 
 def _numbers(text: str) -> list[float]:

@@ -10,12 +10,9 @@ from PIL import Image
 
 from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
 from semipose.utils.errors import InputError
+from semipose.utils.files import COMPANION
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-COMPANION = "._"
-"""Beginning of the files that macOS writes beside each file on a
-foreign disk; they have an image's suffix.
-"""
 
 
 @dataclass(frozen=True)

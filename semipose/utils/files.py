@@ -15,6 +15,11 @@ from pydantic_core import from_json
 
 from semipose.utils.errors import InputError
 
+COMPANION = "._"
+"""Beginning of the files that macOS writes beside each file on a
+foreign disk; they have the same suffix.
+"""
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:

@@ -215,6 +215,11 @@ def test_evaluate_takes_categories_as_the_set_has_them(truth):
     content["categories"].append({"id": 1, "name": "horse"})
     (truth / "GT.json").write_text(json.dumps(content))
     assert failed(measured(1), "[0]: category_id: 1, must be 7 (person)")
+    content["categories"][1]["keypoints"] = ["hoof"]
+    (truth / "GT.json").write_text(json.dumps(content))
+    assert failed(measured(7), "2 categories with `keypoints`", "--category NAME")
+    arguments += ["--category", "person"]
+    assert measured(7)[0] == pytest.approx(1)
 
 
 def test_evaluate_takes_a_skeleton_from_params(truth, tmp_path):
@@ -270,6 +275,11 @@ def test_evaluate_says_what_is_wrong(truth):
         run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be read or written: File exists"
     )
     assert run(app, [*arguments, f"{truth}/DT.json", "--metric", "mae"]).exit_code == 2
+    shares = json.loads((truth / "DT.json").read_text())
+    for result in shares:
+        result["keypoints"] = [value / 1000 if k % 3 < 2 else value for k, value in enumerate(result["keypoints"])]
+    (truth / "shares.json").write_text(json.dumps(shares))
+    assert failed(run(app, [*arguments, f"{truth}/shares.json"]), "x and y of all results are within 0 to 1", "give px")
 
 
 # predict

@@ -80,6 +80,10 @@ def test_what_cannot_be_decoded_says_so(tmp_path: Path, weights: Path) -> None:
     assert "nothing.mkv" in result.stderr
     assert "decoded" in result.stderr or "cannot be opened as a video file" in result.stderr
     assert not list((tmp_path / "out").iterdir())
+    without_index = encoded(tmp_path / "whole.mp4", 60)
+    without_index.write_bytes(without_index.read_bytes()[: without_index.stat().st_size // 2])
+    assert "cannot be opened as a video file: " in predict(without_index, weights, tmp_path / "mp4").stderr
+    assert "truncated or damaged" in predict(without_index, weights, tmp_path / "mp4").stderr
 
 
 def test_times_are_the_sources(tmp_path: Path, weights: Path) -> None:
@@ -107,6 +111,7 @@ def test_whatever_pyav_opens_is_a_video(tmp_path: Path, weights: Path, name: str
     assert result.stderr == ""
     poses = json.loads((tmp_path / "out/predictions.json").read_text())
     assert len(poses) == 12
+    assert ("its format has no length, so it may have been cut off" in result.stdout) == (name in ("a.mpg", "a.ts"))
     assert poses[0]["time"] == 0
     within = 0.05 if name == "a.mpg" else 2e-3  # an MPEG program stream has times of some frames only
     assert [one["time"] for one in poses] == pytest.approx([k / 25 for k in range(12)], abs=within)
