@@ -88,14 +88,14 @@ def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
     unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
         f"Published: with {example.protocol['backbone']} at {example.protocol['input']}, from {'; '.join(sources)}.",
-        "Their protocol differs. They report the best epoch on the validation set, we the last. "
-        "They do not state the steps of the supervised baseline; steps of the other methods differ by method and budget, ours are equal. "
-        "Their PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, ours only if `networks` says so. "
-        "Their code has the bugs of `reference_bugs`, ours only if they are switched on. "
-        f"Their unlabelled people: {', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. "
+        "Their protocol differs: they report the best epoch on the validation set, we the last.",
+        "They do not state the steps of the supervised baseline; steps of the other methods differ by method and budget, ours are equal.",
+        "Their PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, ours only if `networks` says so.",
+        "Their code has the bugs of `reference_bugs`, ours only if they are switched on.",
+        f"Their unlabelled people: {', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}.",
         "Our steps and passes are under the main table.",
-        "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
-        "method before it, +0.3 on MPII.",
+        "AKM's absolute numbers are not published in a source that could be read, only its gains over the best semi-supervised method "
+        "before it: +5.2 AP with 1K labels, +0.3 on MPII.",
     ]
 
 

@@ -165,19 +165,20 @@ def _build(
                 row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
     against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
-    legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}. "
-        "In brackets: its 95 % interval by the paired bootstrap, with the same resamples for both and the mean over seeds. "
-        "Masks: measured mean number of masked keypoints per person. "
-        "Reported: the network whose number it is; mean: the mean over the networks. "
-        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
-        "A slash separates budgets if they differ."
-    )
+    legend = [
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}.",
+        f"{delta.capitalize()}, in brackets: 95 % interval by the paired bootstrap, with the same resamples for both and the mean over seeds.",
+        "Masks: measured mean number of masked keypoints per person.",
+        "Reported: the network whose number it is; mean: the mean over the networks.",
+        "Passes: forward passes for one labelled and one unlabelled person.",
+        "GFLOP: cost of one run's training after the warm-up.",
+        "A slash separates budgets if they differ.",
+    ]
     if stepwise:
-        legend += f" {ABOVE.capitalize()}: the same difference, to the method in the row above."
+        legend.append(f"{ABOVE.capitalize()}: the same difference, to the method in the row above.")
     if _uneven(wanted, grid):
-        legend += " A difference uses only the seeds that both runs have, so it need not equal the difference of the columns."
-    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
+        legend.append("A difference uses only the seeds that both runs have, so it need not equal the difference of the columns.")
+    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), *legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
 
