@@ -165,9 +165,7 @@ def choices() -> str:
     return (
         "\n### The people for choices\n\n"
         "547 people of four other films, who are harder.\n"
-        "Settings may be chosen on them, never on the validation people.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "Settings may be chosen on them, never on the validation people.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -190,8 +188,7 @@ def suggestions() -> str:
         lines.append(f"| `{method}` | {len(seeds)} | {' | '.join(means)} | {gain} |")
     hard, usual = chosen_on(SUGGESTED), chosen_on("flic-methods")
     pairs = [f"{usual[key]:.1f} to {value:.1f}" for key, value in hard.items() if key in usual]
-    harder = "On the four harder films for choices, AP of supervised changes like this\n"
-    harder += "from random to suggested people, seed by seed:\n"
+    harder = "AP of supervised on the four harder films for choices, random to suggested, seed by seed:\n"
     harder += f"{', '.join(pairs)}.\n\n"
     harder += (
         "So at 100 labels suggested people teach more about hard people and less about usual ones.\n"

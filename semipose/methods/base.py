@@ -101,6 +101,8 @@ def teach(net: PoseNet, weak: Tensor, batch_norm: Literal["train", "eval"]) -> T
     """Heatmaps [B, K, h, w] of the weak views [B, 3, H, W], without gradient.
 
     Args:
+        net: The teacher; its mode stays as it was.
+        weak: Weak views [B, 3, H, W].
         batch_norm: `train`: batch statistics, and the running ones are updated (as the released
             code); `eval`: running statistics.
     """

@@ -20,9 +20,11 @@ BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.y
 def published() -> list[dict[str, str]]:
     """The rows of published.csv.
 
-    Its columns are table, method (as the table calls it), entry (of params.yaml; "" if there is
-    none), backbone, input, dataset, labelled, unlabelled, metric, value, source, networks ("" if
-    the source does not say), note.
+    Its columns are table, method, entry, backbone, input, dataset, labelled, unlabelled, metric,
+    value, source, networks and note.
+    `method` is the name in the table.
+    `entry` is that of params.yaml; "" if there is none.
+    `networks` is "" if the source does not say how many there are.
     """
     with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -71,6 +71,7 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
     """Read a file.
 
     Args:
+        path: The file.
         remedy: What to do if it cannot be read; the end of the message.
 
     Raises:
@@ -112,6 +113,7 @@ def parse_json(content: bytes, label: str, remedy: str = "") -> Any:
     """Parse JSON.
 
     Args:
+        content: The JSON, in UTF-8.
         label: What a message calls the source.
         remedy: What to do about a fault; the end of the message.
 
@@ -129,6 +131,7 @@ def read_json(path: Path, remedy: str = "") -> Any:
     """Read and parse a JSON file.
 
     Args:
+        path: The file.
         remedy: What to do about a fault; the end of the message.
 
     Raises:

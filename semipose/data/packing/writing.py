@@ -37,8 +37,9 @@ CHUNK = 64  # images per task of a worker
 class Recipe:
     """How people are cut out.
 
-    A crop is a square of `size` px about the box's centre that shows `extent` times the longer side
-    of the box, grown by `padding` to `aspect` (width / height of the network's input).
+    A crop is a square of `size` px about the box's centre.
+    The box is grown by `padding` to `aspect` (width / height of the network's input), and the crop
+    shows `extent` times its longer side.
     Outside the image it has the mean colour.
     It is shrunk to that, never magnified: a crop of a smaller person keeps the image's own pixels
     and shows more around.
@@ -88,10 +89,14 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
     """Do all of `write_pack` but its last step, `place_pack`.
 
     The finished pack waits beside the folder.
-    Arguments, result and errors are those of `write_pack`.
+    Arguments and result are those of `write_pack`.
     Called again for the same people, images and recipe after it was killed or failed, it continues
     with the crops already written.
     If it had finished, it does nothing.
+
+    Raises:
+        InputError: As `write_pack`.
+        OSError: As `write_pack`.
     """
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")
