@@ -35,9 +35,9 @@ class Method(nn.Module):
 
     Attributes:
         net: The network to use if only one is wanted.
-        reported: What a table shows of a method with several networks: the name of one of
-            `networks`, `mean` (of the networks' scores) or
-            `ensemble` (the score of their mean heatmap).
+        reported: What a table shows of a method with several networks.
+            The name of one of `networks`, `mean` (of the networks' scores), or `ensemble` (the
+            score of their mean heatmap).
     """
 
     net: PoseNet

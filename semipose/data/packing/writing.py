@@ -76,8 +76,8 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
         reason), `bytes` (of the crops).
 
     Raises:
-        InputError: An image is missing, unreadable, of another size than annotated or with an
-            undecided EXIF orientation, a box is not on its image, or too many images are broken.
+        InputError: An image is missing, unreadable or of another size than annotated, or its EXIF
+            orientation is undecided. Or a box is not on its image, or too many images are broken.
         OSError: The disk is full or cannot be written; the error names a file or the folder.
     """
     summary = cut_pack(people, root, folder, recipe, max_broken, processes)
