@@ -95,8 +95,11 @@ class Subject:
         return self.units
 
     def end_to_end(self) -> float:
-        """Pairs per second from the end of the first step (with CUDA graphs: of the step by which they are captured) to the end of the last
-        but one: what fit does once is not in it."""
+        """Pairs per second from the end of the first step to the end of the last but one.
+
+        What fit does once is therefore not in it.
+        With CUDA graphs, the time begins after the step by which they are captured.
+        """
         moments: list[float] = []
         steps, begin = count(1), CAPTURED if self.p.machine.graphs else 1
         forget_peak(self.device)

@@ -20,9 +20,9 @@ def evaluate(
     metric: Annotated[
         Literal["oks", "pck", "pckh"],
         typer.Option(
-            help="oks: AP and AR as pycocotools computes them; pck: PCK at 0.05, 0.1 and 0.2 of the torso and the area under "
-            "its curve; pckh: PCKh@0.5, needs `head_size` in every annotation (0.6 times the diagonal of the head's box "
-            "in px, null if unknown)."
+            help="AP and AR as pycocotools computes them (oks), PCK at 0.05, 0.1 and 0.2 of the torso with the area under its "
+            "curve (pck), or PCKh@0.5 (pckh). The last one needs `head_size` in every annotation: 0.6 times the diagonal of the "
+            "head's box in px, null if unknown."
         ),
     ] = "oks",
     weights: Annotated[Path | None, typer.Option(help="Take sigmas and torso from this weights.safetensors.", metavar="W")] = None,

@@ -219,8 +219,8 @@ class Reviewer(Entry):
     base: Literal["reviewer"]
     """File of semipose/methods/."""
     reviewer: Literal["ema", "epoch", "best"]
-    """The reviewer's weights. ema: a moving average; epoch: those of the end of the last epoch; best: those of the end of the epoch with
-    the lowest loss on labelled people."""
+    """The reviewer's weights. ema: a moving average; epoch: those at the end of the last epoch; best: those of the epoch with the lowest
+    loss on labelled people."""
     ema: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the moving average for reviewer: ema."""
     levels: list[Name]

@@ -22,6 +22,7 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
 
     Args:
         source: A file, or a list of results, which is not changed.
+        annotations: The set that the results belong to.
 
     Raises:
         InputError: Names the file, the result and the field; also if a result's `file_name` is not

@@ -164,7 +164,7 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
             what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
             if not known:
                 raise InputError(
-                    f"{place}: {what}: these images are not named by numbers, so it is not known which one this is; give "
+                    f"{place}: {what}: these images are not named by numbers, so it is not known which one this is. Give "
                     "file_name in the boxes, or give the set of the ids with --annotations"
                 )
         else:

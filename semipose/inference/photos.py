@@ -39,7 +39,7 @@ class Photo:
         except UndecidedExif:
             raise InputError(
                 f"{self.path}: its EXIF orientation turns or mirrors it, and it is not known whether boxes and "
-                "annotations were made before or after that; give --exif apply if they fit the image as viewers show it, "
+                "annotations were made before or after that. Give --exif apply if they fit the image as viewers show it, "
                 "else --exif ignore"
             ) from None
         except InputError:

@@ -69,7 +69,11 @@ class Video:
 
     @property
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames from the beginning, once. Raises InputError as `chosen` does."""
+        """Yield the frames from the beginning, once.
+
+        Raises:
+            InputError: As `chosen`.
+        """
         return self.chosen(lambda number, time: True)
 
     def chosen(self, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:

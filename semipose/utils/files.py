@@ -76,6 +76,7 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
     """Read a file.
 
     Args:
+        path: The file.
         remedy: What to do if it cannot be read; the end of the message.
 
     Raises:
@@ -117,6 +118,7 @@ def parse_json(content: bytes, label: str, remedy: str = "") -> Any:
     """Parse JSON.
 
     Args:
+        content: The JSON, in UTF-8.
         label: What a message calls the source.
         remedy: What to do about a fault; the end of the message.
 
@@ -134,6 +136,7 @@ def read_json(path: Path, remedy: str = "") -> Any:
     """Read and parse a JSON file.
 
     Args:
+        path: The file.
         remedy: What to do about a fault; the end of the message.
 
     Raises:

@@ -159,7 +159,7 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
     assert pck["PCK area torso"] == pytest.approx((1 + 2 * (1 - 3 / (0.2 * torso))) / 3)
     assert failed(
         run(app, [*base, "--metric", "pck"]),
-        "the ends of the torso are not known among the joints wing_tip, beak, tail; give them (--torso",
+        "the ends of the torso are not known among the joints wing_tip, beak, tail; give them with --torso",
     )
     content["categories"][0] |= {"sigmas": [0.05, 0.02, 0.1], "torso": ["beak", "tail"]}
     (tmp_path / "GT.json").write_text(json.dumps(content))

@@ -245,6 +245,6 @@ def test_keys_of_0_1_are_refused_with_their_new_name_and_migrated(tmp_path: Path
         load(path)
     for key in ("model.trunk", "train.groups", "augment.strengthen", "augment.traps"):
         assert f"{key} is now called" in str(caught.value)
-    assert f"`python -m pipeline.use --migrate {path}`" in str(caught.value)
+    assert f": rename the keys of semipose 0.1 ({path} line " in str(caught.value)
     assert migrated(old) == today, "comments and layout stay, and the backbone's own `groups` too"
     assert migrated(today) == today

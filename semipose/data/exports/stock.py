@@ -36,6 +36,7 @@ class Stock:
         """Find the file of a name: a path, also of Windows or of another folder, or an address.
 
         Args:
+            name: The name in the export.
             where: Beginning of the message.
 
         Raises:
