@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +57,7 @@ class Subject:
 
     def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
-        task = replace(task_of(p, pack, fabric.device), augment=entry.augmented(p.augment))
+        task = task_of(p, pack, fabric.device).of(entry)
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)

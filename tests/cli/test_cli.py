@@ -299,7 +299,8 @@ def test_predict_writes_overlays_and_results(photos, weights, tmp_path):
     assert all(len(r["keypoints"]) == 51 and np.isfinite(r["keypoints"]).all() for r in results)
 
 
-def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
+def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("semipose.inference.predict.SURE", -np.inf)  # random weights are not sure of anything
     (photos / "a.jpg").rename(photos / "000000000139.jpg")
     (photos / "b.png").rename(photos / "7.png")
     boxes = tmp_path / "boxes.json"
@@ -314,6 +315,7 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
     assert result.exit_code == 0, said(result)
     results = json.loads((out / "predictions.json").read_text())
     assert [r["image_id"] for r in results] == [139, 139]
+    assert [r["score"] / np.mean(r["keypoints"][2::3]) for r in results] == pytest.approx([0.5, 1]), "of the pose times of its box"
     assert (out / "7.png").exists()
     assert "2 poses in 2 images" in said(result)
 

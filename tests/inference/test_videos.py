@@ -1,6 +1,7 @@
 """Videos: whole, cut off, undecodable, with a variable frame rate, in many containers."""
 
 import json
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -97,6 +98,28 @@ def test_times_are_the_sources(tmp_path: Path, weights: Path) -> None:
         shown = [float(frame.pts * frame.time_base) for frame in overlay.decode(video=0)]
         assert overlay.duration / 1e6 > 3, "as long as the source"
     assert np.subtract(shown, shown[0]) == pytest.approx([time / 1000 for time in times], abs=1e-4)
+
+
+def test_a_phones_video_is_upright(tmp_path: Path) -> None:
+    """A phone stores what its sensor sees and says in the header how to turn it: here to the right."""
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stored = np.zeros((48, 64, 3), np.uint8)
+        stored[:, :32] = 255  # the left half becomes the upper one
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    path.write_bytes(content)
+    with videos.opened(str(path)) as video:
+        (frame,) = video.frames
+    assert frame.image.size == (48, 64)
+    grey = np.asarray(frame.image.convert("L"))
+    assert grey[:28].min() > 200
+    assert grey[36:].max() < 50
 
 
 @pytest.mark.parametrize(
