@@ -50,7 +50,7 @@ def demo() -> "Params":
 
 @pytest.fixture(scope="session")
 def tiny(demo: "Params") -> "Params":
-    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
+    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the released code."""
     model = demo.model.model_copy(
         update={
             "height": 32,

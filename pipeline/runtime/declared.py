@@ -75,7 +75,7 @@ def summary(name: str, cell: str, item: dict[str, str], params: Params, seconds:
     stages, entry = _declared(name)
     read = [path for path in entry.get("deps", []) if not path.startswith(("semipose/", "pipeline/", "params.ok", "entries/"))]
     if params.evaluate.boxes != "detector":
-        read = [path for path in read if path != "data/packs/val_detected"]  # which is empty, or not looked at
+        read = [path for path in read if path != "data/packs/val_detected"]  # which is empty, or not used
     wrote = _written(entry)
     after = [other for other, its in stages.items() if any(_under(out, path) for path in its.get("deps", []) for out in wrote)]
     parts = {"read": read, "wrote": wrote}

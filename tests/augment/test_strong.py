@@ -157,7 +157,10 @@ def test_sheared_strong_views_are_drawn_under_the_trap_alone(portrait: Task) -> 
 
 
 def test_the_traps_hold_for_akm_too(tiny: Params, portrait: Task, images: Tensor, heatmaps: Tensor) -> None:
-    """In a table with the peers' errors AKM's masks have them as well. The view does not move here, so that rows stay where they are."""
+    """If a table has the errors of the released code, so have AKM's masks.
+
+    The view does not move here, so that rows stay where they are.
+    """
     still = portrait.augment.strong.model_copy(update={"rotation_probability": 0.0, "scale": 0.0})
     p = tiny.method["akm"].model_copy(update={"masking": "fixed", "fixed_count": 17})
 

@@ -1,4 +1,4 @@
-"""Evaluation, probe and gallery: known predictions give known figures, and looking at a method does not change it."""
+"""Evaluation, probe and gallery: known predictions give known figures, and measuring a method does not change it."""
 
 import csv
 import json
@@ -173,7 +173,7 @@ def test_a_weak_view_is_a_draw_on_the_box(pack: CropPack, task: Task) -> None:
     assert (transform(matrices, pack.points(np.arange(40))[0]) - transform(drawn, straight)).abs().max() < 1e-3
 
 
-def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
+def test_measuring_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
     method = build([build_network(tiny.model, 17, 0)], tiny.method["akm"], task)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     probe(method, task, pack, np.arange(40), 8, torch.device("cpu"))
