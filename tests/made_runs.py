@@ -70,11 +70,11 @@ def write(root: Path, made: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made))
     if not (path.with_suffix("") / "bootstrap.csv").exists():
-        write_drawn(root, made["cell"], [], made["protocol"]["headline"])
+        write_resamples(root, made["cell"], [], made["protocol"]["headline"])
     return path
 
 
-def write_drawn(root: Path, cell: str, values: Iterable[float], metric: str = "AP") -> None:
+def write_resamples(root: Path, cell: str, values: Iterable[float], metric: str = "AP") -> None:
     """What a cell's headline metric was in each resample."""
     folder = root / "reports" / "runs" / cell
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             alone = {net: one for net, one in each.items() if net != "mean"}
             scores: dict[str, Any] = {f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in alone.items()}
             np.savez_compressed(file, id=val.people.ids, **scores)
-        write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+        write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.resamples[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:

@@ -100,8 +100,8 @@ def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Gene
     shape = (len(counts), channels)
     draws = torch.randint(channels, shape, generator=generator, device=generator.device).to(counts.device)
     every = torch.arange(channels, device=counts.device)
-    drawn = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, sample, channel]
-    return drawn.any(dim=1)
+    sampled = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, sample, channel]
+    return sampled.any(dim=1)
 
 
 def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:

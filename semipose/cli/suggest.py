@@ -185,9 +185,9 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
         tasks.append(Task(name, people.sizes[row], box, points, sure))
         rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{worth:.4g}"])
         if rank <= SHOWN:
-            drawn = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
+            rendered = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
             x, y, width, height = box.tolist()
-            tiles.append(drawn.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
+            tiles.append(rendered.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
             captions.append(f"{rank}: {name}\ndisagreement {findings.disagreement[row]:.2f}")
     write_text(out / "suggestions.csv", table.getvalue())
     write_tasks(tasks, poser.skeleton, out)

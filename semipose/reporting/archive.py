@@ -45,7 +45,7 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
     arrays = _load(folder / "scores.npz", "evaluate this run again")
     if split["counts"]["labelled"] < split["counts"]["pool"]:  # else: all people of the pool
         arrays["labelled"] = np.array(split["labelled"], dtype=np.int64)
-    arrays["resamples"] = np.array(run.drawn, dtype=np.float32)
+    arrays["resamples"] = np.array(run.resamples, dtype=np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)

@@ -70,7 +70,7 @@ class Run:
     training: Mapping[str, Any]
     parameters: Mapping[str, Any]  # the entry of `method` with which it trained
     metrics: Mapping[str, Score]
-    drawn: Sequence[float]  # the headline metric in each resample of the validation set; the same resamples in every run
+    resamples: Sequence[float]  # the headline metric in each resample of the validation set; the same resamples in every run
 
     @property
     def score(self) -> Score:
@@ -127,7 +127,7 @@ def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) 
         ValueError: A field is wrong.
         TypeError: A field is wrong.
     """
-    fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
+    fields = {name: record[name] for name in Run.__annotations__ if name != "resamples"}
     needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
     absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
     absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
@@ -135,7 +135,7 @@ def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) 
         raise KeyError(", ".join(absent))
     fields["labels"] = str(record["labels"])
     fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
-    return Run(**fields, drawn=resamples[fields["protocol"]["headline"]])
+    return Run(**fields, resamples=resamples[fields["protocol"]["headline"]])
 
 
 def headline(runs: Iterable[Run]) -> str:

@@ -124,17 +124,17 @@ def differences(
     for seed in seeds:
         ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
         if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
-            drawn = np.subtract(ours.drawn, theirs.drawn) if len(ours.drawn) == len(theirs.drawn) else np.empty(0)
-            found.append((ours.score.value - theirs.score.value, drawn))
+            resamples = np.subtract(ours.resamples, theirs.resamples) if len(ours.resamples) == len(theirs.resamples) else np.empty(0)
+            found.append((ours.score.value - theirs.score.value, resamples))
     return found
 
 
 def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:
     """Mean over seeds, with the paired bootstrap's 95 % interval: how far other validation people would move it."""
     value = statistics.fmean(difference for difference, _ in found)
-    if len({len(drawn) for _, drawn in found}) > 1 or not len(found[0][1]):
+    if len({len(resamples) for _, resamples in found}) > 1 or not len(found[0][1]):
         return Score(value)
-    return Score(*interval(value, np.mean([drawn for _, drawn in found], axis=0)))
+    return Score(*interval(value, np.mean([resamples for _, resamples in found], axis=0)))
 
 
 def _build(

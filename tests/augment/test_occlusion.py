@@ -121,8 +121,8 @@ def test_patches_of_the_released_code_equal_a_loop_over_people(clamp: Any) -> No
     draws = torch.randint(CHANNELS, (8, CHANNELS), generator=g)
     centres, halves = sample_patches(g, unreal(g, points), PATCH.jitter)
     for i in range(8):
-        drawn = draws[i, : int(counts[i])].numpy()
-        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, drawn], halves[i, drawn], SIZE, clamp == "reference"))
+        sampled = draws[i, : int(counts[i])].numpy()
+        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, sampled], halves[i, sampled], SIZE, clamp == "reference"))
 
 
 def test_channels_and_eligible_keypoints_exclude_each_other() -> None:

@@ -3,7 +3,7 @@
     python tests/faults/kill.py --kills 50
 
 Two clones of the project as it is committed, the preset `smoke` with fewer people, longer trainings and a checkpoint every fifth of a
-second. One runs through, and tells how long each stage takes. In the other every stage is killed with SIGKILL at moments drawn over that
+second. One runs through, and tells how long each stage takes. In the other every stage is killed with SIGKILL at moments sampled over that
 time, which reaches from its start-up to DVC's taking stock of its outputs, before it may end: half of the times `dvc` and its stage, half
 of the times the process that uploads to MLflow with them, as when the machine goes down. When that one came through and kills are left, its
 outputs are compared and removed, and it begins again. Prints which stages were killed how often, and what differs; exit code 1 if

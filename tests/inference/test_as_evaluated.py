@@ -46,7 +46,7 @@ def test_predict_and_evaluate_give_the_stages_figures(stages: Callable[[dict[str
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("synthetic")
     render_set(folder, {"val": 6}, seed=3)
     return folder
 

@@ -185,11 +185,11 @@ def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
         pages.click("demo-akm-L20-s0")
         pages.text("demo-L20-labelled")
         pages.click("Model metrics")
-        pages.drawn(".scatterlayer .trace path.js-line")
+        pages.rendered(".scatterlayer .trace path.js-line")
         pages.click("Artifacts")
         pages.click("views")
         pages.click("strip.jpg")
-        width = chromium.execute_script("return arguments[0].naturalWidth", pages.drawn("img[src^=blob], img[src*=strip]"))
+        width = chromium.execute_script("return arguments[0].naturalWidth", pages.rendered("img[src^=blob], img[src*=strip]"))
         assert width > 200
         pages.click("Model registry")
         pages.click("Try it now")  # MLflow greets the first visitor

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from made_runs import SWEEP, record, runs_of, write_drawn
+from made_runs import SWEEP, record, runs_of, write_resamples
 from scipy.stats import spearmanr
 
 from semipose.reporting import style
@@ -111,7 +111,7 @@ def test_keypoints_name_their_measure_and_long_names_keep_apart(tmp_path):
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
     made["protocol"] |= {"metric": "pck", "headline": "PCK@0.2 torso"}
     made["metrics"]["PCK@0.2 torso"] = {"value": 70.0}
-    write_drawn(tmp_path, made["cell"], [], "PCK@0.2 torso")
+    write_resamples(tmp_path, made["cell"], [], "PCK@0.2 torso")
     (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, STYLES).figure.axes
     assert axes.get_ylabel() == "PCK@0.2 torso (%)"
 
@@ -131,7 +131,7 @@ def test_curves_have_a_panel_for_the_metric_and_each_loss():
     panels = picture.figure.axes
     assert len(panels) == 3
     np.testing.assert_allclose(line(panels[0], "akm").get_xydata(), [[200, 32], [400, 34]])
-    assert [drawn.get_label() for drawn in panels[2].lines] == ["akm"]
+    assert [line.get_label() for line in panels[2].lines] == ["akm"]
 
 
 def test_shuffled_sums_the_losses_over_epochs():

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
-from made_runs import FINGERPRINT, record, write, write_drawn
+from made_runs import FINGERPRINT, record, write, write_resamples
 from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -43,7 +43,7 @@ def fill(root: Path) -> None:
     for method, labels, seed, value in cells:
         made = record(method, labels, seed, value)
         write(root, made)
-        write_drawn(root, made["cell"], value + generator.normal(size=50))
+        write_resamples(root, made["cell"], value + generator.normal(size=50))
         folder = root / "reports" / "runs" / made["cell"]
         (folder / "history.csv").write_text("epoch,step,lr,loss/a,val/AP\n1,10,0.1,2.0,\n2,20,0.1,1.0,31\n")
         (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
@@ -170,7 +170,7 @@ def test_what_has_not_run_stays_last(page: "Browser") -> None:
 
 def test_bars_are_the_intervals(page: "Browser", written: Path) -> None:
     """Places of the strokes are one linear function of the numbers of a column."""
-    drawn = page.execute_script("""
+    plotted = page.execute_script("""
         const bars = [...document.querySelectorAll("#ablation tbody td:nth-child(3) svg")];
         const ends = (line) => [line.x1.baseVal.value, line.x2.baseVal.value];
         return bars.map((bar) => [...bar.children].flatMap(ends));
@@ -178,10 +178,10 @@ def test_bars_are_the_intervals(page: "Browser", written: Path) -> None:
     cells = [f"demo-{name}-L100-s0" for name in ("akm", *VARIANTS[:-1])]
     scores = [json.loads((written.parent / "runs" / f"{cell}.json").read_text())["metrics"]["AP"] for cell in cells]
     numbers = [[score[name] for name in ("low", "high", "value", "value")] for score in scores]
-    assert len(drawn) == len(numbers)
-    slope, start = np.polyfit(np.ravel(numbers), np.ravel(drawn), 1)
+    assert len(plotted) == len(numbers)
+    slope, start = np.polyfit(np.ravel(numbers), np.ravel(plotted), 1)
     assert slope > 0
-    np.testing.assert_allclose(slope * np.array(numbers) + start, drawn, atol=0.15)
+    np.testing.assert_allclose(slope * np.array(numbers) + start, plotted, atol=0.15)
     gains = page.find_elements(By.CSS_SELECTOR, "#main tbody td:nth-child(3) svg")
     zeros = {gain.find_element(By.CLASS_NAME, "zero").get_attribute("x1") for gain in gains}
     assert len(gains) == 2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_drawn
+from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_resamples
 
 from semipose.reporting.protocol import SHARED
 from semipose.reporting.results import Grid
@@ -75,16 +75,16 @@ def test_a_gain_carries_the_interval_of_the_same_resamples(tmp_path):
         for seed, value in enumerate(values)
     }
     resample = rng.normal(0, 3, 400)  # hard and easy resamples move all cells alike
-    drawn = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in cells.items()}
-    for (method, seed), values in drawn.items():
-        write_drawn(tmp_path, f"demo-{method}-L100-s{seed}", values)
+    resamples = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in cells.items()}
+    for (method, seed), values in resamples.items():
+        write_resamples(tmp_path, f"demo-{method}-L100-s{seed}", values)
     runs = runs_of(tmp_path, *(record(method, "L100", seed, value) for (method, seed), value in cells.items()))
     table = main_table(runs, replace(SWEEP, labels=("L100",)))
-    mean = (drawn["akm", 0] - drawn["supervised", 0] + drawn["akm", 1] - drawn["supervised", 1]) / 2
+    mean = (resamples["akm", 0] - resamples["supervised", 0] + resamples["akm", 1] - resamples["supervised", 1]) / 2
     low, high = np.quantile(mean, [0.025, 0.975])
     assert cell(table, "akm", "gain", "L100") == f"+5.5 ± 0.7 [{low:+.1f}, {high:+.1f}]"
     line = next(line for line in rows_of_csv(table) if line["method"] == "akm" and line["seed"] == "1")
-    low, high = np.quantile(drawn["akm", 1] - drawn["supervised", 1], [0.025, 0.975])
+    low, high = np.quantile(resamples["akm", 1] - resamples["supervised", 1], [0.025, 0.975])
     assert (float(line["gain"]), float(line["gain_low"]), float(line["gain_high"])) == pytest.approx((6.0, low, high))
     alone = main_table(runs, replace(SWEEP, labels=("L100",), seeds=(0,)))
     assert cell(alone, "akm", "gain", "L100").startswith("+5.0 [+3")
