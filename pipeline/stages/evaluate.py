@@ -30,11 +30,11 @@ TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forw
 SHOWN = 24  # number of people for whom the report shows every method's pose
 
 
-def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
-    cell = f"{method}-{labels}-s{seed}"
-    with stage.opened(name, cell, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
+def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
+    run = f"{method}-{labels}-s{seed}"
+    with stage.opened(name, run, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
         p = this.params
-        full = f"{p.data.source}-{cell}"
+        full = f"{p.data.source}-{run}"
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
@@ -130,7 +130,7 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
     cost = round(training["gflop"] * training["steps"] * training["batch_size"], 1)  # of the whole training, not of one pair
     training = training | {"forward_passes": training["passes"], "gflop": cost, "warmup_gflop": round(training["warmup_gflop"], 1)}
     return {
-        "cell": f"{p.data.source}-{this.cell}",
+        "cell": f"{p.data.source}-{this.run}",  # the name of the run; archived records have this key
         "data": p.data.source,
         "stage": "train" if this.name == "evaluate" else "ablate",
         "method": this.item["method"],
@@ -160,4 +160,4 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
 
 
 if __name__ == "__main__":
-    stage.main(evaluate_cell, sys.argv[1:])
+    stage.main(evaluate_run, sys.argv[1:])

@@ -100,7 +100,7 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
         "costs": figures.costs(trained, sweep, styles),
         "keypoints": figures.keypoints(trained, sweep, styles),
         **{f"curves-{labels}": curves.curves(histories, sweep, labels, metric, styles) for labels in sweep.labels},
-        "shuffled": curves.shuffled({key: histories[key] for key in against.cells() if key in histories}, against, metric, styles),
+        "shuffled": curves.shuffled({key: histories[key] for key in against.runs() if key in histories}, against, metric, styles),
         "masks": figures.masks(
             {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, styles
         ),
@@ -123,7 +123,7 @@ def _first(runs: Mapping[Key, Run], method: str, grid: Grid) -> Run | None:
 
 
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
-    paths = {key: root / "reports" / "runs" / run.cell / name for key, run in runs.items()}
+    paths = {key: root / "reports" / "runs" / run.name / name for key, run in runs.items()}
     return {key: read_columns(path) for key, path in paths.items() if path.exists()}
 
 

@@ -145,7 +145,7 @@ def _build(
     Args:
         reference: Name of a row -> the method it is compared with.
     """
-    wanted = {key: runs.get(key) for key in grid.cells()}
+    wanted = {key: runs.get(key) for key in grid.runs()}
     present = [run for run in wanted.values() if run]
     metric = headline(present)
     columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
@@ -265,7 +265,7 @@ def _records(
         record |= {name: run.training[name] for name in TRAINING}
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
         record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
-        records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+        records.append(record | {"cell": run.name, "fingerprint": run.fingerprint, "commit": run.commit})
     return records
 
 

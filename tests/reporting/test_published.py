@@ -87,8 +87,8 @@ def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -
     if "headline" in changed:
         from made_runs import write_resamples
 
-        for cell in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
-            write_resamples(tmp_path, cell, [], "AP50")
+        for name in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
+            write_resamples(tmp_path, name, [], "AP50")
     assert published_table(runs(tmp_path, **changed), SWEEP) is None
 
 

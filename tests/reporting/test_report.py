@@ -66,7 +66,7 @@ def long_rows(reports):
         return list(csv.DictReader(file))
 
 
-def test_results_are_long_with_one_row_per_cell_and_metric(reports):
+def test_results_are_long_with_one_row_per_run_and_metric(reports):
     rows = long_rows(reports)
     assert tuple(rows[0]) == LONG
     assert len(rows) == len(VALUES) * 2 * 6

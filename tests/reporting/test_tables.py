@@ -69,16 +69,16 @@ def test_single_seed_carries_its_interval(runs):
 
 def test_a_gain_carries_the_interval_of_the_same_resamples(tmp_path):
     rng = np.random.default_rng(0)
-    cells = {
+    scores = {
         (method, seed): value
         for method, values in (("supervised", [30.0, 32.0]), ("akm", [35.0, 38.0]))
         for seed, value in enumerate(values)
     }
-    resample = rng.normal(0, 3, 400)  # hard and easy resamples move all cells alike
-    resamples = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in cells.items()}
+    resample = rng.normal(0, 3, 400)  # hard and easy resamples move all runs alike
+    resamples = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in scores.items()}
     for (method, seed), values in resamples.items():
         write_resamples(tmp_path, f"demo-{method}-L100-s{seed}", values)
-    runs = runs_of(tmp_path, *(record(method, "L100", seed, value) for (method, seed), value in cells.items()))
+    runs = runs_of(tmp_path, *(record(method, "L100", seed, value) for (method, seed), value in scores.items()))
     table = main_table(runs, replace(SWEEP, labels=("L100",)))
     mean = (resamples["akm", 0] - resamples["supervised", 0] + resamples["akm", 1] - resamples["supervised", 1]) / 2
     low, high = np.quantile(mean, [0.025, 0.975])
@@ -101,7 +101,7 @@ def test_with_more_methods_each_stands_against_the_row_above(tmp_path, runs):
     assert "over row above" not in {column.name for column in main_table(runs, SWEEP).columns}
 
 
-def test_missing_cells_are_not_run_in_their_place(runs):
+def test_missing_runs_are_not_run_in_their_place(runs):
     fewer = {key: run for key, run in runs.items() if key[:2] != ("akm", "L400")}
     table = main_table(fewer, SWEEP)
     assert [cell(table, "akm", name, "L400") for name in ("AP", "gain")] == [NOT_RUN, NOT_RUN]
