@@ -41,7 +41,7 @@ class Step:
 
     def __init__(self, name: str, changes: dict[str, Any], p: Params, pack: CropPack, device: torch.device) -> None:
         entry = p.method[name].model_copy(update=changes)
-        task = Task(COCO17, 32, 32, device, 1.0, entry.augmented(p.augment))
+        task = Task(COCO17, 32, 32, device, 1.0, p.augment).of(entry)
         self.method: Method = build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task)
         self.batches, self.device = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=1), device
         self.losses = LossLog(self.batches.ids)
