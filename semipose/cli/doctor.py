@@ -9,7 +9,8 @@ from semipose.utils.console import make_folder, reported
 from semipose.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from semipose.data.checks.examine import Examination, Layout
+    from semipose.config.data import Data
+    from semipose.data.checks.examine import Examination, Finding, Layout
 
 GRADES = {"stops": "errors (training would stop)", "check": "warnings (check these)", "note": "notes (handled automatically)"}
 
@@ -22,7 +23,10 @@ def doctor(
         ),
     ] = None,
     params: Annotated[Path | None, typer.Option(help="Params file whose `data` describes the set.", metavar="FILE")] = None,
-    validation_people: Annotated[int, typer.Option(min=1, help="LSP: number of people at the end of the file used for validation.")] = 500,
+    validation_people: Annotated[
+        int | None,
+        typer.Option(min=1, help="LSP: number of people at the end of the file used for validation. Default: that of --params, or 500."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Number of threads that decode images.")] = 2,
     convert: Annotated[
         Path | None,
@@ -49,7 +53,7 @@ def doctor(
 ) -> None:
     """Check a data set as training would read it, and print what params.yaml needs.
 
-    It lists errors, dropped people and suspicious labels.
+    It lists errors, dropped people and suspicious labels; with --params also those of the boxes that `data` names.
     The files tell whether the set is COCO, LSP, FLIC, MPII, AI Challenger or your own in COCO's format.
     Exit code 1 if training would stop.
 
@@ -64,10 +68,13 @@ def doctor(
             root = _convert(root, convert, images, val, join)
         elif images or val or join:
             raise InputError("--images, --val and --join belong to --convert DIR; add it")
-        where, layout = _set(root, params)
+        where, layout, data = _set(root, params)
         if out:
             make_folder(out)
-        examination = examine(where, layout, validation_people, threads, people)
+        validation = validation_people or (data.validation_people if data else 500)
+        examination = examine(where, layout, validation, threads, people)
+        if data:
+            examination.findings += _given_boxes(data, where, layout, examination)
         _tell(examination)
         for part, sheet in examination.sheets.items():
             if out:
@@ -89,14 +96,14 @@ def _convert(export: Path | None, out: Path, images: Path | None, val: int | Non
     return out
 
 
-def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
+def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout, Data | None]":
     from semipose.config.load import load
     from semipose.data.checks.examine import Layout, recognise
 
     if params is None:
         if root is None:
             raise InputError("no data set given; run semipose doctor PATH, or use --params FILE")
-        return root, recognise(root)
+        return root, recognise(root), None
     data = load(params).data
     where = root or (Path(data.root) if data.root else None)
     if where is None:
@@ -104,7 +111,32 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout]":
     if not where.is_dir():
         raise InputError(f"{where}: no such folder; check the path")
     whole_images = data.unlabelled is not None and data.unlabelled.whole_images
-    return where, Layout("coco" if data.source == "demo" else data.source, data.custom, exif=data.exif, whole_images=whole_images)
+    source = "coco" if data.source == "demo" else data.source
+    return where, Layout(source, data.custom, exif=data.exif, whole_images=whole_images, films=data.flic.split), data
+
+
+def _given_boxes(data: "Data", root: Path, layout: "Layout", examination: "Examination") -> "list[Finding]":
+    """What the readers of `prepare` say of the files of boxes that `data` names."""
+    from semipose.data.checks import detections
+    from semipose.data.checks.finding import Finding
+    from semipose.data.download.datasets import describe_file
+    from semipose.inference.finder import check_given
+    from semipose.pose.skeleton import COCO17
+
+    people, other = examination.people, data.unlabelled
+    found = detections.of_validation(data.detections, root, layout, people.get("val")) if data.detections else []
+    if other is None or other.detections is None:
+        return found
+    boxes = other.detections
+    if other.media is None:
+        skeleton = people["train"].skeleton if "train" in people else COCO17
+        return found + detections.of_unlabeled2017(boxes, Path(other.root) if other.root else None, data.exif, skeleton)
+    try:
+        describe_file(Path(boxes.file), "data.unlabelled.detections.file")
+        low = check_given(Path(boxes.file), Path(str(other.root)), other.media.folders, boxes.score, data.exif)
+    except InputError as error:
+        return [*found, Finding("stops", "unlabelled", str(error))]
+    return [*found, Finding("note", "unlabelled", f"{boxes.file}: {low:,} boxes left out: low score")] if low else found
 
 
 def _tell(examination: "Examination") -> None:

@@ -240,7 +240,7 @@ def _take(reading: Reading, entries: Entries) -> None:
     )
     for k in np.flatnonzero((clamp(boxes, sizes)[:, 2:] <= 0).any(axis=1)):
         reading.left_out[people[k][0]] = DEGENERATE
-    if look_like_corners([one for _, one in people]):
+    if look_like_corners([one for _, one in people], sizes):
         place, one = people[0]
         reading.faults.append(
             f"annotations[{place}]: bbox: {one['bbox']} looks like x1, y1, x2, y2, as do the boxes of all {len(people)} "

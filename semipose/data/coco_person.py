@@ -17,6 +17,9 @@ SHARES = "people have a box in shares of the image's size"
 AREAS = "people have no area, or one of 1 or less; the area of their box is used"
 VISIBILITIES = {0, 1, 2}
 FEW = 3  # people or joints: fewer say nothing about how a file is written
+FILLED = 0.4  # of a box x1, y1, x2, y2: what its person's joints fill at least, in both directions
+LOOSE = 0.6  # of a box x, y, width, height: if x1, y1, x2, y2 would be less than this, it is far too large
+BEYOND = 0.1  # of the image: a box that ends this far outside is not one of this image
 
 
 def written(entry: Any) -> Any:
@@ -153,17 +156,56 @@ def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.
     return np.hstack([near, far - near])
 
 
-def look_like_corners(people: list[dict[str, Any]]) -> bool:
+def look_like_corners(people: list[dict[str, Any]], sizes: NDArray[np.float64]) -> bool:
     """Whether boxes are x1, y1, x2, y2: all joints are inside them, and
     as x, y, width, height they are far too large.
+
+    Of two people each must look like that alone (`like_corners`); one is too few to tell.
+
+    Args:
+        people: N annotations.
+        sizes: Width and height of their images, [N, 2]; inf if unknown.
     """
-    known = [one for one in people if one["num_keypoints"] > 1]
-    if len({tuple(one["bbox"]) for one in known}) < FEW:
+    chosen = [k for k, one in enumerate(people) if one["num_keypoints"] > 1]
+    known = [people[k] for k in chosen]
+    different = len({tuple(one["bbox"]) for one in known})
+    if different < FEW - 1:
         return False
     boxes = np.array([one["bbox"] for one in known])
     ends = np.array([[(min(values), max(values)) for values in _labelled(one)] for one in known])  # [N, x or y, low or high]
+    if different < FEW:
+        enough = all(one["num_keypoints"] >= FEW for one in people)
+        return enough and bool(like_corners(boxes, ends[..., 0], ends[..., 1], sizes[chosen]).all())
     near, far = boxes[:, :2], boxes[:, 2:]
-    slack = 0.02 * far + 1
-    inside = (far > near) & (ends[..., 0] >= near - slack) & (ends[..., 1] <= far + slack)
+    inside = _contains(near, far, ends[..., 0], ends[..., 1])
     too_large = (near / np.maximum(far, 1)).max(axis=1)  # the part of width or height that would be empty
     return bool(inside.all(axis=1).mean() > 0.98 and np.median(too_large) > 0.25)
+
+
+def like_corners(
+    boxes: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether the box of each of N people fits as x1, y1, x2, y2, and not as x, y, width, height, [N].
+
+    As corners it is inside the image, and contains the joints, which fill a good part of it.
+    Otherwise it is far too large, or ends far outside the image.
+
+    Args:
+        boxes: As they are written, not clamped, [N, 4].
+        low: Smallest x and y of the labelled joints, [N, 2].
+        high: Largest x and y, [N, 2].
+        sizes: Width and height of the images, [N, 2]; inf if unknown.
+    """
+    near, far = boxes[:, :2], boxes[:, 2:]
+    fits = _contains(near, far, low, high) & (near >= 0) & (far <= sizes + 1) & (high - low >= FILLED * (far - near))
+    loose = ((far - near) / np.maximum(far, 1)).prod(axis=1) < LOOSE
+    outside = (near + far > (1 + BEYOND) * sizes + 1).any(axis=1)
+    return np.asarray(fits.all(axis=1) & (loose | outside))
+
+
+def _contains(
+    near: NDArray[np.float64], far: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether corners are corners, and joints from `low` to `high` are between them, [N, x or y]."""
+    slack = 0.02 * far + 1
+    return (far > near) & (low >= near - slack) & (high <= far + slack)

@@ -47,6 +47,8 @@ class People:
         head_sizes: Unit of PCKh (px), [N], NaN if unknown; None if the data set has no heads.
         scores: A detector's confidence in the box, [N]; None for annotated boxes.
         understood: What is not written as usual in the data set's file, and how often; not saved.
+        places: Position of the person's annotation in the file's list, [N]; None: it has no such list; not saved.
+        written_boxes: xywh as the file has them, before they are clamped, [N, 4]; None: as `boxes`; not saved.
 
     Raises:
         ValueError: Arrays do not fit each other.
@@ -65,6 +67,8 @@ class People:
     head_sizes: NDArray[Any] | None = None
     scores: NDArray[Any] | None = None
     understood: dict[str, int] = field(default_factory=dict)
+    places: NDArray[Any] | None = None
+    written_boxes: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         count, joints = len(self.images), len(self.skeleton.joints)

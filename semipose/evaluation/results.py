@@ -55,10 +55,15 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
             raise InputError(f"{label}: [{index}]: {fault}")
         if with_box is None:
             result.pop("bbox", None)
-    if results and max(max(result["keypoints"][0::3] + result["keypoints"][1::3]) for result in results) <= 1:
+    if results and _farthest(results) <= 1 < _farthest(annotations.dataset["annotations"]):
         raise InputError(f"{label}: [0]: keypoints: x and y of all results are within 0 to 1, shares of the images; give px")
     _warn_of_the_unpredicted(results, annotations, label)
     return results
+
+
+def _farthest(people: list[dict[str, Any]]) -> float:
+    """The largest coordinate of a keypoint, in px."""
+    return max((max(one["keypoints"][0::3] + one["keypoints"][1::3], default=0.0) for one in people), default=0.0)
 
 
 def _take_category(results: list[dict[str, Any]], annotations: Annotations, label: str) -> None:

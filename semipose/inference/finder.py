@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from semipose.data.pixels import Exif
+from semipose.inference import videos
 from semipose.inference.boxes import Boxes, base_name, check_boxes, read_given
-from semipose.inference.media import Picture, Wanted, every, is_video
+from semipose.inference.media import BrokenMedium, Picture, Wanted, every, is_video, listing, of_image, of_video
 from semipose.utils.errors import InputError
 
 Rows = Mapping[str, Mapping[int, Sequence[Sequence[float]]]]
@@ -91,3 +94,54 @@ def by_boxes(path: Path, names: Sequence[str]) -> Finder:
         return boxes
 
     return Finder(find, lambda name: lambda frame, time: frame in rows[name], rows)
+
+
+def nobody_left(root: Path, left_out: Mapping[str, int]) -> InputError:
+    """The error of a search that found nobody.
+
+    Args:
+        root: Folder of images and videos.
+        left_out: How many people, by reason.
+    """
+    left = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "nobody was found"
+    return InputError(f"{root}: nobody is left ({left}); change data.unlabelled.media, or bring other images and videos")
+
+
+def check_given(path: Path, root: Path, folders: Sequence[str], score: float, exif: Exif | None) -> int:
+    """Check a file of boxes as a search for people would, without looking at all frames.
+
+    Boxes in videos are compared with the first frame. Images and videos that cannot be read are passed over.
+
+    Args:
+        path: As `by_boxes` takes it.
+        root: Folder of images and videos.
+        folders: Those below it.
+        score: Lowest score of a box that is kept.
+        exif: As `read_image` takes it.
+
+    Returns:
+        Number of boxes with a lower score.
+
+    Raises:
+        InputError: As the search.
+    """
+    names = listing(root, folders).names
+    if any(map(is_video, names)):
+        videos.library()  # if it is not installed, no video is broken
+    given = by_boxes(path, names)
+    for name, frames in given.rows.items():
+        with suppress(BrokenMedium):
+            if frames:
+                first = _first(root, name, exif)
+                for frame in sorted(frames):
+                    given.find(first._replace(frame=frame))
+    scores = [row[4] for frames in given.rows.values() for rows in frames.values() for row in rows]
+    low = sum(one < score for one in scores)
+    if low == len(scores):
+        raise nobody_left(root, {"low score": low} if low else {})
+    return low
+
+
+def _first(root: Path, name: str, exif: Exif | None) -> Picture:
+    """An image, or the first frame of a video."""
+    return next(of_video(root, name, every(0), {})) if is_video(name) else of_image(root, name, exif)

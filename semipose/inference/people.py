@@ -89,8 +89,7 @@ def find_people(search: Search, folder: Path) -> dict[str, Any]:
     if not (folder / PEOPLE).exists():
         known = _searched(search, names, folder)
         if not known.people:
-            left = ", ".join(f"{count} {reason}" for reason, count in known.left_out.items()) or "nobody was found"
-            raise InputError(f"{search.root}: nobody is left ({left}); change data.unlabelled.media, or bring other images and videos")
+            raise finder.nobody_left(search.root, known.left_out)
         content = {"left_out": known.left_out, "broken": known.broken, "cut_off": known.cut_off, "others": others, "people": known.people}
         write_text(folder / PEOPLE, json.dumps(content, indent=1) + "\n")
     return dict(json.loads((folder / PEOPLE).read_text(encoding="utf-8")))

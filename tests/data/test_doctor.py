@@ -16,12 +16,15 @@ from typer.testing import CliRunner
 from semipose.cli.app import app
 from semipose.config.load import load
 from semipose.config.tree import Params
-from semipose.data.checks import labels, pictures
+from semipose.data.checks import labels, pictures, reading
 from semipose.data.checks.examine import examine, recognise
 from semipose.data.checks.needs import budgets_of
+from semipose.data.ground_truth import ground_truth
 from semipose.data.people import People
 from semipose.data.sources import check_parts, read_people
+from semipose.data.sources.detections import read_detections
 from semipose.demo.dataset import render_set
+from semipose.inference.people import Search, find_people
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
@@ -287,3 +290,156 @@ def test_the_contact_sheet_shows_as_many_people_as_asked_for(synthetic: Path, tm
         heights.append(Image.open(tmp_path / "out/train.jpg").height)
     usual, larger = heights
     assert (larger - 8) * 2 == (usual - 8) * 3, "three rows of six, not two"
+
+
+def params_of(folder: Path, root: Path, **data: Any) -> Path:
+    """The committed parameters for a set of the user's own, with these values of `data`."""
+    tree, layout = YAML().load(ROOT / "params.yaml"), recognise(root)
+    assert layout.custom
+    tree["data"] |= {"source": "custom", "root": str(root), "custom": layout.custom.model_dump()} | data
+    text = StringIO()
+    YAML().dump(tree, text)
+    (folder / "params.yaml").write_text(text.getvalue())
+    return folder / "params.yaml"
+
+
+def doctored(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["doctor", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+DETECTED = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 30, 40], "score": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        ([DETECTED | {"image_id": 77}], r"\[0\]: image_id: 77 is not one of the 4 images of this part"),
+        ([DETECTED, DETECTED | {"bbox": [1, 2, 3]}], r"\[1\]: bbox: "),
+        ([DETECTED | {"score": None}], r"\[0\]: score: "),
+        ([DETECTED | {"score": 0.1}], r"no person is left \(dropped: \{'low score': 1\}\)"),
+        ({}, r"should be a valid list|array"),
+        ("[{", r"is not JSON"),
+    ],
+)
+def test_a_broken_file_of_detections_stops_in_the_words_of_prepare(tmp_path: Path, boxes: object, words: str) -> None:
+    root, file = make_set(tmp_path / "set"), tmp_path / "boxes.json"
+    params = params_of(tmp_path, root, detections={"file": str(file), "score": 0.5})
+    file.write_text(boxes if isinstance(boxes, str) else json.dumps(boxes))
+    custom = recognise(root).custom
+    assert custom
+    val = read_people("custom", root, "val", custom=custom)
+    images = ground_truth("custom", root, "val", val, custom)["images"]
+    with pytest.raises(InputError, match=words) as error:
+        read_detections(file, root, images, custom.val.images, val.skeleton, 0.5)
+    code, output = doctored("--params", params)
+    assert code == 1
+    assert f"\n  val: {error.value}\n" in output
+
+
+def test_sound_detections_are_counted_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    root, file = make_set(tmp_path / "set"), tmp_path / "boxes.json"
+    params = params_of(tmp_path, root, detections={"file": str(file), "score": 0.5})
+    code, output = doctored("--params", params)
+    assert code == 1
+    assert f"val: data.detections.file: {file} is missing; put a JSON" in output
+    file.write_text(json.dumps([DETECTED, DETECTED | {"score": 0.1}]))
+    code, output = doctored("--params", params)
+    assert code == 0, output
+    assert f"val: {file}: 1 boxes left out: low score" in output
+    (root / "val.json").write_text("{")
+    code, output = doctored("--params", params)
+    assert code == 1
+    assert f"val: {file}: its boxes are not checked before the errors of this part are repaired" in output
+
+
+MEDIA = {"folders": ["."], "detector": None, "weights": None, "score": 0.5, "every": 0.0, "blur": 1.0, "near": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"file_name": "c.png", "bbox": [0, 0, 9, 9]}, r"\[1\]: file_name 'c\.png' is none of the 8 images and videos"),
+        ({"bbox": [0, 0, 9, 9]}, r"\[1\]: has no file_name"),
+        ({"file_name": "val1.png", "frame": 3, "bbox": [0, 0, 9, 9]}, r"\[1\]: val1\.png is an image, which has no `frame`"),
+        ({"file_name": "val1.png", "bbox": [90, 0, 9, 9]}, r"val1\.png: box \[0\]: .* is outside the image of 64 x 48 px"),
+    ],
+)
+def test_a_broken_file_of_boxes_of_media_stops_in_the_words_of_prepare(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
+    root, file = make_set(tmp_path / "set"), tmp_path / "boxes.json"
+    unlabelled = {"source": "media", "root": str(root / "images"), "detections": {"file": str(file), "score": 0.5}, "media": MEDIA}
+    params = params_of(tmp_path, root, unlabelled=unlabelled)
+    sound = {"file_name": "train1.png", "bbox": [2, 2, 30, 40]}
+    search = Search(root / "images", load(params).data.unlabelled.media, file, 0.5, None, None, 32, 0)  # type: ignore[union-attr, arg-type]
+    for boxes, expected in (
+        ([sound, entry], words),
+        ([sound | {"score": 0.1}], r"nobody is left \(1 low score\)"),
+        ([], "nobody was found"),
+    ):
+        file.write_text(json.dumps(boxes))
+        with pytest.raises(InputError, match=expected) as error:
+            find_people(search, tmp_path / "found")
+        code, output = doctored("--params", params)
+        assert code == 1
+        assert f"\n  unlabelled: {error.value}\n" in output
+    file.write_text(json.dumps([sound, sound | {"score": 0.1}]))
+    code, output = doctored("--params", params)
+    assert code == 0, output
+    assert f"unlabelled: {file}: 1 boxes left out: low score" in output
+
+
+def test_a_box_off_the_frame_of_a_video_stops(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    root, file, wild = make_set(tmp_path / "set"), tmp_path / "boxes.json", tmp_path / "wild"
+    wild.mkdir()
+    with av.open(str(wild / "a.mp4"), "w") as video:
+        stream = video.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        for _ in range(3):
+            video.mux(stream.encode(av.VideoFrame.from_image(Image.new("RGB", (64, 48), "red"))))
+        video.mux(stream.encode())
+    unlabelled = {"source": "media", "root": str(wild), "detections": {"file": str(file), "score": 0.0}, "media": MEDIA}
+    params = params_of(tmp_path, root, unlabelled=unlabelled)
+    for box, code in (([2, 2, 30, 40], 0), ([70, 2, 30, 40], 1)):
+        file.write_text(json.dumps([{"file_name": "a.mp4", "frame": 2, "bbox": box}]))
+        told = doctored("--params", params)
+        assert told[0] == code, told[1]
+    assert "boxes.json: a.mp4, frame 2: box [0]: [70.0, 2.0, 30.0, 40.0] is outside the image of 64 x 48 px" in told[1]
+
+
+def test_the_boxes_of_unlabeled2017_are_read(tmp_path: Path) -> None:
+    root, file, other = make_set(tmp_path / "set"), tmp_path / "boxes.json", tmp_path / "coco"
+    (other / "annotations").mkdir(parents=True)
+    shutil.copytree(root / "images", other / "unlabeled2017")
+    listed = {"images": [{"id": 1, "file_name": "val1.png"}]}
+    (other / "annotations/image_info_unlabeled2017.json").write_text(json.dumps(listed))
+    unlabelled = {"source": "unlabeled2017", "root": str(other), "detections": {"file": str(file), "score": 0.0}, "media": None}
+    params = params_of(tmp_path, root, unlabelled=unlabelled)
+    for image, code in ((1, 0), (2, 1)):
+        file.write_text(json.dumps([DETECTED | {"image_id": image}]))
+        told = doctored("--params", params)
+        assert told[0] == code, told[1]
+    assert "unlabelled: " in told[1]
+    assert "[0]: image_id: 2 is not one of the 1 images of this part" in told[1]
+    params = params_of(tmp_path, root, unlabelled=unlabelled | {"root": None})
+    code, output = doctored("--params", params)
+    assert code == 0, output
+    assert f"{file}: its boxes are not checked before the images are downloaded" in output
+
+
+def test_the_parameters_say_which_people_validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def read(*given: Any, **more: Any) -> None:
+        asked.append((given[3], given[5]))
+        raise InputError("not there")
+
+    monkeypatch.setattr(reading, "read_people", read)
+    tree = YAML().load(ROOT / "params.yaml")
+    tree["data"] |= {"source": "flic", "root": str(tmp_path), "validation_people": 7, "flic": {"split": "official"}}
+    text = StringIO()
+    YAML().dump(tree, text)
+    (tmp_path / "params.yaml").write_text(text.getvalue())
+    doctored("--params", tmp_path / "params.yaml")
+    doctored("--params", tmp_path / "params.yaml", "--validation-people", 9)
+    assert asked == [(7, "official")] * 2 + [(9, "official")] * 2

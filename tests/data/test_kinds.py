@@ -181,6 +181,73 @@ def test_what_is_refused_is_refused_by_all_in_the_same_words(tmp_path: Path, kin
     assert str(error.value).split(" (7 more")[0] == told[0].split("; download the data set")[0]
 
 
+def partly(places: range | list[int]) -> Change:
+    """Boxes of the annotations at these places as corners."""
+
+    def change(content: dict[str, Any]) -> None:
+        for place in places:
+            one = content["annotations"][place]
+            one["bbox"] = corners(one, {})
+
+    return change
+
+
+def looks(root: Path, words: str) -> list[tuple[str, tuple[str, ...]]]:
+    """What is to be checked about the training part, with its places."""
+    return [
+        (one.text, one.examples)
+        for one in examine(root, recognise(root)).findings
+        if one.part == "train" and one.grade == "check" and words in one.text
+    ]
+
+
+@pytest.mark.parametrize(("images", "people", "places"), [(4, 2, [3]), (4, 2, range(7)), (1, 2, [1]), (1, 1, [0])])
+def test_some_boxes_as_corners_are_named_by_their_places(tmp_path: Path, images: int, people: int, places: range | list[int]) -> None:
+    root = make_set(tmp_path, partly(places), images, people)
+    assert not examine(root, recognise(root)).stops
+    ((text, where),) = looks(root, "looks like x1, y1, x2, y2")
+    assert text.startswith(f"{len(places)} of {images * people} people have a box")
+    assert [one.split(" (")[0] for one in where] == [f"annotations[{place}]" for place in places[:3]]
+    assert re.search(rf"\(id {places[0] + 1}, images/train\d\.png\): bbox \[.*\], image 64 x 48 px", where[0])
+
+
+def test_boxes_of_their_people_are_no_corners(tmp_path: Path) -> None:
+    """Large boxes as well: they end outside the image, or most of them is empty, but as corners they fit nobody."""
+    assert not looks(make_set(tmp_path / "sound"), "x1, y1")
+    wide = make_set(tmp_path / "wide", every("bbox", lambda one, image: [one["bbox"][0], one["bbox"][1], 200, 150]))
+    assert not looks(wide, "x1, y1")
+    loose = make_set(tmp_path / "loose", every("bbox", lambda one, image: [1, 1, 60, 46]))
+    assert not looks(loose, "x1, y1")
+
+
+def test_two_people_with_corners_are_refused_if_both_look_so(tmp_path: Path) -> None:
+    two = make_set(tmp_path / "two", partly([0, 1]), 1, 2)
+    with pytest.raises(InputError, match=r"annotations\[0\]: bbox: .* looks like x1, y1, x2, y2, as do the boxes of all 2 people"):
+        read_people("custom", two, "train", custom=recognise(two).custom)
+    assert examine(two, recognise(two)).stops
+
+    def of_one_joint(content: dict[str, Any]) -> None:
+        partly([0, 1])(content)
+        content["annotations"][1]["keypoints"][3:] = [0] * 48
+
+    doubtful = make_set(tmp_path / "doubtful", of_one_joint, 1, 2)
+    assert not examine(doubtful, recognise(doubtful)).stops
+
+
+@pytest.mark.parametrize(
+    "area", [lambda one, image: 100 * one["area"] / (64 * 48), lambda one, image: 2], ids=["in percent of the image", "2 for everybody"]
+)
+def test_areas_far_below_their_boxes_are_named_by_their_places(tmp_path: Path, area: Callable[[Entry, Entry], float]) -> None:
+    ((text, where),) = looks(make_set(tmp_path / "set", every("area", area)), "below 2 % of their box")
+    assert text.startswith("8 of 8 people have an area")
+    assert where[0].startswith("annotations[0] (id 1, images/train1.png): area ")
+    assert where[0].endswith(", box 29 x 27 px")
+    assert len(where) == 3
+    assert not looks(make_set(tmp_path / "sound"), "of their box")
+    hidden = make_set(tmp_path / "hidden", lambda content: content["annotations"][0].update(area=2), 10)
+    assert not looks(hidden, "of their box"), "one of twenty is somebody who is mostly hidden"
+
+
 def test_every_fault_is_named_by_its_place_in_the_file(tmp_path: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         for place in (3, 7):

@@ -1,14 +1,21 @@
 """Whether the labels of people are plausible: joints in their
-boxes, left on the left, no person twice.
+boxes, boxes and areas of their size, left on the left, no person twice.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semipose.data.checks.finding import Finding, several
+from semipose.data.coco_person import FEW, like_corners
 from semipose.data.people import People
 
 BESIDE = 0.25  # of the box's longer side: a joint further outside does not belong to this person
+TINY = 0.02  # of a box: a smaller area is not one of this person in px^2
+SOME = 0.1  # of the people: this many tiny areas are not people who are mostly hidden
+CORNERS = "people have a box that looks like x1, y1, x2, y2: their joints and images fit only that; write x, y, width, height"
+AREAS = "people have an area below 2 % of their box, as in percent of the image: AP would be of another size class; write px^2, or none"
 SMALL = 16  # px; boxes shorter than this on both sides show almost nothing
 CROSSED = 0.25  # of the box's diagonal: how much shorter the limbs of two sides would be with one pair's sides swapped
 OPPOSITE = 0.05  # of the box's diagonal: width of two pairs that point in opposite directions
@@ -31,6 +38,8 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
         "people have a joint outside their image": _outside(people),
         "people whose left and right look swapped": swapped(people),
         "people are annotated twice: same image, same joints": _twice(people),
+        CORNERS: _corners(people),
+        AREAS: _tiny(people),
         "people have an area larger than their box": people.areas > 1.01 * (people.boxes[:, 2:] + 1).prod(1) + 1,  # clamping took a px
     }
     rest = {
@@ -40,7 +49,8 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
     found: list[Finding] = []
     for grade, checks in (("check", odd), ("note", rest)):
         for what, who in checks.items():
-            found += several(grade, part, what, [name[k] for k in np.flatnonzero(who)], count)  # type: ignore[arg-type]
+            where = [DETAILS[what](people, k) if what in DETAILS else name[k] for k in np.flatnonzero(who).tolist()]
+            found += several(grade, part, what, where, count)  # type: ignore[arg-type]
     never = [people.skeleton.joints[k] for k in np.flatnonzero(seen.sum(0) == 0)]
     found += several("check", part, "joints are never annotated", never, len(people.skeleton.joints))
     if not people.skeleton.pairs:
@@ -97,6 +107,40 @@ def _neighbours(people: People) -> list[tuple[tuple[int, int], tuple[int, int]]]
     named = {people.skeleton.joints[left].lower().replace("left", "").strip("_ "): (left, right) for left, right in people.skeleton.pairs}
     wanted = (("shoulder", "hip"), ("eye", "shoulder"), ("ear", "shoulder"))
     return [(named[one], named[other]) for one, other in wanted if one in named and other in named]
+
+
+def _corners(people: People) -> NDArray[np.bool_]:
+    if people.written_boxes is None:
+        return np.zeros(len(people), bool)
+    seen = people.visibility[..., None] > 0
+    low, high = (end(np.where(seen, people.points, fill), axis=1) for end, fill in ((np.min, np.inf), (np.max, -np.inf)))
+    sizes = np.where(people.sizes > 0, people.sizes, np.inf)
+    return (seen[..., 0].sum(1) >= FEW) & like_corners(people.written_boxes, low, high, sizes)
+
+
+def _tiny(people: People) -> NDArray[np.bool_]:
+    """People with a tiny area; none, if they are only a few of all."""
+    tiny = people.areas < TINY * people.boxes[:, 2:].astype(np.float64).prod(1)
+    return tiny & (tiny.mean() > SOME) if len(people) else tiny
+
+
+def _place(people: People, k: int) -> str:
+    place = "annotation" if people.places is None else f"annotations[{people.places[k]}]"
+    return f"{place} (id {people.ids[k]}, {people.images[k]})"
+
+
+def _box_there(people: People, k: int) -> str:
+    assert people.written_boxes is not None
+    width, height = people.sizes[k].tolist()
+    return f"{_place(people, k)}: bbox [{', '.join(f'{value:g}' for value in people.written_boxes[k])}], image {width} x {height} px"
+
+
+def _area_there(people: People, k: int) -> str:
+    width, height = people.boxes[k, 2:].tolist()
+    return f"{_place(people, k)}: area {people.areas[k]:g}, box {width:.0f} x {height:.0f} px"
+
+
+DETAILS: dict[str, Callable[[People, int], str]] = {CORNERS: _box_there, AREAS: _area_there}
 
 
 def _outside(people: People) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from semipose.data.download.datasets import LAYOUTS, is_there
 from semipose.data.exports.coco import part_of
 from semipose.data.exports.convert import exporter
 from semipose.data.pixels import Exif
+from semipose.data.sources.flic import Films
 from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, read_json
 
@@ -28,6 +29,7 @@ class Layout:
         custom: For the user's own set.
         parts: Those that exist, "train" and "val".
         whole_images: Whether whole images are the boxes of `data.unlabelled`.
+        films: As `data.flic.split` of params.yaml.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Layout:
     parts: tuple[str, ...] = ("train", "val")
     exif: Exif | None = None
     whole_images: bool = False
+    films: Films = "films"
 
 
 def recognise(root: Path) -> Layout:

@@ -30,7 +30,7 @@ def read(root: Path, layout: Layout, part: str, validation: int) -> tuple[People
     faults: list[str] = []
     people = None
     try:
-        people = read_people(layout.source, root, part, validation, layout.custom, exif=layout.exif, faults=faults)
+        people = read_people(layout.source, root, part, validation, layout.custom, layout.films, layout.exif, faults=faults)
         check_boxes(people)
     except InputError as error:
         faults.insert(MOST - 1, str(error))

@@ -115,6 +115,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
         faults += data.messages
     row, joints = {image: k for k, image in enumerate(data.images)}, len(skeleton.joints)
     found = sorted(data.annotations, key=lambda one: row[one[1]["image_id"]])
+    places = [place for place, _ in found if place not in data.left_out]
     named = [one for place, one in found if place not in data.left_out]
     dropped = {"other category": data.other} | dict.fromkeys((CROWD, UNLABELLED, DEGENERATE), 0) | Counter(data.left_out.values())
     dropped = {reason: count for reason, count in dropped.items() if count}
@@ -136,4 +137,6 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
         visibility=keypoints[..., 2],
         dropped=dropped,
         understood=dict(data.understood),
+        places=np.array(places),
+        written_boxes=boxes,
     )
