@@ -27,7 +27,7 @@ settings.load_profile("few")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without `-m gpu` the tests, and all that they begin, see no GPU: they promise what holds on a CPU, where equal work gives equal bits."""
+    """Without `-m gpu` the tests, and all that they begin, see no GPU: on a CPU equal work gives equal bits."""
     if not re.search(r"(?<!not )\bgpu\b", config.getoption("markexpr")):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported
 

@@ -1,5 +1,5 @@
-"""What needs a GPU: a step that never waits for it, and figures near those of the CPU. Without one, or without `-m gpu` (conftest.py), these
-tests are skipped and say so."""
+"""What needs a GPU: a step that never waits for it, and figures near those of the CPU. Without one, or without `-m gpu`
+(conftest.py), these tests are skipped and say so."""
 
 import os
 from collections.abc import Iterator
