@@ -11,14 +11,15 @@ from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting.archive import read_archive
 from semipose.reporting.results import Grid, Key, Run, Score, grids
 from semipose.reporting.tables import ABOVE, ablation_tables, differences, main_table, mean_difference
-from semipose.reporting.typeset import to_markdown
+from semipose.reporting.typeset import broken, to_markdown
 
 ROOT = Path(__file__).parent.parent
-SHOWN = {"flic-methods": "PCK@0.2 torso", "demo": ""}
+SHOWN = {"flic-methods": "PCK@0.2 torso"}
 """Archive of each table of the README, and the second metric that it shows."""
 PAGE = """# Results
 
-Every number on this page is read from the archive [`results/`](../results/README.md) by `python docs/results.py`.
+Every number on this page is read from the archive [`results/`](../results/README.md)
+by `python docs/results.py`.
 What was tried on the way is in the [notebook](notebook/index.md).
 """
 SUGGESTED = "flic-suggest"
@@ -81,7 +82,7 @@ def in_short(name: str) -> str:
             labelled = next(run.labelled for run in runs.values() if run.labels == labels)
             seeds = ", ".join(f"{value:+.1f}" for value, _ in found)
             gain = f"With {labelled} labelled people of FLIC, AKM gains {_signed(mean_difference(found))} AP over supervised"
-            parts.append(f"{gain}; seed by seed: {seeds}.\n")
+            parts.append(f"{gain}.\nSeed by seed: {seeds}.\n")
     parts.append("\n" + compact(name, SHOWN[name]))
     rows = []
     for labels in ablation.labels:
@@ -94,7 +95,7 @@ def in_short(name: str) -> str:
         parts.append("\n### What of AKM matters on real people\n\n")
         for words, kept in (("below", [r for r in rows if (r[3].high or 0) < 0]), ("above", [r for r in rows if (r[3].low or 0) > 0])):
             names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
-            parts.append(f"Variants {words} AKM by more than their interval: {names or 'none'}.\n")
+            parts.append(broken(f"Variants {words} AKM by more than their interval: {names or 'none'}.") + "\n")
         parts.append("All others are within their interval; one seed shows only large effects.\n")
         parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
         for variant, labels, seeds, score in rows:
@@ -163,9 +164,8 @@ def choices() -> str:
         lines.append(f"| `{method}` | {labels.removeprefix('L')} | {', '.join(map(str, values))} | {each} |")
     return (
         "\n### The people for choices\n\n"
-        "547 people of four other films, who are harder: settings may be chosen on them, never on the validation people.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "547 people of four other films, who are harder.\n"
+        "Settings may be chosen on them, never on the validation people.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -188,14 +188,16 @@ def suggestions() -> str:
         lines.append(f"| `{method}` | {len(seeds)} | {' | '.join(means)} | {gain} |")
     hard, usual = chosen_on(SUGGESTED), chosen_on("flic-methods")
     pairs = [f"{usual[key]:.1f} to {value:.1f}" for key, value in hard.items() if key in usual]
-    harder = f"On the four harder films for choices supervised goes from {', '.join(pairs)} (random to suggested, seed by seed).\n\n"
+    harder = "AP of supervised on the four harder films for choices, random to suggested, seed by seed:\n"
+    harder += f"{', '.join(pairs)}.\n\n"
     harder += (
         "So at 100 labels suggested people teach more about hard people and less about usual ones.\n"
         "Mix them with random ones if usual people are what you want to measure.\n"
     )
     return (
         "## Measured\n\nFLIC, validation AP (archives `flic-methods` and `flic-suggest`).\n"
-        "Each seed starts with 50 random people; AKM's network of that seed suggests 50 more of the other 2,735.\n"
+        "Each seed starts with 50 random people.\n"
+        "AKM's network of that seed suggests 50 more of the other 2,735.\n"
         "The last column has the interval over people of the mean, and each seed.\n\n" + "\n".join(lines) + "\n\n" + harder
     )
 

@@ -50,12 +50,12 @@ def test_the_table_of_presets_has_them_all() -> None:
     assert sorted(named) == sorted(path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml"))
 
 
-def test_the_citation_names_what_the_readme_cites() -> None:
+def test_the_citation_names_what_the_page_cites() -> None:
     citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
     assert citation["cff-version"] == "1.2.0"
     assert {"title", "message", "authors", "version", "license"} <= set(citation)
     (paper,) = citation["references"]
-    (entry,) = (block.text for block in blocks("README.md") if block.language == "bibtex")
+    (entry,) = (block.text for block in blocks("docs/cite.md") if block.language == "bibtex")
     assert f"{{{paper['title']}}}" in entry
     assert f"{{{paper['journal']}}}" in entry
     for author in paper["authors"]:

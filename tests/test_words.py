@@ -23,6 +23,7 @@ WORDS = {
     r"where there (is|are)": "if there is",
     r"is no (number|mapping|JSON|YAML|XML)": "is not a",
 }
+WIDTH = 110
 OLD = re.compile("|".join(rf"(?<!\w)(?:{word})(?!\w)" for word in WORDS), flags=re.IGNORECASE)
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "params.yaml", *(ROOT / "pipeline/presets").glob("*.yaml")]
 CODE = [path for folder in ("semipose", "pipeline") for path in (ROOT / folder).rglob("*.py")]
@@ -47,3 +48,20 @@ def test_old_words_do_not_come_back(paths: list[Path]) -> None:
         if (match := OLD.search(" ".join(text.split())))
     ]
     assert not found, "\n".join([*found, "", *(f"instead of {word}: {better}" for word, better in WORDS.items())])
+
+
+def test_lines_of_pages_are_short() -> None:
+    """Tables, headings, equations, pictures, code and the targets of links may be longer."""
+    found = []
+    for path in PAGES:
+        text = re.sub(
+            r"^ *```.*?^ *```$",
+            lambda block: re.sub("[^\n]", "", block[0]),
+            path.read_text(encoding="utf-8"),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        for number, line in enumerate(text.splitlines() if path.suffix == ".md" else (), 1):
+            prose = re.sub(r"\]\([^)]*\)", "]", line)
+            if len(prose) > WIDTH and not line.lstrip().startswith(("|", "#", "$$", "![", "<")) and not line.startswith("    semipose "):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {len(prose)} characters")
+    assert not found, "\n".join([*found, "one sentence a line; break long ones after a clause"])

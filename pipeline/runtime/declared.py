@@ -71,6 +71,9 @@ def summary(name: str, cell: str, item: dict[str, str], params: Params, seconds:
         item: Its matrix values.
         params: All parameters.
         seconds: How long it took.
+
+    Raises:
+        InputError: As `reads`.
     """
     stages, entry = _declared(name)
     read = [path for path in entry.get("deps", []) if not path.startswith(("semipose/", "pipeline/", "params.ok", "entries/"))]

@@ -21,13 +21,15 @@ from pipeline.tracking import track
 from pipeline.tracking.origin import repo_root
 from semipose.config.load import load
 from semipose.config.tree import Params, fingerprint
-from semipose.utils.errors import DOWNLOAD_AGAIN, PACK_AGAIN, SPLIT_AGAIN, Everywhere, InputError, Stopped
+from semipose.utils.errors import DOWNLOAD_AGAIN, FROM_PRESET, NEW_NAMES, PACK_AGAIN, SPLIT_AGAIN, Everywhere, InputError, Stopped
 from semipose.utils.progress import shown
 
 DISK = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room on that disk")
 DISK |= dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "Make that folder writable")
 GOES_ON = "A training continues from its last checkpoint."
-COMMANDS = {  # the library's messages know no DVC
+COMMANDS = {  # the library's messages know no DVC and no pipeline
+    FROM_PRESET: "python -m pipeline.use demo",
+    NEW_NAMES: "python -m pipeline.use --migrate params.yaml",
     DOWNLOAD_AGAIN: "dvc repro --force download",
     PACK_AGAIN: "dvc repro --force --single-item prepare",
     SPLIT_AGAIN: "dvc repro split",
@@ -180,6 +182,9 @@ def main(work: Callable[..., None], arguments: Iterable[str]) -> None:
 def content_digest(path: Path) -> str:
     """SHA-256 of a file or of all files under a folder; for a
     crop pack, of its pack.json with its digest.
+
+    Raises:
+        InputError: There is no such file or folder.
     """
     if (path / "pack.json").is_file():
         path = path / "pack.json"

@@ -3,6 +3,7 @@ stages run in parallel.
 """
 
 import ast
+import hashlib
 import json
 import subprocess
 import sys
@@ -25,9 +26,9 @@ def check() -> None:
     subprocess.run([sys.executable, "-m", "pipeline.track", "ensure"], check=False)
     # Constant content: what depends on it reruns only for its own parameters.
     write_text(Path("params.ok"), "params.yaml was read and found valid\n")
-    steps = equal_steps(params)
+    steps, build = equal_steps(params), digest_of_build()
     for name, method in params.method.items():
-        code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")}
+        code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")} | {"build": build}
         entry = {"entry": params.section(f"method.{name}"), "code": code} | ({"steps": steps[name]} if name in steps else {})
         write_text(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
 
@@ -43,6 +44,15 @@ def code_of(file: Path) -> list[Path]:
                 found.add(path)
                 waiting.append(path)
     return sorted(found)
+
+
+def digest_of_build() -> str:
+    """SHA-256 of the function that makes every method; not of the list of
+    methods beside it, which a new one changes.
+    """
+    text = (METHODS / "__init__.py").read_text(encoding="utf-8")
+    (build,) = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    return hashlib.sha256((ast.get_source_segment(text, build) or "").encode()).hexdigest()
 
 
 if __name__ == "__main__":

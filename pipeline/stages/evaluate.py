@@ -31,6 +31,17 @@ SHOWN = 24  # number of people for whom the report shows every method's pose
 
 
 def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
+    """Evaluate one trained run, and write its record, scores, pictures and weight file.
+
+    Args:
+        name: Name of the stage, `evaluate` or `evaluate_ablation`.
+        method: Entry of `method`.
+        labels: The budget.
+        seed: The seed.
+
+    Raises:
+        InputError: As `stage.opened`; or a file of the training is missing or damaged.
+    """
     cell = f"{method}-{labels}-s{seed}"
     with stage.opened(name, cell, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
         p = this.params

@@ -37,6 +37,11 @@ def report(
     """Write `reports/` from `reports/runs/`.
 
     Args:
+        root: Root of the project.
+        title: Heading of the page.
+        data: Data set of the runs, `data.source`.
+        sweep: Methods, budgets and seeds of the main table.
+        ablation: Variants, budgets and seeds of the ablation tables.
         bases: Name of a variant -> its base.
         differs: Name of a variant -> what it changes.
         topics: Name of a separate ablation table -> its variants.

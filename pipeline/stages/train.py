@@ -4,7 +4,6 @@ budget and seed, from the warm-up's weights.
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
 
 def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:
     """The method on its networks, its batches, and the observer of the training."""
-    task, pack, unlabelled = replace(material.task, augment=entry.augmented(p.augment)), material.pack, material.split.unlabelled
+    task, pack, unlabelled = material.task.of(entry), material.pack, material.split.unlabelled
     if p.data.unlabelled:
         pack = open_pack("unlabelled")
         unlabelled = np.arange(len(pack))

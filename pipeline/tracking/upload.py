@@ -84,6 +84,7 @@ class Upload:
         repeated steps of a resumed run are left out.
 
         Args:
+            lines: Lines of the journal with metrics, each with its step and time.
             model: Id of a model to link the values to.
         """
         from mlflow.entities import Metric

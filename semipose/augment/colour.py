@@ -143,6 +143,8 @@ def cutout_abs(images: Tensor, side: Tensor, place: Tensor) -> Tensor:
     As in the released code, a square that would begin left of or above the image is moved inside.
 
     Args:
+        images: uint8 RGB [B, 3, H, W].
+        side: Side of the square in px, [B].
         place: The centre [B, 2] (x, y), as shares of the extent.
     """
     height, width = images.shape[-2:]

@@ -29,6 +29,9 @@ def keypoint_mix(images: Tensor, points: Tensor, p: "KeypointMix", patch: "Patch
     Args:
         images: [B, C, H, W], normalised.
         points: Keypoints of the same people, [B, K, 2] px, K of two or more.
+        p: Number of patches, their source, and the range of beta.
+        patch: Jitter and half sizes of the patches.
+        generator: For the choice of keypoints and people, beta and the patches.
 
     Returns:
         New images [B, C, H, W].

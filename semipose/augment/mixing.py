@@ -12,6 +12,7 @@ def sample_alpha(alpha: float, generator: torch.Generator) -> float:
     distribution function.
 
     Args:
+        alpha: Both parameters of the distribution, above 0.
         generator: A generator on the CPU.
     """
     uniform = torch.rand((), generator=generator, dtype=torch.float64)

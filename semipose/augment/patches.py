@@ -47,9 +47,11 @@ def keypoint_masks(
         counts: Number of keypoints to mask, [B].
         eligible: [B, K] bool; None: all.
         size: (H, W) of the image.
+        patch: Jitter and half sizes of the patches.
+        generator: For the choice of keypoints and the patches.
         channels: Bug T3 of the released code (24 in its networks): `counts` keypoints are sampled
-            with replacement from that many heatmap channels, of which only K are keypoints;
-            `eligible` must be None.
+            with replacement from that many heatmap channels, of which only K are keypoints.
+            `eligible` must then be None.
         clamp: Bug T1 of the released code, as in `paint`.
 
     Raises:
@@ -176,8 +178,9 @@ def paint(chosen: Tensor, centres: Tensor, halves: Tensor, size: tuple[int, int]
         halves: a, [B, K, 2] whole px.
         size: (H, W) of the image.
         clamp: "reference" cuts columns off at the height and rows at the width, as the released
-            code does (T1): nothing below y = W of a portrait image, or right of x = H of a
-            landscape one, is ever hidden.
+            code does (T1).
+            Nothing below y = W of a portrait image is then hidden, and nothing right of x = H of a
+            landscape one.
 
     Returns:
         [B, H, W] bool.
@@ -267,6 +270,9 @@ def cut_occlude(
     Args:
         images: [B, C, H, W], normalised.
         points: Joints of the same people, [B, K, 2] px.
+        count: Number of patches per person, at most K.
+        patch: Jitter and half sizes of the patches.
+        generator: For the choice of people and joints, and the patches.
         channels: Bug T3 of the released code: joints are sampled with replacement from that many
             heatmap channels, and those without a joint lie anywhere.
         transposed: Bug T2 of the released code: x and y of every centre are swapped, and patches at
@@ -350,9 +356,7 @@ def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, peers: bool) ->
     If the other person's centre is outside the frame, it blanks a patch as large as that distance.
     With x and y swapped, this affects joints in the lower quarter of a portrait image.
 
-    Args:
-        own: The centre to paste at, [B].
-        other: The centre to cut at, [B].
+    A patch is cut at the centre `other` [B] and pasted at the centre `own` [B].
     """
     grid = torch.arange(extent, device=own.device)
     offset = grid - own[:, None]

@@ -1,6 +1,6 @@
 """What all methods of a comparison share: views of people, their targets, and the sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from semipose.utils.errors import PACK_AGAIN, InputError
 
 if TYPE_CHECKING:
     from semipose.config.augment import Augment
+    from semipose.config.methods import Entry
     from semipose.config.tree import Params
     from semipose.data.loading.pack import CropPack
 
@@ -42,6 +43,13 @@ class Task:
     device: torch.device
     sigma: float
     augment: "Augment"
+
+    def of(self, entry: "Entry") -> "Task":
+        """The task of an entry of `method`, whose own settings
+        stand for those of `augment`.
+        """
+        own = {"strong": entry.strong_view, "strong_augment": entry.strong_augment, "reference_bugs": entry.reference_bugs}
+        return replace(self, augment=self.augment.model_copy(update={key: value for key, value in own.items() if value}))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,8 +1,11 @@
 """How fast this machine trains, cuts out, predicts and measures, and how near training comes to the network's own limit.
 
-The floor of a method is its passes through its networks alone: as many forward and backward passes per pair (one labelled and one
-unlabelled person) as the method does, on tensors that lie on the device, in the same precision. `step` adds views, masks, targets,
-losses and the optimiser; `end_to_end` is the training loop itself (trainer.fit), from crop pack to step.
+The floor of a method is its passes through its networks alone.
+It does as many forward and backward passes per pair as the method, in the same precision, on
+tensors that lie on the device.
+A pair is one labelled and one unlabelled person.
+`step` adds views, masks, targets, losses and the optimiser.
+`end_to_end` is the training loop itself (trainer.fit), from crop pack to step.
 """
 
 import tempfile

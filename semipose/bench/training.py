@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +57,7 @@ class Subject:
 
     def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
-        task = replace(task_of(p, pack, fabric.device), augment=entry.augmented(p.augment))
+        task = task_of(p, pack, fabric.device).of(entry)
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)
@@ -95,8 +94,11 @@ class Subject:
         return self.units
 
     def end_to_end(self) -> float:
-        """Pairs per second from the end of the first step (with CUDA graphs: of the step by which they are captured) to the end of the last
-        but one: what fit does once is not in it."""
+        """Pairs per second from the end of the first step to the end of the last but one.
+
+        What fit does once is therefore not in it.
+        With CUDA graphs, the time begins after the step by which they are captured.
+        """
         moments: list[float] = []
         steps, begin = count(1), CAPTURED if self.p.machine.graphs else 1
         forget_peak(self.device)

@@ -27,8 +27,8 @@ def doctor(
     convert: Annotated[
         Path | None,
         typer.Option(
-            help="Convert an export of CVAT, Label Studio, Ultralytics or DeepLabCut, or COCO-format files with their images "
-            "elsewhere or without a validation part, to a set in COCO's format in this folder; then check that set.",
+            help="Convert PATH to a set in COCO's format in this folder, then check that set. PATH is an export of CVAT, Label "
+            "Studio, Ultralytics or DeepLabCut, or COCO-format files with their images elsewhere or without a validation part.",
             metavar="DIR",
         ),
     ] = None,

@@ -20,9 +20,9 @@ def evaluate(
     metric: Annotated[
         Literal["oks", "pck", "pckh"],
         typer.Option(
-            help="oks: AP and AR as pycocotools computes them; pck: PCK at 0.05, 0.1 and 0.2 of the torso and the area under "
-            "its curve; pckh: PCKh@0.5, needs `head_size` in every annotation (0.6 times the diagonal of the head's box "
-            "in px, null if unknown)."
+            help="AP and AR as pycocotools computes them (oks), PCK at 0.05, 0.1 and 0.2 of the torso with the area under its "
+            "curve (pck), or PCKh@0.5 (pckh). The last one needs `head_size` in every annotation: 0.6 times the diagonal of the "
+            "head's box in px, null if unknown."
         ),
     ] = "oks",
     weights: Annotated[Path | None, typer.Option(help="Take sigmas and torso from this weights.safetensors.", metavar="W")] = None,
@@ -39,6 +39,7 @@ def evaluate(
     pck_reference: Annotated[
         Literal["torso", "box"], typer.Option(help="Unit of pck: the torso, or the longer side of the annotated box.")
     ] = "torso",
+    category: Annotated[str | None, typer.Option(help="Category of GT.json. Default: the only one with joints.", metavar="NAME")] = None,
     backend: Annotated[
         Literal["pycocotools", "faster-coco-eval"],
         typer.Option(
@@ -55,7 +56,7 @@ def evaluate(
     with reported():
         from semipose.data.annotations import read_annotations
 
-        known = read_annotations(annotations)
+        known = read_annotations(annotations, category or _category(params))
         skeleton = _skeleton(weights, params, known)
         if metric == "oks":
             from semipose.evaluation.joints import sigmas_of
@@ -96,6 +97,16 @@ def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -
     if own is None:
         return None  # a known set: its joints are known by name
     return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
+
+
+def _category(params: Path | None) -> str | None:
+    """Name of the category of the user's own set in a params.yaml."""
+    if params is None:
+        return None
+    from semipose.config.load import load
+
+    own = load(params).data.custom
+    return own.category if own else None
 
 
 def _numbers(text: str) -> list[float]:

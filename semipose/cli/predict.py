@@ -43,6 +43,7 @@ def predict(
         Path | None,
         typer.Option(help="COCO-format set of the images: gives ids, and people if neither --boxes nor --detect is used.", metavar="SET"),
     ] = None,
+    category: Annotated[str | None, typer.Option(help="Category of SET. Default: the only one with joints.", metavar="NAME")] = None,
     boxes: Annotated[
         Path | None,
         typer.Option(help="JSON list of {file_name or image_id, bbox (xywh px), score}, one for each person.", metavar="FILE"),
@@ -94,7 +95,7 @@ def predict(
         if video:
             _video(video, poser, find, out, frames, heatmaps, strict)
             return
-        asked = _asked(paths, annotations, boxes, poser.clamped, detect is not None)
+        asked = _asked(paths, annotations, category, boxes, poser.clamped, detect is not None)
         if _photos(asked, exif or (None if annotations or boxes else "apply"), poser, find, out, heatmaps, strict):
             raise typer.Exit(SOME_LEFT_OUT)
 
@@ -108,12 +109,14 @@ def _check_together(images: list[str], video: str | None, annotations: Path | No
         raise InputError(f"--{'boxes' if boxes else 'annotations'} works only with images; use --detect to find the people of a video")
 
 
-def _asked(paths: "Sequence[Path]", annotations: Path | None, boxes: Path | None, clamped: bool, detected: bool) -> "Asked":
+def _asked(
+    paths: "Sequence[Path]", annotations: Path | None, category: str | None, boxes: Path | None, clamped: bool, detected: bool
+) -> "Asked":
     from semipose.inference.boxes import of_images, of_set
 
     if annotations is None:
         return of_images(paths, boxes)
-    asked = of_set(paths, annotations, clamped, boxes, detected)
+    asked = of_set(paths, annotations, clamped, boxes, detected, category)
     if asked.left_out:
         warn(f"{asked.left_out} of {len(paths)} images are not in {annotations} and were left out")
     return asked
@@ -155,11 +158,14 @@ def _video(video: str, poser: "Poser", find: "Detect | None", out: Path, limit: 
     with of_video(video, find, out, limit) as (shots, source):
         total = min(filter(None, (source.promised, limit)), default=None)
         found = _poses(shots, total, "frames", poser, PERSON, out, heatmaps)
-        shortfall = "" if found.stopped or found.seen == limit else source.shortfall
+        ended = not found.stopped and found.seen != limit
+        shortfall, silent = source.shortfall if ended else "", ended and source.silent
         if shortfall and strict:
             raise InputError(f"{shortfall}; nothing was written (--strict)")
     if shortfall:
         warn(shortfall)
+    elif silent:
+        typer.echo(f"{video}: all {found.seen} frames of the file were read; its format has no length, so it may have been cut off")
     _finish(found.results, f"{found.seen} frames", "the video", out, begun)
 
 

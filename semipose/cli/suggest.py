@@ -50,6 +50,9 @@ def suggest(
             metavar="SET",
         ),
     ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Category of the --labelled sets. Default: the only one with joints.", metavar="NAME")
+    ] = None,
     labelled_images: Annotated[
         list[Path] | None,
         typer.Option(
@@ -90,7 +93,7 @@ def suggest(
         paths = find_photos(images)
         posers = _networks(weights, batch_size)
         asked = of_images(paths, boxes)
-        known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped)
+        known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped, category)
         done = {path for one in known for path in one.given}
         asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
         find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
@@ -128,10 +131,10 @@ def _networks(weights: list[Path], batch_size: int) -> "list[Poser]":
     return posers
 
 
-def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped: bool) -> "list[Labelled]":
+def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped: bool, category: str | None) -> "list[Labelled]":
     from semipose.inference.labelled import find_labelled
 
-    known = [find_labelled(one, paths, folders, clamped) for one in sets]
+    known = [find_labelled(one, paths, folders, clamped, category) for one in sets]
     for one, found in zip(sets, known, strict=True):
         if found.missing:
             warn(f"{one}: {found.missing} of its images were not found and do not count as labelled; give --labelled-images DIR")

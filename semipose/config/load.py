@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from semipose.config.methods import having
 from semipose.config.network import Network
 from semipose.config.tree import Params
-from semipose.utils.errors import InputError
+from semipose.utils.errors import FROM_PRESET, NEW_NAMES, InputError
 from semipose.utils.flat import flat
 
 EXTENDS = "extends"  # key of a preset: the preset of the same folder whose values it changes
@@ -101,11 +101,11 @@ def read_yaml(path: Path) -> CommentedMap:
     try:
         tree = _parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} is missing: run `python -m pipeline.use demo` in the root of the repository") from None
+        raise InputError(f"{path} is missing; go to the root of the project, or {FROM_PRESET}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, CommentedMap):
-        raise InputError(f"{path} has no parameters: run `python -m pipeline.use demo` to write the demo's")
+        raise InputError(f"{path} has no parameters; {FROM_PRESET}")
     return tree
 
 
@@ -223,8 +223,7 @@ def _message(tree: dict[str, Any], problem: Any, layers: Layers) -> str:
     where = _where(layers, keys)
     key = ".".join(map(str, keys))
     if problem["type"] == "extra_forbidden" and (name := new_name(keys)):
-        remedy = f"run `python -m pipeline.use --migrate {layers[0][0]}` to rewrite the file"
-        return f"{key} is now called {'.'.join([*keys[:-1], name])}: {remedy} ({where})"
+        return f"{key} is now called {'.'.join([*keys[:-1], name])}: {NEW_NAMES} ({where})"
     if problem["type"] == "missing":
         return f"{key} is missing ({where})"
     if problem["type"] == "extra_forbidden":

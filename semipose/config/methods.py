@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from semipose.config.augment import Adaptive, Augment, Augmentations, Patch, ReferenceBugs, StrongAugment, StrongView
+from semipose.config.augment import Adaptive, Augmentations, Patch, ReferenceBugs, StrongAugment, StrongView
 from semipose.config.network import Network, Warmup
 from semipose.config.section import Count, Name, Positive, Ratio, Section, Share
 
@@ -55,11 +55,6 @@ class Entry(Section):
     """The entry's own strengths; missing keys are those of `augment.strong_augment`."""
     reference_bugs: ReferenceBugs | None = None
     """The entry's own reference bugs; missing keys are those of `augment.reference_bugs`."""
-
-    def augmented(self, common: Augment) -> Augment:
-        """`common`, changed by the entry's own settings."""
-        own = {"strong": self.strong_view, "strong_augment": self.strong_augment, "reference_bugs": self.reference_bugs}
-        return common.model_copy(update={key: value for key, value in own.items() if value})
 
 
 class AKM(Adaptive, Entry):
@@ -219,8 +214,8 @@ class Reviewer(Entry):
     base: Literal["reviewer"]
     """File of semipose/methods/."""
     reviewer: Literal["ema", "epoch", "best"]
-    """The reviewer's weights. ema: a moving average; epoch: those of the end of the last epoch; best: those of the end of the epoch with
-    the lowest loss on labelled people."""
+    """The reviewer's weights. ema: a moving average; epoch: those at the end of the last epoch; best: those of the epoch with the lowest
+    loss on labelled people."""
     ema: Annotated[float, Field(ge=0, lt=1)]
     """Decay of the moving average for reviewer: ema."""
     levels: list[Name]

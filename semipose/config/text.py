@@ -52,7 +52,10 @@ def _lines(keys: Keys, value: Any, field: FieldInfo | None, comments: Mapping[Ke
     """The lines of a key (the last of `keys`) and of everything below it.
 
     Args:
+        keys: The key, after those above it.
+        value: Its value.
         field: Type and description of the key; None: no comments.
+        comments: Comments that replace the descriptions, by key.
     """
     margin = "  " * (len(keys) - 1)
     comment = comments.get(keys) or (field.description if field else None)

@@ -119,7 +119,7 @@ class Machine(Section):
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None
-    """A training that takes longer stops with a checkpoint; the next `dvc repro` continues. null: no limit."""
+    """A training that takes longer stops with a checkpoint, and continues when it is started again. null: no limit."""
 
 
 class Params(Section):

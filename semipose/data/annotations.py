@@ -32,16 +32,17 @@ class Annotations:
         return sorted(image["id"] for image in self.dataset["images"])
 
 
-def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations:
+def read_annotations(source: Path | dict[str, Any] | Annotations, category: str | None = None) -> Annotations:
     """Read person keypoint annotations in COCO's format, as training does (`coco_file.read_set`).
 
-    The category is the only one, or the only one with
-    `keypoints` (joint names; without names, COCO's 17).
+    Without names of joints, they are COCO's 17.
     Annotations of other categories are left out.
     Ids are numbered again from 1, because COCOeval takes a match with id 0 for no match.
 
     Args:
         source: A file, or its content, which is not changed; or what was read before.
+        category: Name of the category that counts; None: the only one, or the only one with
+            `keypoints` (joint names).
 
     Raises:
         InputError: Names the file, the annotation and the field.
@@ -49,7 +50,7 @@ def read_annotations(source: Path | dict[str, Any] | Annotations) -> Annotations
     if isinstance(source, Annotations):
         return source
     label = str(source) if isinstance(source, Path) else "annotations"
-    reading = read_set(source, label, joints=COCO17.joints, sized=False).checked()
+    reading = read_set(source, label, category, joints=COCO17.joints, sized=False).checked()
     dataset = reading.truth()
     dataset["annotations"] = [one | {"id": number} for number, one in enumerate(dataset["annotations"], start=1)]
     return Annotations(dataset, reading.joints, label, reading.category_ids, dict(reading.understood))

@@ -1,7 +1,10 @@
 """How blurred a picture is, without a sharp one to compare it with.
 
-Crete, Dolmiere, Ladret and Nicolas, "The blur effect: perception and estimation with a new no-reference perceptual blur metric" (SPIE
-6492, 2007): blurring a sharp picture once more takes much of the difference between its neighbouring pixels, a blurred one loses little.
+Blurring a sharp picture once more takes much of the difference between its neighbouring pixels.
+A blurred picture loses little.
+
+Source: Crete, Dolmiere, Ladret and Nicolas, "The blur effect: perception and estimation with a new
+no-reference perceptual blur metric" (SPIE 6492, 2007).
 """
 
 import numpy as np

@@ -96,6 +96,7 @@ def read_set(
     """Read a COCO annotation file, or its content, which is not changed.
 
     Args:
+        source: A file, or its content.
         label: What messages call the source.
         category: Name of the category; None: the only one that names its joints.
         joints: Names for a category without names; without them, such a category is refused.

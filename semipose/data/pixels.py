@@ -56,6 +56,7 @@ def read_image(path: Path, annotated: tuple[int, int] = (0, 0), exif: Exif | Non
     With PIL, because it refuses truncated files of any format and resamples a box.
 
     Args:
+        path: The file.
         annotated: Width and height (px) in its annotations; 0 if
             unknown. They are not compared with the file's.
         exif: None: `annotated` decides between "apply" and "ignore".

@@ -145,6 +145,6 @@ def find_category(categories: Sequence[Category], name: str | None, label: str, 
         raise InputError(
             f"{label}: {len(found)} categories with `keypoints` (the joints' names) "
             f"{'' if name is None else f'are named {name!r} '}instead of one; those with `keypoints`: {names}; name one "
-            "of them as the category"
+            "of them as the category (--category NAME, or data.custom.category in params.yaml)"
         )
     return found[0]

@@ -1,9 +1,11 @@
 """What the joints of a set are evaluated with: OKS sigmas and the
 ends of the torso, by name, never by position.
 
-They come from the first of these that has them: options of the command (used as they are), a
-skeleton (of a weight file or params.yaml), the set's own
-category, a known skeleton with the same joint names.
+They come from the first of these that has them:
+1. options of the command, used as they are;
+2. a skeleton, of a weight file or params.yaml;
+3. the set's own category;
+4. a known skeleton with the same joint names.
 """
 
 from typing import Any
@@ -74,9 +76,8 @@ def torso_of(known: Annotations, skeleton: Skeleton | None = None) -> tuple[str,
     if {first, second} <= set(known.joints):
         return first, second
     raise InputError(
-        f"{known.label}: the ends of the torso are not known among the joints {', '.join(known.joints)}; give them "
-        "(--torso A,B, or those of the weights with --weights, or of params.yaml with --params), or use the box "
-        "(--pck-reference box)"
+        f"{known.label}: the ends of the torso are not known among the joints {', '.join(known.joints)}; give them with "
+        "--torso A,B, --weights or --params, or use the box (--pck-reference box)"
     )
 
 

@@ -22,6 +22,7 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
 
     Args:
         source: A file, or a list of results, which is not changed.
+        annotations: The set that the results belong to.
 
     Raises:
         InputError: Names the file, the result and the field; also if a result's `file_name` is not
@@ -54,6 +55,8 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
             raise InputError(f"{label}: [{index}]: {fault}")
         if with_box is None:
             result.pop("bbox", None)
+    if results and max(max(result["keypoints"][0::3] + result["keypoints"][1::3]) for result in results) <= 1:
+        raise InputError(f"{label}: [0]: keypoints: x and y of all results are within 0 to 1, shares of the images; give px")
     _warn_of_the_unpredicted(results, annotations, label)
     return results
 

@@ -14,6 +14,8 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from semipose.data.coco_file import read_set
+from semipose.data.given_boxes import check_corners, check_shares
+from semipose.data.pixels import BrokenImage, image_size
 from semipose.data.schema import PERSON, Box, Id, Number, SizedImage
 from semipose.data.sources.coco import annotated_people
 from semipose.inference.photos import Photo, named_by_numbers, numbered
@@ -91,7 +93,14 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
     return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or photo.path.name in given])
 
 
-def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path | None = None, detected: bool = False) -> Asked:
+def of_set(
+    paths: Sequence[Path],
+    annotations: Path,
+    clamped: bool,
+    boxes: Path | None = None,
+    detected: bool = False,
+    category: str | None = None,
+) -> Asked:
     """Take photos of an annotated set, with its ids and in its order.
 
     Their people are those that training would use, in their annotated boxes, unless `boxes` or a
@@ -99,16 +108,17 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
 
     Args:
         paths: The image files; those that are not in the set are left out and counted.
-        annotations: A file in COCO's format; its only category with keypoints counts.
+        annotations: A file in COCO's format.
         clamped: Whether boxes are clamped into the image, as in the network's training.
         boxes: A file of boxes, as `read_boxes` reads it.
         detected: Whether a detector will find the people.
+        category: Name of the category that counts; None: the only one with keypoints.
 
     Raises:
         InputError: A file is wrong, or none of the images is in the set.
     """
-    known = read_set(annotations, str(annotations)).checked()
-    images, category = list(known.images.values()), known.category["id"]
+    known = read_set(annotations, str(annotations), category).checked()
+    images, category_id = list(known.images.values()), known.category["id"]
     photos = _in_set(paths, images)
     if not photos:
         some = ", ".join(image["file_name"] for image in images[:3])
@@ -118,15 +128,15 @@ def of_set(paths: Sequence[Path], annotations: Path, clamped: bool, boxes: Path 
     left_out = len(paths) - len(photos)
     if boxes is not None:
         asked = read_boxes(boxes, photos, photos)
-        return Asked(photos, asked.boxes, category, left_out)
+        return Asked(photos, asked.boxes, category_id, left_out)
     if detected:
-        return Asked(photos, None, category, left_out)
+        return Asked(photos, None, category_id, left_out)
     of_image: dict[int, list[int]] = defaultdict(list)
     people = annotated_people(known, clamped)
     for row, image_id in enumerate(people.image_ids.tolist()):
         of_image[image_id].append(row)
     found = {photo.path: people.boxes[of_image[photo.image_id]].reshape(-1, 4) for photo in photos}
-    return Asked(photos, {path: Boxes(xywh, np.ones(len(xywh))) for path, xywh in found.items()}, category, left_out)
+    return Asked(photos, {path: Boxes(xywh, np.ones(len(xywh))) for path, xywh in found.items()}, category_id, left_out)
 
 
 def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> Asked:
@@ -154,7 +164,7 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
             what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
             if not known:
                 raise InputError(
-                    f"{place}: {what}: these images are not named by numbers, so it is not known which one this is; give "
+                    f"{place}: {what}: these images are not named by numbers, so it is not known which one this is. Give "
                     "file_name in the boxes, or give the set of the ids with --annotations"
                 )
         else:
@@ -163,8 +173,22 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
             some = ", ".join(f"{photo.path.name} (image_id {photo.image_id})" for photo in photos[:3])
             raise InputError(f"{place}: {what} is none of the {len(photos)} given images: {some}{' ...' if photos[3:] else ''}")
         rows[owner.path].append([*entry["bbox"], entry.get("score", 1.0)])
+    sizes = {photo.path: _size(photo) for photo in photos if rows[photo.path]}
+    written = [(box[:4], sizes[owner]) for owner, some in rows.items() for box in some]
+    if written:
+        check_corners(np.array([box for box, _ in written]), np.array([size for _, size in written]), str(path))
     categories = {entry.get("category_id", PERSON) for entry in entries} or {PERSON}
     return Asked(list(photos), {name: Boxes.of(row) for name, row in rows.items()}, categories.pop())
+
+
+def _size(photo: Photo) -> tuple[int, int]:
+    """Width and height in px, as annotated or as viewers show it; 0 if the file is damaged."""
+    if all(photo.annotated):
+        return photo.annotated
+    try:
+        return image_size(photo.path, "apply")
+    except BrokenImage:
+        return 0, 0
 
 
 def check_boxes(boxes: NDArray[np.floating], size: tuple[int, int], where: str = "") -> None:
@@ -217,6 +241,7 @@ def read_given(path: Path) -> list[GivenBox]:
         InputError: The file is wrong, a box has no extent, or the boxes are of several categories.
     """
     entries = read_valid(GIVEN, path, str(path))
+    check_shares((entry["bbox"] for entry in entries), str(path))
     for index, entry in enumerate(entries):
         if min(entry["bbox"][2:]) <= 0:
             raise InputError(f"{path}: [{index}]: bbox: {entry['bbox']}, must be x, y, width, height with width and height above 0")

@@ -26,7 +26,9 @@ class Labelled(NamedTuple):
     missing: int
 
 
-def find_labelled(annotations: Path, paths: Sequence[Path], folders: Sequence[Path], clamped: bool) -> Labelled:
+def find_labelled(
+    annotations: Path, paths: Sequence[Path], folders: Sequence[Path], clamped: bool, category: str | None = None
+) -> Labelled:
     """Find the images of a labelled set: in these folders, beside its file, in `images/` there, or among the given images.
 
     A given image is one of the set if it has its name and, where the set's own image was found, its bytes.
@@ -36,11 +38,12 @@ def find_labelled(annotations: Path, paths: Sequence[Path], folders: Sequence[Pa
         paths: The given images.
         folders: Where else the set's images may be.
         clamped: As `of_set` takes it.
+        category: As `of_set` takes it.
 
     Raises:
         InputError: The file is wrong, or none of its images is found.
     """
-    images = list(read_set(annotations, str(annotations)).checked().images.values())
+    images = list(read_set(annotations, str(annotations), category).checked().images.values())
     places = [*folders, annotations.parent, annotations.parent / "images"]
     own: dict[str, Path] = {}  # by the name in the set
     for image in images:
@@ -55,7 +58,7 @@ def find_labelled(annotations: Path, paths: Sequence[Path], folders: Sequence[Pa
             f"{annotations}: none of its {len(images)} images ({some} ...) is in {', '.join(map(str, places))}, or among the given "
             "images; name their folder: --labelled-images DIR"
         )
-    asked = of_set(candidates, annotations, clamped)
+    asked = of_set(candidates, annotations, clamped, category=category)
     assert asked.boxes is not None
     photos = [photo for photo in asked.photos if len(asked.boxes[photo.path].xywh)]
     named: dict[str, list[Path]] = defaultdict(list)

@@ -9,6 +9,7 @@ from PIL import Image
 from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.inference import photos, videos
 from semipose.utils.errors import InputError
+from semipose.utils.files import COMPANION
 
 Wanted = Callable[[int, float], bool]
 """Whether a frame of a video is wanted, by its number (from 1) and time (s); asked once for each, in their order."""
@@ -54,7 +55,7 @@ def listing(root: Path, folders: Sequence[str]) -> Listing:
     """
     found: dict[str, None] = {}
     for folder in folders:
-        inside = (path for path in (root / folder).rglob("*") if path.is_file() and not path.name.startswith(photos.COMPANION))
+        inside = (path for path in (root / folder).rglob("*") if path.is_file() and not path.name.startswith(COMPANION))
         found |= dict.fromkeys(path.relative_to(root).as_posix() for path in inside)
     names = sorted((name for name in found if is_video(name) or _suffix(name) in photos.SUFFIXES), key=photos.natural)
     if not names:

@@ -1,7 +1,11 @@
 """People in folders of images and videos, for training without labels: their boxes, without those who teach nothing.
 
-What is found waits in a folder: people.json (the boxes, which `semipose.data.sources.media` reads), media (a link to the user's files) and
-frames (those of videos that show somebody, as PNGs). A search that was killed goes on behind the last file that it had finished.
+What is found waits in a folder:
+- people.json: the boxes, which `semipose.data.sources.media` reads;
+- media: a link to the user's files;
+- frames: those of videos that show somebody, as PNGs.
+
+A search that was killed goes on behind the last file that it had finished.
 """
 
 import hashlib

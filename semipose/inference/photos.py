@@ -10,12 +10,9 @@ from PIL import Image
 
 from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
 from semipose.utils.errors import InputError
+from semipose.utils.files import COMPANION
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-COMPANION = "._"
-"""Beginning of the files that macOS writes beside each file on a
-foreign disk; they have an image's suffix.
-"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Photo:
         except UndecidedExif:
             raise InputError(
                 f"{self.path}: its EXIF orientation turns or mirrors it, and it is not known whether boxes and "
-                "annotations were made before or after that; give --exif apply if they fit the image as viewers show it, "
+                "annotations were made before or after that. Give --exif apply if they fit the image as viewers show it, "
                 "else --exif ignore"
             ) from None
         except InputError:

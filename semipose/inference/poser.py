@@ -99,9 +99,9 @@ class Poser:
     def predict(self, image: Picture, boxes: NDArray[np.floating] | None = None) -> Predictions:
         """Find the poses of the people in an image.
 
-        Each box is processed like a training crop, by the same functions: grown by the metadata's
-        padding to the network's aspect, with the mean colour outside
-        the image, and stored as the pack's crops are.
+        Each box is processed like a training crop, by the same functions.
+        It is grown by the metadata's padding to the network's aspect, has the mean colour outside
+        the image, and is stored as the pack's crops are.
 
         Args:
             image: A Pillow image, or RGB uint8 [H, W, 3].
@@ -123,6 +123,9 @@ class Poser:
 
         Yields:
             What `predict` gives for each image, in order, a batch later.
+
+        Raises:
+            InputError: As `predict`.
         """
         counts: deque[int] = deque()  # people of each image whose poses have not been returned
         crops: list[Person] = []  # not predicted yet
@@ -183,6 +186,9 @@ class Poser:
         Args:
             image: As for `predict`.
             poses: In px of the image.
+
+        Raises:
+            InputError: The image is invalid.
         """
         return draw_pose(_picture(image), poses.points, poses.confidence, self.skeleton, SURE)
 

@@ -69,7 +69,11 @@ class Video:
 
     @property
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames from the beginning, once. Raises InputError as `chosen` does."""
+        """Yield the frames from the beginning, once.
+
+        Raises:
+            InputError: As `chosen`.
+        """
         return self.chosen(lambda number, time: True)
 
     def chosen(self, wanted: Callable[[int, float], bool]) -> Iterator[Frame]:
@@ -101,6 +105,13 @@ class Video:
             )
 
     @property
+    def silent(self) -> bool:
+        """Whether the file's format stores no length, as MPEG streams do: then nothing tells that a
+        recording is cut off.
+        """
+        return self.container.format.name in ("mpegts", "mpeg")
+
+    @property
     def shortfall(self) -> str:
         """After all frames were read: a sentence about what is missing,
         or "". Lengths can be off by a frame or two.
@@ -126,7 +137,9 @@ def opened(source: str) -> Iterator[Video]:
         container = av.open(f"/dev/video{source}", format="v4l2") if webcam else av.open(source)
     except (av.FFmpegError, OSError, ValueError) as error:
         what = "webcam" if webcam else "video file"
-        raise InputError(f"{source} cannot be opened as a {what}: {error}") from None
+        raise InputError(
+            f"{source} cannot be opened as a {what}: {error}{'' if webcam else '; it is truncated or damaged, or no video'}"
+        ) from None
     with container:
         if not container.streams.video:
             raise InputError(f"{source}: there is no video stream in this file")

@@ -57,6 +57,8 @@ def build(nets: list["PoseNet"], method: "Entry", task: "Task") -> Method:
 
     Args:
         nets: Its networks, as many as `method.trains`.
+        method: The entry of `method`.
+        task: Views and targets.
     """
     made: Method = METHODS[method.base](nets, method, task)
     return made.train()

@@ -35,9 +35,9 @@ class Method(nn.Module):
 
     Attributes:
         net: The network to use if only one is wanted.
-        reported: What a table shows of a method with several networks: the name of one of
-            `networks`, `mean` (of the networks' scores) or
-            `ensemble` (the score of their mean heatmap).
+        reported: What a table shows of a method with several networks.
+            The name of one of `networks`, `mean` (of the networks' scores), or `ensemble` (the
+            score of their mean heatmap).
     """
 
     net: PoseNet
@@ -101,6 +101,8 @@ def teach(net: PoseNet, weak: Tensor, batch_norm: Literal["train", "eval"]) -> T
     """Heatmaps [B, K, h, w] of the weak views [B, 3, H, W], without gradient.
 
     Args:
+        net: The teacher; its mode stays as it was.
+        weak: Weak views [B, 3, H, W].
         batch_norm: `train`: batch statistics, and the running ones are updated (as the released
             code); `eval`: running statistics.
     """

@@ -50,6 +50,12 @@ class LevelHead(nn.Module):
 
 
 class Reviewer(Consistency):
+    """Teacher-Reviewer-Student.
+
+    Raises:
+        InputError: As `level_heads`.
+    """
+
     epoch: Tensor
     best: Tensor
 

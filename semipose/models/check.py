@@ -20,9 +20,9 @@ def check_networks(p: "Params") -> None:
     """Check the networks of every run.
 
     Raises:
-        InputError: timm cannot make a network, it has no way to stride 4, its backbone lacks a
-            frozen layer or a place of Mixup, a package of weights is not installed, or weights
-            cannot be downloaded.
+        InputError: timm cannot make a network, or it has no way to stride 4.
+            Its backbone lacks a frozen layer or a place of Mixup.
+            A package of weights is not installed, or weights cannot be downloaded.
     """
     found: dict[str, PoseNet] = {}
     for method in dict.fromkeys((*p.sweep.methods, *p.ablation.variants)):

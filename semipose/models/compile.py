@@ -25,7 +25,9 @@ def compile_networks(method: nn.Module, mode: Mode, device: torch.device) -> Non
     another weight in each step, and is not compiled.
 
     Args:
+        method: The method, whose networks are compiled.
         mode: torch.compile's mode; "none" does nothing.
+        device: Where the networks will run; it decides which compiler is needed.
 
     Raises:
         InputError: There is no compiler: for C++ on a CPU, for C

@@ -42,6 +42,10 @@ class PoseNet(nn.Module):
     Layers of `model.frozen` keep their weights and batch-norm statistics.
     Images are normalised with ImageNet's mean and deviation; if the backbone's weights need other
     values, the stem converts.
+
+    Raises:
+        InputError: The backbone cannot be made, lacks a frozen layer, or does not fit the head's
+            deconvolutions or the input's size.
     """
 
     def __init__(self, model: "Model", keypoints: int) -> None:

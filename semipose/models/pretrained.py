@@ -107,6 +107,9 @@ def shipped_file(backbone: str) -> Path:
 def shipped_weights(backbone: str, network: nn.Module) -> dict[str, Tensor]:
     """The package's weights under timm's names of `network`:
     both list the same tensors in one order.
+
+    Raises:
+        InputError: As `shipped_file`.
     """
     theirs = torch.load(shipped_file(backbone), map_location="cpu", weights_only=True)
     names = [*network.state_dict(), "classifier.weight", "classifier.bias"][: len(theirs)]

@@ -93,6 +93,7 @@ def from_box(boxes: Tensor, size: tuple[int, int], padding: float) -> Tensor:
         boxes: [N, 4], x, y, width, height in px; a box covers the pixels x ... x + width - 1, so
             its centre is x + (width - 1) / 2.
         size: (height, width) of the crop.
+        padding: Factor by which the box grows.
 
     Returns:
         Matrices [N, 2, 3].
@@ -141,6 +142,7 @@ def warp(images: Tensor, matrices: Tensor, size: tuple[int, int], prepare: Calla
         images: [B, C, h, w].
         matrices: [B, 2, 3], source px -> target px; [1, 2, 3] serves the whole batch.
         size: (H, W).
+        prepare: Makes the float images that are resampled; called on a few images at a time.
 
     Returns:
         float32 [B, C, H, W].

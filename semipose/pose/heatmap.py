@@ -33,8 +33,8 @@ def encode(points: Tensor, visible: Tensor, size: tuple[int, int], stride: int, 
         sigma: Standard deviation in heatmap cells.
 
     Returns:
-        Heatmaps [B, K, h, w], not truncated, and the weight [B, K] of each map in the loss:
-        `visible`, but 0 if no cell is within 3 sigma of the point on either axis.
+        Heatmaps [B, K, h, w], not truncated, and the weight [B, K] of each map in the loss.
+        The weight is `visible`, but 0 if no cell is within 3 sigma of the point on either axis.
     """
     (height, width), device, reach = size, points.device, REACH * sigma
     weight = visible.to(torch.float32)

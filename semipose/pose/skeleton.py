@@ -44,7 +44,11 @@ class Skeleton:
 
     @property
     def pairs(self) -> Pairs:
-        """Joint numbers (left, right) of all joints with two sides, in the order of the left ones."""
+        """Joint numbers (left, right) of all joints with two sides, in the order of the left ones.
+
+        Raises:
+            InputError: As `named_pairs`.
+        """
         return named_pairs(self.joints) if self.given_pairs is None else self.given_pairs
 
     @property
@@ -107,6 +111,7 @@ def custom(
         sigmas: K numbers above 0; None: DEFAULT_SIGMA for each; an
             empty list: no OKS, so that PCK is the metric.
         torso: Names of two joints; None: no PCK of the torso.
+        name: Name of the skeleton, with which messages begin.
 
     Raises:
         InputError: Something is wrong; the message names it.

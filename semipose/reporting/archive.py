@@ -55,7 +55,11 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
 
 
 def write_archive_results(archive: Path) -> None:
-    """Write results.csv: every metric of every archived run, with its fingerprint and commit."""
+    """Write results.csv: every metric of every archived run, with its fingerprint and commit.
+
+    Raises:
+        InputError: An archived run cannot be read.
+    """
     write_results(archive / "results.csv", [_read(path) for path in sorted((archive / "runs").glob("*.json"))])
 
 

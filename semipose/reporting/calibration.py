@@ -24,8 +24,7 @@ def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Gr
     """Share of right pseudo-labels over each signal, in ten equally filled bins of keypoints of all
     seeds; a row of panels per budget.
 
-    Args:
-        keypoints: The columns of pseudo_labels.csv (semipose/training/reliability.py).
+    `keypoints` has the columns of each run's pseudo_labels.csv (semipose/training/reliability.py).
     """
     budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in keypoints)]
     signals = [name for name in SIGNALS if any(np.isfinite(columns[name]).any() for columns in keypoints.values())]
@@ -54,8 +53,8 @@ def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Gr
         axes.set_ylabel(f"share within {RIGHT:g} of the box")
     legend_of(figure, panels)
     caption = (
-        "Reliability of the pseudo-labels at the end of training, on unlabelled people whose labels are known: ten groups of equally many "
-        "keypoints with their standard errors; dotted: a peak that says how often it is right. "
+        "Reliability of the pseudo-labels at the end of training, on unlabelled people whose labels are known. "
+        "Ten groups of equally many keypoints with their standard errors; dotted: a peak that says how often it is right. "
         "AUROC (1: it tells right from wrong, 0.5: it does not) and mean distance to the dotted line: " + "; ".join(words) + "."
     )
     return Picture("calibration", figure, caption, f"Line charts of right pseudo-labels. {'; '.join(words)}.")

@@ -16,7 +16,7 @@ from semipose.reporting.style import Look, Picture, Styles, legend_of, panels_of
 Columns = Mapping[str, Sequence[float]]
 NOT_THE_TABLES = (
     "During training the method's first network is scored on the first train.validation_people, with argmax and a quarter offset and "
-    "without a flip test: a curve need not end at the tables' number, which is of all validation people, as evaluate says."
+    "without a flip test. The tables' number is of all validation people, as evaluate says, so a curve need not end there."
 )
 Choice = Callable[[Columns], Sequence[float] | None]
 

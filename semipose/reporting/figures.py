@@ -119,9 +119,8 @@ def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look:
     """Mean mask count over the teacher's error, in ten equally filled
     bins of people of all seeds; a panel per budget.
 
-    Args:
-        people: The columns of masks.csv: count (masks) and teacher_error (mean error of the
-            pseudo-label, box sizes).
+    `people` has the columns of each run's masks.csv: count (masks) and teacher_error (mean error of
+    the pseudo-label, box sizes).
     """
     budgets_run = [labels for labels in grid.labels if any(key[1] == labels for key in people)]
     if not budgets_run:

@@ -19,7 +19,7 @@ def protocol_lines(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
     """
     if not runs:
         return ["Protocol: none of these runs has finished."]
-    return [f"Protocol: {evaluation(runs)}.", f"Training: {_training(runs, labels)}.", f"Statistics: {_statistics(runs)}."]
+    return [f"Protocol: {evaluation(runs)}.", *_training(runs, labels), *_statistics(runs)]
 
 
 def evaluation(runs: Sequence[Run]) -> str:
@@ -50,31 +50,32 @@ def reconstructions(runs: Iterable[Run]) -> list[str]:
     return [f"Reconstructions from the papers' abstracts, no code being public: {', '.join(names)}."] if names else []
 
 
-def _training(runs: Sequence[Run], labels: Iterable[str]) -> str:
-    parts = []
+def _training(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
+    notes = []
     for budget in labels:
         column = [run for run in runs if run.labels == budget]
         if column:
             say = _said(column)
             people = f"{say['labelled']} labelled and {say['unlabelled']} unlabelled people"
             steps = f"{say['steps']} steps × batch {say['batch_size']} after {say['warmup_steps']} warm-up steps"
-            parts.append(f"{budget}: {people}, {steps}")
-    return "; ".join(parts)
+            notes.append(f"Training, {budget}: {people}, {steps}.")
+    return notes
 
 
-def _statistics(runs: Sequence[Run]) -> str:
+def _statistics(runs: Sequence[Run]) -> list[str]:
     seeds = sorted({run.seed for run in runs})
     repeats = Counter((run.method, run.labels) for run in runs)
     alone = [run for run in runs if repeats[run.method, run.labels] == 1]
-    parts = [f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"]
+    first = f"Statistics: {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
     if len(alone) < len(runs):
-        parts.append("mean ± standard deviation over seeds (n − 1)")
+        first += "; mean ± standard deviation over seeds (n − 1)"
+    notes = [f"{first}."]
     if any(run.score.low is not None for run in alone):
         resamples = _either(alone, "bootstrap")
         units = "images" if alone[0].protocol["metric"] == "oks" else "people"
-        parts.append(f"in brackets: bootstrap 95 % interval over {units} of a single seed ({resamples} resamples)")
-        parts.append("it covers validation people only: another seed may change a result by more")
-    return "; ".join(parts)
+        notes.append(f"Statistics, in brackets: bootstrap 95 % interval over {units} of a single seed ({resamples} resamples).")
+        notes.append("This interval covers validation people only: another seed may change a result by more.")
+    return notes
 
 
 def _said(runs: Sequence[Run]) -> dict[str, str]:

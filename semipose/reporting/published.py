@@ -20,9 +20,11 @@ BUDGETS = {"All": ("COCO train2017", "All (train2017)")}  # a budget of params.y
 def published() -> list[dict[str, str]]:
     """The rows of published.csv.
 
-    Its columns are table, method (as the table calls it), entry (of params.yaml; "" if there is
-    none), backbone, input, dataset, labelled, unlabelled, metric, value, source, networks ("" if
-    the source does not say), note.
+    Its columns are table, method, entry, backbone, input, dataset, labelled, unlabelled, metric,
+    value, source, networks and note.
+    `method` is the name in the table.
+    `entry` is that of params.yaml; "" if there is none.
+    `networks` is "" if the source does not say how many there are.
     """
     with FILE.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -88,14 +90,14 @@ def _notes(example: Run, used: Sequence[Mapping[str, str]]) -> list[str]:
     unlabelled = dict.fromkeys(row["unlabelled"] for row in used if row["unlabelled"] != "-")
     return [
         f"Published: with {example.protocol['backbone']} at {example.protocol['input']}, from {'; '.join(sources)}.",
-        "Their protocol differs. They report the best epoch on the validation set, we the last. "
-        "They do not state the steps of the supervised baseline; steps of the other methods differ by method and budget, ours are equal. "
-        "Their PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, ours only if `networks` says so. "
-        "Their code has the bugs of `reference_bugs`, ours only if they are switched on. "
-        f"Their unlabelled people: {', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}. "
+        "Their protocol differs: they report the best epoch on the validation set, we the last.",
+        "They do not state the steps of the supervised baseline; steps of the other methods differ by method and budget, ours are equal.",
+        "Their PoseDual and MultiAugs (Dual) start from two sets of ImageNet weights, ours only if `networks` says so.",
+        "Their code has the bugs of `reference_bugs`, ours only if they are switched on.",
+        f"Their unlabelled people: {', '.join(unlabelled) or 'none'}; ours: {example.unlabelled:,}.",
         "Our steps and passes are under the main table.",
-        "AKM's absolute numbers are not published in a source that could be read: +5.2 AP with 1K labels over the best semi-supervised "
-        "method before it, +0.3 on MPII.",
+        "AKM's absolute numbers are not published in a source that could be read.",
+        "AKM's published gains over the best semi-supervised method before it: +5.2 AP with 1K labels, +0.3 on MPII.",
     ]
 
 

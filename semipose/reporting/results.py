@@ -99,6 +99,17 @@ def read_runs(folder: Path, data: str, grid: Grid) -> dict[Key, Run]:
 
 
 def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
+    """Read one run with its resamples.
+
+    Args:
+        path: Its JSON.
+        data: Data set that it must be of.
+        stage: Stage that it must be of.
+        key: Method, budget and seed that it must have.
+
+    Raises:
+        InputError: A file is missing or damaged, lacks a field, or belongs to another run.
+    """
     again = "run the stage `evaluate` of this run again"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

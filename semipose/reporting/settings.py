@@ -52,14 +52,14 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
         rows.append(row + [cell for rows_of in settings.values() for cell in _costs(runs, rows_of.get(method), sweep)])
     wanted = {(rows_of[method], labels) for rows_of in settings.values() for method in rows_of for labels in sweep.labels}
     missing = sorted(f"{entry}-{labels}" for entry, labels in wanted if not any((entry, labels, seed) in runs for seed in sweep.seeds))
-    legend = (
-        f"Gain: over {REFERENCE} with the same setting; it and the difference between settings are means over seeds of paired differences, "
-        "in brackets their 95 % interval (paired bootstrap). GFLOP: cost of one run's training, forward and backward passes of all its "
-        "networks, their warm-up included."
-    )
+    legend = [
+        f"Gain: over {REFERENCE} with the same setting.",
+        "Gain and difference between settings: mean over seeds of paired differences, in brackets its 95 % interval (paired bootstrap).",
+        "GFLOP: cost of one run's training, forward and backward passes of all its networks, their warm-up included.",
+    ]
     notes = [note for note in unequal(present, sweep.labels) if not note.startswith("unequal: steps ")]  # steps have columns
     notes += [f"not run: {', '.join(missing)}"] if missing else []
-    notes += [*protocol_lines(present, sweep.labels), legend, *reconstructions(present)]
+    notes += [*protocol_lines(present, sweep.labels), *legend, *reconstructions(present)]
     return Table("settings", f"Methods with their settings: {', '.join(settings)}", columns, rows, notes, _records(runs, sweep, settings))
 
 

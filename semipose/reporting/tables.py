@@ -87,7 +87,11 @@ def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, 
     they change; then the next base.
 
     Args:
+        runs: The finished runs, those of the bases included.
+        ablation: Variants, budgets and seeds.
         bases: Name of a variant -> its base.
+        changes: What each variant changes.
+        topic: Name of a separate table; "": the table of all variants without one.
     """
     families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
     reference = {name: base for base, variants in families.items() for name in (base, *variants)}
@@ -143,7 +147,13 @@ def _build(
     """Build a table.
 
     Args:
+        name: Name of the table and of its files.
+        caption: The heading.
+        delta: Heading of the differences.
+        runs: The finished runs.
+        grid: Rows, budgets and seeds.
         reference: Name of a row -> the method it is compared with.
+        changes: Name of a row -> what it changes, in words; empty: there is no such column.
     """
     wanted = {key: runs.get(key) for key in grid.cells()}
     present = [run for run in wanted.values() if run]
@@ -165,19 +175,20 @@ def _build(
                 row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
         rows.append(row + _costs(wanted, method, grid))
     against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
-    legend = (
-        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}. "
-        "In brackets: its 95 % interval by the paired bootstrap, with the same resamples for both and the mean over seeds. "
-        "Masks: measured mean number of masked keypoints per person. "
-        "Reported: the network whose number it is; mean: the mean over the networks. "
-        "Passes: forward passes for one labelled and one unlabelled person. GFLOP: cost of one run's training after the warm-up. "
-        "A slash separates budgets if they differ."
-    )
+    legend = [
+        f"{delta.capitalize()}: mean over seeds of the paired difference to {against}.",
+        f"{delta.capitalize()}, in brackets: 95 % interval by the paired bootstrap, same resamples for both, mean over seeds.",
+        "Masks: measured mean number of masked keypoints per person.",
+        "Reported: the network whose number it is; mean: the mean over the networks.",
+        "Passes: forward passes for one labelled and one unlabelled person.",
+        "GFLOP: cost of one run's training after the warm-up.",
+        "A slash separates budgets if they differ.",
+    ]
     if stepwise:
-        legend += f" {ABOVE.capitalize()}: the same difference, to the method in the row above."
+        legend.append(f"{ABOVE.capitalize()}: the same difference, to the method in the row above.")
     if _uneven(wanted, grid):
-        legend += " A difference uses only the seeds that both runs have, so it need not equal the difference of the columns."
-    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), legend, *reconstructions(present)]
+        legend.append("A difference uses only the seeds that both runs have, so it need not equal the difference of the columns.")
+    notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), *legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
 

@@ -1,5 +1,7 @@
 """A table as Markdown, CSV and LaTeX."""
 
+import re
+
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
@@ -21,8 +23,19 @@ def to_markdown(table: Table) -> str:
         texts.insert(1, "-" * width if column.text else "-" * (width - 1) + ":")
         columns.append([text.ljust(width) if column.text else text.rjust(width) for text in texts])
     body = "\n".join(f"| {' | '.join(line)} |" for line in zip(*columns, strict=True))
-    notes = "\n".join(f"- **{note}**" if note.startswith("unequal:") else f"- {note}" for note in table.notes)
+    notes = "\n".join("- " + broken(f"**{note}**" if note.startswith("unequal:") else note, "  ") for note in table.notes)
     return f"# {table.caption}\n\n{body}\n\n{notes}\n"
+
+
+def broken(text: str, indent: str = "") -> str:
+    """Markdown broken after clauses into lines of about 100 characters; `indent` begins all lines but the first."""
+    lines: list[str] = []
+    for clause in re.split(r"(?<=[;,]) ", text):
+        if lines and len(indent) + len(lines[-1]) + len(clause) < 99:
+            lines[-1] += f" {clause}"
+        else:
+            lines.append(clause)
+    return f"\n{indent}".join(lines)
 
 
 def to_latex(table: Table) -> str:

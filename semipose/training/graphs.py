@@ -1,8 +1,11 @@
 """A training step as CUDA graphs: all its kernels, of both passes and of the optimiser, launched at once.
 
-A GPU repeats what it was given once, at the same places of its memory. So the people of a step are copied into fixed tensors; the learning
-rate, and what the host decides and is a number, are tensors there too; and one generator is given each step's seed. What the host decides
-but is a word (the place of Mixup), or the phase of a method, leads to other kernels: each has a graph.
+A GPU repeats what it was given once, at the same places of its memory.
+So the people of a step are copied into fixed tensors.
+The learning rate, and numbers that the host decides, are tensors there too.
+One generator is given each step's seed.
+Words that the host decides (the place of Mixup), and the phase of a method, lead to other kernels:
+each has its own graph.
 """
 
 import sys

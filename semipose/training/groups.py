@@ -1,8 +1,10 @@
 """The groups of a step: parts of its batch, each with its own batch-norm statistics, Mixup partners and random stream.
 
-One process goes through them one after the other, several processes share them out, and both end with the same weights: gradients and
-batch-norm statistics of a step are the means over its groups. (Per-device statistics are what data-parallel training commonly has; here
-their number is a parameter of the training, not of the machine.)
+One process goes through them one after the other, several processes share them out.
+Both end with the same weights, because gradients and batch-norm statistics of a step are the means
+over its groups.
+(Per-device statistics are what data-parallel training commonly has; here their number is a
+parameter of the training, not of the machine.)
 """
 
 from collections.abc import Callable, Iterator

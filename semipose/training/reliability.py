@@ -28,11 +28,13 @@ def reliability(
     Works on a copy of the method, as `probe` does; arguments as there.
 
     Returns:
-        Columns of equal length: peak, the height of the teacher's heatmap; disagreement, the
-        distance of its keypoints on two weak views (always the same random ones); spread, the
-        method's own measure (NaN if it has none); error, the distance of the first view's keypoint
-        to the truth. Distances are in units of the longer side of the box. None if the method has
-        no teacher, or if the people have no labels.
+        Four columns of equal length, or None if the method has no teacher or the people no labels.
+        `peak` is the height of the teacher's heatmap.
+        `disagreement` is the distance of its keypoints on two weak views, always the same random
+        ones.
+        `spread` is the method's own measure (NaN if it has none).
+        `error` is the distance of the first view's keypoint to the truth.
+        Distances are in units of the longer side of the box.
     """
     if pack.people.skeleton != task.skeleton or not pack.people.visibility[positions].any():
         return None

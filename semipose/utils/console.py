@@ -58,6 +58,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def make_folder(folder: Path) -> None:
+    """Make the folder of `--out`, if it does not exist.
+
+    Raises:
+        InputError: It cannot be made, or cannot be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,6 +4,8 @@
 DOWNLOAD_AGAIN = "download the data set again"
 PACK_AGAIN = "write the crop pack again"
 SPLIT_AGAIN = "make the split again"
+FROM_PRESET = "write it from a preset"
+NEW_NAMES = "rename the keys of semipose 0.1"
 
 
 class InputError(ValueError):

@@ -15,6 +15,11 @@ from pydantic_core import from_json
 
 from semipose.utils.errors import InputError
 
+COMPANION = "._"
+"""Beginning of the files that macOS writes beside each file on a
+foreign disk; they have the same suffix.
+"""
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -71,6 +76,7 @@ def read_bytes(path: Path, remedy: str = "") -> bytes:
     """Read a file.
 
     Args:
+        path: The file.
         remedy: What to do if it cannot be read; the end of the message.
 
     Raises:
@@ -112,6 +118,7 @@ def parse_json(content: bytes, label: str, remedy: str = "") -> Any:
     """Parse JSON.
 
     Args:
+        content: The JSON, in UTF-8.
         label: What a message calls the source.
         remedy: What to do about a fault; the end of the message.
 
@@ -129,6 +136,7 @@ def read_json(path: Path, remedy: str = "") -> Any:
     """Read and parse a JSON file.
 
     Args:
+        path: The file.
         remedy: What to do about a fault; the end of the message.
 
     Raises:

@@ -8,10 +8,16 @@ from semipose.utils.errors import InputError
 
 @contextmanager
 def enough_memory(advice: str) -> Iterator[None]:
-    """Raise InputError with this advice if the device's memory runs out inside the block.
+    """Turn the errors of a full device memory inside the block into one message.
 
     The error is not always torch.OutOfMemoryError: cuDNN, NCCL and
     the gradients' reducer raise RuntimeErrors.
+
+    Args:
+        advice: What to do about it.
+
+    Raises:
+        InputError: The device's memory ran out.
     """
     try:
         yield

@@ -25,6 +25,8 @@ def in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], processes:
     a few chunks, however many tasks there are.
 
     Args:
+        work: The function; with several workers, one that can be pickled.
+        tasks: What it is called with, one after the other.
         processes: Number of workers; 1: this process does the work itself.
         chunk: Tasks that a worker takes at a time.
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from semipose.augment import mixing, patches, views
+from semipose.augment.task import Task
+from semipose.data.loading.batch import Labelled
 from semipose.data.loading.normalise import MEAN, STD, normalise
-from semipose.data.loading.pack import base_matrix
+from semipose.data.loading.pack import Crops, base_matrix
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -62,6 +64,19 @@ def test_flip_follows_its_probability_and_shows_in_the_matrix() -> None:
     assert flipped.float().mean().item() == pytest.approx(0.3, abs=0.015)
     assert torch.equal(torch.linalg.det(matrices[:, :, :2]) < 0, flipped)
     assert not (torch.linalg.det(views.sample_strong(50, view(), CENTRE, generator())[:, :, :2]) < 0).any()
+
+
+def test_a_mirrored_label_says_of_the_other_side_that_it_is_hidden(task: Task) -> None:
+    count, left, right = 64, 9, 10  # the wrists
+    crops = Crops(torch.zeros(count, 3, 32, 32, dtype=torch.uint8), torch.eye(2, 3).repeat(count, 1, 1))
+    visible = torch.ones(count, 17)
+    visible[:, left] = 0
+    people = Labelled(crops, torch.full((count, 17, 2), 15.0), visible)
+    flipped, weights = task.weak(crops, generator())[1], task.labelled(people, generator()).weight
+    assert 16 < int(flipped.sum()) < 48
+    for mirrored, hidden in ((False, left), (True, right)):
+        assert not weights[flipped == mirrored][:, hidden].any()
+        assert weights[flipped == mirrored].sum() == 16 * int((flipped == mirrored).sum()), "all others are seen"
 
 
 def test_probability_zero_is_the_identity_and_one_is_always() -> None:

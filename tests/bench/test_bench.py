@@ -203,6 +203,7 @@ def test_goals_are_reached_where_they_are(device: str, reached: list[float]) -> 
     [
         (["--methods", "akn"], "--methods akn"),
         (["--backbone", "resnet18"], "need each other"),
+        (["--trunk", "resnet18"], "need each other"),  # the option's former name
         (["--backbone", "resnet18", "--size", "256"], "--size 256"),
         (["--backbone", "resnet18", "--size", "250x192"], "multiple"),
     ],

@@ -159,7 +159,7 @@ def test_evaluate_takes_a_skeleton_from_weights_options_or_names(truth, tmp_path
     assert pck["PCK area torso"] == pytest.approx((1 + 2 * (1 - 3 / (0.2 * torso))) / 3)
     assert failed(
         run(app, [*base, "--metric", "pck"]),
-        "the ends of the torso are not known among the joints wing_tip, beak, tail; give them (--torso",
+        "the ends of the torso are not known among the joints wing_tip, beak, tail; give them with --torso",
     )
     content["categories"][0] |= {"sigmas": [0.05, 0.02, 0.1], "torso": ["beak", "tail"]}
     (tmp_path / "GT.json").write_text(json.dumps(content))
@@ -215,6 +215,11 @@ def test_evaluate_takes_categories_as_the_set_has_them(truth):
     content["categories"].append({"id": 1, "name": "horse"})
     (truth / "GT.json").write_text(json.dumps(content))
     assert failed(measured(1), "[0]: category_id: 1, must be 7 (person)")
+    content["categories"][1]["keypoints"] = ["hoof"]
+    (truth / "GT.json").write_text(json.dumps(content))
+    assert failed(measured(7), "2 categories with `keypoints`", "--category NAME")
+    arguments += ["--category", "person"]
+    assert measured(7)[0] == pytest.approx(1)
 
 
 def test_evaluate_takes_a_skeleton_from_params(truth, tmp_path):
@@ -270,6 +275,11 @@ def test_evaluate_says_what_is_wrong(truth):
         run(app, [*arguments, f"{truth}/DT.json", "--json", f"{truth}/DT.json/out.json"]), "cannot be read or written: File exists"
     )
     assert run(app, [*arguments, f"{truth}/DT.json", "--metric", "mae"]).exit_code == 2
+    shares = json.loads((truth / "DT.json").read_text())
+    for result in shares:
+        result["keypoints"] = [value / 1000 if k % 3 < 2 else value for k, value in enumerate(result["keypoints"])]
+    (truth / "shares.json").write_text(json.dumps(shares))
+    assert failed(run(app, [*arguments, f"{truth}/shares.json"]), "x and y of all results are within 0 to 1", "give px")
 
 
 # predict
@@ -289,7 +299,8 @@ def test_predict_writes_overlays_and_results(photos, weights, tmp_path):
     assert all(len(r["keypoints"]) == 51 and np.isfinite(r["keypoints"]).all() for r in results)
 
 
-def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
+def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("semipose.inference.predict.SURE", -np.inf)  # random weights are not sure of anything
     (photos / "a.jpg").rename(photos / "000000000139.jpg")
     (photos / "b.png").rename(photos / "7.png")
     boxes = tmp_path / "boxes.json"
@@ -304,6 +315,7 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path):
     assert result.exit_code == 0, said(result)
     results = json.loads((out / "predictions.json").read_text())
     assert [r["image_id"] for r in results] == [139, 139]
+    assert [r["score"] / np.mean(r["keypoints"][2::3]) for r in results] == pytest.approx([0.5, 1]), "of the pose times of its box"
     assert (out / "7.png").exists()
     assert "2 poses in 2 images" in said(result)
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 
+from semipose.augment.task import Task
 from semipose.config.budget import by_budget
 from semipose.config.load import changes, load, migrated, read_yaml
 from semipose.config.methods import Known
 from semipose.config.section import Section
 from semipose.config.text import section_of, whole_text
 from semipose.config.tree import Params
+from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,13 +94,14 @@ def test_an_entry_may_have_networks_and_a_warm_up_of_its_own(tmp_path: Path, dem
     assert params.method["posedual"].warmup == demo.warmup.model_copy(update={"steps": 7})
     assert params.method["akm"].warmup is None
     assert params.method["posedual"].strong_view == demo.augment.strong.model_copy(update={"scale": 0.1})
-    augment = params.method["posedual"].augmented(params.augment)
+    task = Task(COCO17, 32, 32, torch.device("cpu"), 1.0, params.augment)
+    augment = task.of(params.method["posedual"]).augment
     assert augment.reference_bugs == demo.augment.reference_bugs.model_copy(update={"clamp": True})
     assert augment.strong_augment.rand_augment == demo.augment.strong_augment.rand_augment.model_copy(update={"cutout": False})
     assert augment.strong_augment.cutmix == demo.augment.strong_augment.cutmix
     assert augment.strong == params.method["posedual"].strong_view
     assert augment.weak == demo.augment.weak
-    assert params.method["akm"].augmented(params.augment) == params.augment
+    assert task.of(params.method["akm"]) == task
     path.write_text(text.replace(entry, entry + own.replace("backbone: resnet50", "options:\n          stem_width: 16")))
     assert load(path).network("posedual", "second").options == {"stem_width": 16}, "options are given as a whole"
     path.write_text(text.replace(entry, entry + own.replace("backbone: resnet50", "backbone: resnet18")))
@@ -245,6 +249,6 @@ def test_keys_of_0_1_are_refused_with_their_new_name_and_migrated(tmp_path: Path
         load(path)
     for key in ("model.trunk", "train.groups", "augment.strengthen", "augment.traps"):
         assert f"{key} is now called" in str(caught.value)
-    assert f"`python -m pipeline.use --migrate {path}`" in str(caught.value)
+    assert f": rename the keys of semipose 0.1 ({path} line " in str(caught.value)
     assert migrated(old) == today, "comments and layout stay, and the backbone's own `groups` too"
     assert migrated(today) == today

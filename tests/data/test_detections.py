@@ -113,6 +113,18 @@ def test_a_wrong_field_is_named(root: Path, tmp_path: Path, field: str, value: o
         read_detections(written(tmp_path, [box(images[0]["id"], **{field: value})]), root, images, "val2017", COCO17)
 
 
+def test_shares_and_corners_are_refused(root: Path, tmp_path: Path) -> None:
+    images, truth = {image["id"]: image for image in images_of(root)}, read_people("coco", root, "val")
+    shares, corners = [], []
+    for image_id, (x, y, w, h) in zip(truth.image_ids.tolist(), truth.boxes.tolist(), strict=True):
+        width, height = images[image_id]["width"], images[image_id]["height"]
+        shares.append(box(image_id, bbox=[x / width, y / height, w / width, h / height]))
+        corners.append(box(image_id, bbox=[x, y, x + w, y + h]))
+    for boxes, words in ((shares, r"\[0\]: bbox: .* is within 0 to 1"), (corners, "look like x1, y1, x2, y2")):
+        with pytest.raises(InputError, match=f"{words}.*; must be x, y, width, height in px"):
+            read_detections(written(tmp_path, boxes), root, list(images.values()), "val2017", COCO17)
+
+
 def test_poses_are_rescored_and_thinned_out(root: Path, tmp_path: Path, demo: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two boxes of one person, one of another person in the same image, one in another image: the weaker of the two goes."""
     images, truth = images_of(root), read_people("coco", root, "val")

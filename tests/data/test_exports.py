@@ -147,6 +147,8 @@ def test_an_export_becomes_the_set_that_it_was_made_from(tmp_path: Path, kind: s
     root, out = make_set(tmp_path / "set"), tmp_path / "export"
     out.mkdir()
     EXPORTS[kind](root, out)
+    for path in [path for path in out.rglob("*") if path.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7 mac")
     if "of" not in kind and kind != "addresses":
         with pytest.raises(InputError, match=f"is an export of {kind}; run `semipose doctor .* --convert FOLDER`"):
             recognise(out)

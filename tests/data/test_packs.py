@@ -212,7 +212,7 @@ def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path, quality:
         Image.new("RGB", (20, 24), (37 * i % 256, 2 * i % 256, 7)).save(tmp_path / f"{i}.png")
     (tmp_path / "70.png").write_bytes(b"")
     names = [f"{i}.png" for i in (*range(140), 3, 70)]
-    people = make_people(names, [(2, 3, 10, 12)] * 142, (20, 24))
+    people = make_people(names, [(1 + 4 * (k % 3), 3, 10, 12) for k in range(142)], (20, 24))
     options = SMALL | {"size": 16, "max_broken": 1, "quality": quality}
     first = write_pack(people, tmp_path, tmp_path / "one", **options)
     second = write_pack(people, tmp_path, tmp_path / "two", **options | {"processes": 2})
@@ -224,6 +224,8 @@ def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path, quality:
     red = pack.images(np.arange(140))[:, 0, 8, 8].int()
     expected = torch.tensor([37 * i % 256 for i in (*range(140), 3) if i != 70])
     assert (red - expected).abs().max() <= (12 if quality else 0)
+    centres = np.einsum("nij,nj->ni", pack.matrices[:, :, :2], pack.people.boxes[:, :2] + (pack.people.boxes[:, 2:] - 1) / 2)
+    np.testing.assert_allclose(centres + pack.matrices[:, :, 2], 7.5, atol=1, err_msg="each person's box is in the middle of its crop")
 
 
 def test_a_jpeg_pack_holds_the_jpegs_of_the_raw_one(tmp_path: Path, real_data: Path) -> None:

@@ -72,6 +72,18 @@ def test_the_stage_counts_unlabelled_people_only_if_training_takes_them(tmp_path
         assert ("L50/unlabelled" in tracker.final.call_args.args[0]) == (others is None)
 
 
+@pytest.mark.parametrize("per_seed", [False, True])
+def test_the_stage_gives_each_seed_people_of_its_own_if_asked(tmp_path, monkeypatch, demo, per_seed):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(People, "load", lambda path: crowd())
+    law = demo.split.model_copy(update={"selection": "random", "per_seed": per_seed})
+    params = demo.model_copy(update={"split": law, "sweep": demo.sweep.model_copy(update={"seeds": [0, 1]})})
+    monkeypatch.setattr("pipeline.runtime.stage.opened", lambda *_: nullcontext((SimpleNamespace(params=params), MagicMock())))
+    split()
+    first, second = (json.loads((tmp_path / f"data/split/L50-s{seed}.json").read_text())["labelled"] for seed in (0, 1))
+    assert (set(first) != set(second)) == per_seed
+
+
 def test_all_is_everybody():
     people = crowd(30)
     record = make_splits(people, {"few": 3, "All": "all"}, "first", 0, "all")["All"]

@@ -78,6 +78,22 @@ def test_a_set_of_other_images_is_refused(photos: Path) -> None:
         of_set([photos / "img2.jpg"], truth, False)
 
 
+def test_shares_and_corners_are_refused(photos: Path) -> None:
+    """The photos have 100 x 80 px."""
+    paths, names = find_photos([photos]), ["img1.jpg", "img2.jpg", "img10.jpg"]
+    px = [[40, 20, 50, 50], [50, 30, 45, 45], [55, 5, 30, 70]]
+    asked = of_images(paths, written(photos.parent / "px.json", [{"file_name": n, "bbox": box} for n, box in zip(names, px, strict=True)]))
+    assert asked.boxes is not None
+    forms = {
+        "is within 0 to 1": [[x / 100, y / 80, w / 100, h / 80] for x, y, w, h in px],
+        "look like x1, y1, x2, y2": [[x, y, x + w, y + h] for x, y, w, h in px],
+    }
+    for words, boxes in forms.items():
+        entries = [{"file_name": name, "bbox": box} for name, box in zip(names, boxes, strict=True)]
+        with pytest.raises(InputError, match=f"{words}.*; must be x, y, width, height in px"):
+            of_images(paths, written(photos.parent / "other.json", entries))
+
+
 def test_boxes_go_by_name_or_by_ids_that_say_something(photos: Path) -> None:
     paths, box = find_photos([photos]), {"bbox": [1, 2, 30, 40]}
     by_name = of_images(paths, written(photos.parent / "n.json", [box | {"file_name": "x\\img10.jpg", "score": 0.5}]))

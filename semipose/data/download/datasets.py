@@ -94,6 +94,8 @@ def download(source: str, root: Path, known: dict[str, dict[str, Any]] | None = 
     For a source in BY_HAND there are no records; the user's files in `root` are checked.
 
     Args:
+        source: A data set, as `data.source` or `data.unlabelled.source` names it.
+        root: Folder of the data set.
         known: Records of an earlier download by their url;
             every archive must be the same file again.
 

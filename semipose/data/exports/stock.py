@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from semipose.utils.errors import InputError
+from semipose.utils.files import COMPANION
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the names of uploaded files
@@ -16,7 +17,7 @@ def files(place: Path, pattern: str) -> list[Path]:
     """The files that fit a pattern: `place` itself if it is a file, else those of the folder, sorted."""
     if place.is_file():
         return [place] if fnmatch(place.name, Path(pattern).name) else []
-    return sorted(path for path in place.glob(pattern) if path.is_file())
+    return sorted(path for path in place.glob(pattern) if path.is_file() and not path.name.startswith(COMPANION))
 
 
 class Stock:
@@ -26,7 +27,7 @@ class Stock:
         self.root = root
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("._"):
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(COMPANION):
                 self.by_name[path.name].append(path)
                 if PREFIX.match(path.name):
                     self.by_name[PREFIX.sub("", path.name)].append(path)
@@ -35,6 +36,7 @@ class Stock:
         """Find the file of a name: a path, also of Windows or of another folder, or an address.
 
         Args:
+            name: The name in the export.
             where: Beginning of the message.
 
         Raises:

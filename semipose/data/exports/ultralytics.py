@@ -14,6 +14,7 @@ from semipose.data.exports.content import Parts, Person, Photo, content_of
 from semipose.data.exports.stock import SUFFIXES, files
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.utils.errors import InputError
+from semipose.utils.files import COMPANION
 
 
 def find(root: Path) -> Path | None:
@@ -48,7 +49,7 @@ def read(path: Path) -> Parts:
         place = next((one for one in (base / folder, above / folder, above / Path(folder).name) if one.is_dir()), None)
         if place is None:
             raise InputError(f"{path}: {part}: there is no folder {folder} below {base}; correct `path` and `{part}`")
-        images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES]
+        images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES and not image.name.startswith(COMPANION)]
         photos += [Photo(image, [*_people(image, count, values)], part) for image in images]
     if not photos:
         raise InputError(f"{path}: there is no image in the folders of train and val; correct `path`, `train` and `val`")

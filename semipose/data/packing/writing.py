@@ -37,8 +37,9 @@ CHUNK = 64  # images per task of a worker
 class Recipe:
     """How people are cut out.
 
-    A crop is a square of `size` px about the box's centre that shows `extent` times the longer side
-    of the box, grown by `padding` to `aspect` (width / height of the network's input).
+    A crop is a square of `size` px about the box's centre.
+    The box is grown by `padding` to `aspect` (width / height of the network's input), and the crop
+    shows `extent` times its longer side.
     Outside the image it has the mean colour.
     It is shrunk to that, never magnified: a crop of a smaller person keeps the image's own pixels
     and shows more around.
@@ -75,8 +76,8 @@ def write_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_bro
         reason), `bytes` (of the crops).
 
     Raises:
-        InputError: An image is missing, unreadable, of another size than annotated or with an
-            undecided EXIF orientation, a box is not on its image, or too many images are broken.
+        InputError: An image is missing, unreadable or of another size than annotated, or its EXIF
+            orientation is undecided. Or a box is not on its image, or too many images are broken.
         OSError: The disk is full or cannot be written; the error names a file or the folder.
     """
     summary = cut_pack(people, root, folder, recipe, max_broken, processes)
@@ -88,10 +89,14 @@ def cut_pack(people: People, root: Path, folder: Path, recipe: Recipe, max_broke
     """Do all of `write_pack` but its last step, `place_pack`.
 
     The finished pack waits beside the folder.
-    Arguments, result and errors are those of `write_pack`.
+    Arguments and result are those of `write_pack`.
     Called again for the same people, images and recipe after it was killed or failed, it continues
     with the crops already written.
     If it had finished, it does nothing.
+
+    Raises:
+        InputError: As `write_pack`.
+        OSError: As `write_pack`.
     """
     if not len(people):
         raise InputError(f"{folder}: there are no people to cut out; check data.source and data.root")

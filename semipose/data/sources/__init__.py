@@ -85,6 +85,6 @@ def check_parts(source: str, train: People, val: People) -> None:
         some = f"{', '.join(both[:SHOWN])}{' ...' if both[SHOWN:] else ''}"
         raise InputError(
             f"{len(both):,} of {len(set(val.images)):,} validation images are also training images: {some}; name a val file of other "
-            "images in data.custom, or make one: `semipose doctor TRAIN.json --convert FOLDER` holds out a fifth of the images, --val N "
-            "this many"
+            "images in data.custom, or make one with `semipose doctor TRAIN.json --convert FOLDER`. It holds out a fifth of the "
+            "images, or with --val N this many"
         )

@@ -3,8 +3,11 @@
     ai_challenger_keypoint_train_*/keypoint_train_annotations_*.json and keypoint_train_images_*/*.jpg
     ai_challenger_keypoint_validation_*/keypoint_validation_annotations_*.json and keypoint_validation_images_*/*.jpg
 
-The stars are dates, which differ between copies. The file is a list of images: `image_id`, `human_annotations` {human1: [x1, y1, x2,
-y2]} and `keypoint_annotations` {human1: 14 times x, y, v} with v = 1 visible, 2 occluded, 3 absent.
+The stars are dates, which differ between copies.
+The file is a list of images, each with three fields:
+- `image_id`;
+- `human_annotations`, {human1: [x1, y1, x2, y2]};
+- `keypoint_annotations`, {human1: 14 times x, y, v}; v = 1 is visible, 2 occluded, 3 absent.
 """
 
 from pathlib import Path

@@ -18,8 +18,9 @@ def read_coco(root: Path, part: str, faults: list[str] | None = None) -> People:
     """Read all people of one part of COCO 2017.
 
     The files are annotations/person_keypoints_<part>2017.json and <part>2017/*.jpg.
-    The order is that of the released code, so that "the first n" are the same people: images in
-    file order, inside an image the annotations as pycocotools' API returns them (file order).
+    The order is that of the released code, so that "the first n" are the same people.
+    Images are in file order, and so are the annotations of an image, as pycocotools' API returns
+    them.
     Left out, and counted in `People.dropped` by the first reason that holds: other category, crowd,
     no keypoint, degenerate box (no width or height once clamped).
     Boxes are clamped into the image as the released code does, which makes each 1 px narrower and

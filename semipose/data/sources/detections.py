@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from semipose.data.given_boxes import check_corners, check_shares
 from semipose.data.people import People
 from semipose.data.pixels import Exif
 from semipose.data.schema import DETECTIONS, IMAGES, PERSON
@@ -55,6 +56,7 @@ def read_detections(
             `images`.
     """
     entries = read_valid(DETECTIONS, path, str(path), BRING)
+    check_shares((entry["bbox"] for entry in entries), str(path))
     known = {image["id"]: image["file_name"] for image in images}
     for index, entry in enumerate(entries):
         if entry["image_id"] not in known:
@@ -67,6 +69,7 @@ def read_detections(
     boxes = np.array([entry["bbox"] for entry in people]).reshape(-1, 4)
     names = [(PurePosixPath(folder) / known[entry["image_id"]]).as_posix() for entry in people]
     sizes = image_sizes(root, names, path.name, exif)
+    check_corners(boxes, sizes, str(path))
     off = ((boxes[:, :2] >= sizes) | (boxes[:, :2] + boxes[:, 2:] <= 0)).any(axis=1) & (sizes > 0).all(axis=1)
     keep, dropped = kept(path, {"low score": scores < score, "degenerate box": (boxes[:, 2:] <= 0).any(axis=1) | off})
     joints = len(skeleton.joints)

@@ -35,8 +35,10 @@ def read_flic(root: Path, part: str, films: Films, exif: Exif | None = None) -> 
     Args:
         root: Folder with examples.mat and images/.
         part: "train" or "val".
-        films: "films": train on 22 films, validate on the four of VALIDATION; "choose": the same training people, validate on the four of
-            CHOICE; "official": the authors' training and test people.
+        films: Which people train and validate.
+            "films": train on 22 films, validate on the four of VALIDATION.
+            "choose": the same training people, validate on the four of CHOICE.
+            "official": the authors' training and test people.
         exif: as `pixels.read_image` takes it.
 
     Returns:

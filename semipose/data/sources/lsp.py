@@ -1,7 +1,8 @@
 """People of Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011): joints.mat and images/im00001.jpg, ...
 
-One person per image. The set has no official split, no boxes and no areas: the last people of the file validate, and a
-person's box is the extent of the visible joints, grown.
+One person per image.
+The set has no official split, no boxes and no areas.
+The last people of the file validate, and a person's box is the extent of the visible joints, grown.
 """
 
 from pathlib import Path
@@ -72,8 +73,7 @@ def _load(path: Path) -> NDArray[np.float64]:
     if joints is None or joints.ndim != 3 or joints.shape[:2] != (len(LSP14.joints), 3):
         found = "is missing" if joints is None else f"has shape {' x '.join(map(str, joints.shape))}"
         raise InputError(
-            f"{path}: `joints` {found}, not 14 x 3 x N as in LSP Extended (the original LSP has 3 x 14 x N with an "
-            f"occlusion flag, and is not read); {BRING}"
+            f"{path}: `joints` {found}, not 14 x 3 x N as in LSP Extended; the original LSP, which has 3 x 14 x N, is not read; {BRING}"
         )
     joints = np.moveaxis(joints, 2, 0).astype(np.float64)
     wrong = ~np.isin(joints[..., 2], (0, 1)) | ((joints[..., 2] == 1) & ~np.isfinite(joints[..., :2]).all(axis=2))

@@ -21,8 +21,15 @@ pickle.dump(content, sys.stdout.buffer)
 
 
 def read_matlab(path: Path, **options: Any) -> dict[str, Any]:
-    """The variables of a .mat file by name, structs as scipy's `mat_struct`; `options` are those of scipy.io.loadmat. Raises InputError
-    where the file is not there, or is no whole MATLAB file."""
+    """Read the variables of a .mat file by name, structs as scipy's `mat_struct`.
+
+    Args:
+        path: The file.
+        options: Those of scipy.io.loadmat.
+
+    Raises:
+        InputError: The file is missing or damaged, or is not a MATLAB file.
+    """
     command = [sys.executable, "-c", READ, json.dumps(options)]
     done = subprocess.run(command, input=read_bytes(path, BRING), capture_output=True, check=False)
     if done.returncode:

@@ -78,6 +78,6 @@ def loose_images(train: People) -> str | None:
         return None
     return (
         f"labelled boxes fill {np.median(shares):.0%} of their images (median), but data.unlabelled takes whole images as boxes, "
-        "which show people much smaller: set data.unlabelled.media.detector, or name their boxes in data.unlabelled.detections, or set "
+        "which show people much smaller. Set data.unlabelled.media.detector, or name their boxes in data.unlabelled.detections, or set "
         "each labelled bbox to its image and data.crop.padding to 1.0"
     )

@@ -82,8 +82,16 @@ PEOPLE = TypeAdapter(Annotated[Listed[Person], Field(min_length=1)])
 
 @dataclass(eq=False)
 class _Rows:
-    """M people as their file has them: names of images, centres [M, 2] and joints [M, 16, 2] in px from 1, scales [M], visibility
-    [M, 16] (0-2), head sizes [M] (px, NaN where unknown)."""
+    """M people as their file has them.
+
+    Attributes:
+        images: Names of the images.
+        centres: [M, 2] px, counted from 1.
+        scales: [M].
+        joints: [M, 16, 2] px, counted from 1.
+        visibility: [M, 16], 0-2.
+        heads: Head sizes, [M] px; NaN if unknown.
+    """
 
     images: list[str]
     centres: NDArray[np.float64]
@@ -97,9 +105,9 @@ def read_mpii(root: Path, part: str, validation: int = 0, exif: Exif | None = No
     """Read the people of one part in file order.
 
     ids are positions in the file from 1, image_ids number the images in order.
-    `head_sizes` come from the head boxes of the release, or of gt_valid.mat, which then gives the
-    joints as well, since it is what evaluation compares with; else from upper neck and head top,
-    and are NaN if either is missing.
+    `head_sizes` come from the head boxes of the release, or of gt_valid.mat.
+    That file then gives the joints as well, since it is what evaluation compares with.
+    Without head boxes they come from upper neck and head top, and are NaN if either is missing.
     Visibility in the JSON is 0 or 1: 1 becomes 2.
     areas are those of the boxes.
     Left out and counted in `People.dropped`: no centre, no keypoint.

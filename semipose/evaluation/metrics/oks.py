@@ -68,7 +68,10 @@ def match(
 ) -> "Matches":
     """Match results to people with COCOeval, by image, so that images can be resampled.
 
-    Arguments and errors are those of `evaluate_oks`.
+    Arguments are those of `evaluate_oks`.
+
+    Raises:
+        InputError: As `evaluate_oks`.
     """
     evaluation = _evaluate(annotations, predictions, sigmas, "pycocotools")
     images = len(evaluation.params.imgIds)
@@ -107,8 +110,8 @@ class Matches:
         """The ten metrics in each of B resamples of the images,
         weights [B, I]; a statistic for `bootstrap`.
 
-        They equal COCOeval on a data set that contains image i as often as the weights say, up to
-        the order of results with equal scores (COCOeval's order is that of the files).
+        They equal COCOeval on a data set that contains image i as often as the weights say.
+        Only the order of results with equal scores may differ (COCOeval's is that of the files).
         With weights of one, they are `evaluate_oks`, with NaN for -1.
         """
         step = max(1, CHUNK // max(1, len(self.everyone.image)))
@@ -168,6 +171,9 @@ def person_oks(
 
     Returns:
         [N], 0-1; NaN if no joint is annotated.
+
+    Raises:
+        InputError: As `oks_terms`.
     """
     visible = visibility > 0
     count = visible.sum(1)
@@ -196,6 +202,9 @@ def joint_hits(
         visibility: [N, K]; 0: not annotated.
         areas: [N] px^2.
         skeleton: Has the names and sigmas of the joints.
+
+    Raises:
+        InputError: As `oks_terms`.
     """
     counted = visibility > 0
     hit = counted & (oks_terms(points, truth, areas, skeleton.sigmas) >= 0.5)

@@ -199,8 +199,9 @@ def assigned(
         predictions: Results in COCO's format, a file or its content.
 
     Returns:
-        The N annotations of people with keypoints, their joints [N, K, 2] px, which are annotated
-        [N, K] (0 or 1), and the joints of each person's result [N, K, 2] px, NaN without a result.
+        The N annotations of people with keypoints.
+        Their joints [N, K, 2] px, and which of them are annotated [N, K] (0 or 1).
+        The joints of each person's result [N, K, 2] px; NaN without a result.
 
     Raises:
         InputError: Names the file, the index and the field.

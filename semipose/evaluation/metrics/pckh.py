@@ -102,9 +102,8 @@ def evaluate_pckh(annotations: Path | dict[str, Any] | Annotations, predictions:
     for person in people:
         if "head_size" not in person:
             raise InputError(
-                f"{known.label}: a person of image {person['image_id']} has no `head_size` ({HEAD_SHARE} times the "
-                "diagonal of the head's box in px, null if unknown); add it to every annotation, or use --metric oks or "
-                "pck"
+                f"{known.label}: a person of image {person['image_id']} has no `head_size`. Add {HEAD_SHARE} times the "
+                "diagonal of the head's box (px, null if unknown) to every annotation, or use --metric oks or pck"
             )
     sizes = np.array([person["head_size"] for person in people], np.float64)
     return pckh(points, truth, visible, sizes, known.joints)

@@ -22,6 +22,7 @@ def model_card(card: Mapping[str, Any], run: Mapping[str, Any] | None, licence: 
     Args:
         card: Metadata of the weight file.
         run: The record reports/runs/<run>.json, if there is one.
+        licence: Licence of the weights, as model hubs name it.
         weights: Number of weights of the network.
     """
     model, joints = card["model"], card["skeleton"]["joints"]

@@ -5,8 +5,8 @@ an integer), confidence.
 The box is the person's, in px; without a box, one person fills the image.
 Needs numpy, pillow and onnxruntime, and model.onnx and card.json beside it.
 Heatmaps are decoded with quarter-cell offsets.
-`semipose predict` decodes as in the evaluation (see the
-card); the difference is below a pixel or so.
+`semipose predict` decodes as in the evaluation (see the card): `--decode quarter` gives the same points,
+DARK gives slightly others.
 """
 
 import json
@@ -76,7 +76,10 @@ if __name__ == "__main__":
     opened = Image.open(sys.argv[1])
     if opened.mode.startswith(("I", "F")):
         sys.exit(f"{sys.argv[1]}: pixels of mode {opened.mode} cannot be read; save the image as 8-bit grey or RGB")
-    shown = ImageOps.exif_transpose(opened).convert("RGB")
+    shown = ImageOps.exif_transpose(opened)
+    if shown.has_transparency_data:  # on white, as `semipose predict` shows it
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown.convert("RGBA"))
+    shown = shown.convert("RGB")
     person = [float(number) for number in sys.argv[2:6]] or [0.0, 0.0, *map(float, shown.size)]
     found, sure = poses(here, shown, [person])
     for name, (px, py), value in zip(json.loads((here / "card.json").read_text())["joints"], found[0], sure[0], strict=True):

@@ -35,6 +35,9 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
         first: One run of each method, for the gallery.
         parts: The template's `beside` and `ablations` (tables), `pictures` (by name), `curves` and
             `masking` (a run of each variant whose pictures of training are shown).
+
+    Raises:
+        InputError: As `same_people`.
     """
     template = _environment().get_template("page.html.jinja")
     trained = [run for run in runs if run.stage == "train"]
@@ -132,6 +135,9 @@ def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
     Returns:
         scores (method -> person -> OKS or PCK), people (number), and the ids of the best, the worst
         and those between; {} if a run has no pictures.
+
+    Raises:
+        InputError: The scores of a run are missing.
     """
     if not runs or not all((reports / "pictures" / run.cell).is_dir() for run in runs):
         return {}
