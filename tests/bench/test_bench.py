@@ -247,3 +247,17 @@ def test_the_largest_memory_is_counted_anew() -> None:
     del filled
     forget_peak(here)
     assert peak_memory(here) < high - 200
+
+
+@pytest.mark.parametrize(
+    ("way", "asked"),
+    [({}, "0.200"), ({"compile": "none", "graphs": False}, "0.200"), ({"compile": "default"}, "0.400"), ({"graphs": True}, "0.400")],
+)
+def test_more_is_asked_where_kernels_are_launched_together(way: dict[str, object], asked: str) -> None:
+    goals = runpy.run_path(str(ROOT / "docs/goals.py"))["goals"]
+    methods = {"akm": {"of_floor": 0.9, "floor_of_matrix": 0.3, "end_to_end": 2272.0}}
+    known = {"backbone": "resnet18", "input": "256x192", "image_px": 199, "device": "NVIDIA H200", "methods": methods, "scoring": {}}
+    table = goals(known | {"data_road": 740.0, "cutting": 1800.0} | way)
+    assert table
+    (row,) = (row for row in table.records if row["what"] == "GPU: akm's floor, share of the matrix rate")
+    assert (row["target"], row["reached"]) == (asked, "yes" if asked == "0.200" else "no")
