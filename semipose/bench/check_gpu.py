@@ -48,7 +48,7 @@ class TooLong(Exception):
 
 
 class Check:
-    """The parts, on one device; `rows` of the table: what, and what was found. They have so many seconds from now on."""
+    """The parts, on one device; `rows` of the table: what, and what was found. All must end within `seconds` from now on."""
 
     def __init__(self, trial: Trial, seconds: float) -> None:
         self.trial, self.device = trial, trial.device
