@@ -1,6 +1,6 @@
 """The hours of the published tables in docs/reproduce.md: `python docs/hours.py coco mpii` prints rows of these presets; it takes minutes.
 
-No GPU has measured them. Until one has, the hours to expect are those at the GPU's peak times a factor. It is that of the estimate of `coco`:
+No GPU has measured them. Until one has, the hours to expect are those at the GPU's peak times a factor, that of the estimate of `coco`:
 6 to 12 hours, by bytes and kernel launches of a step, where 1.4 would be enough at the peak.
 """
 

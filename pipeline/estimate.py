@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     """Cost of one run: its entry of `method`, optimiser steps, floating-point operations (10^15)."""
 
     stage: str
-    cell: str
+    run: str
     method: str
     steps: int
     pflop: float
@@ -51,8 +51,8 @@ def estimate(
     typer.echo("| stage | run | steps | PFLOP | time |\n|---|---|---|---|---|")
     times = [hours(cost.pflop, rates.get(cost.method, tflops * fraction)) for cost in costs]
     costs.append(Cost("all", f"{len(costs)} runs", "", sum(cost.steps for cost in costs), sum(cost.pflop for cost in costs)))
-    for (stage, cell, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
-        typer.echo(f"| {stage} | {cell} | {steps:,} | {short(pflop)} | {duration(time)} |")
+    for (stage, run, _, steps, pflop), time in zip(costs, [*times, sum(times)], strict=True):
+        typer.echo(f"| {stage} | {run} | {steps:,} | {short(pflop)} | {duration(time)} |")
     typer.echo(f"\n{_assumed(tflops, fraction, bench)}")
 
 

@@ -46,7 +46,7 @@ def _runs(p: Params) -> list[list[str]]:
     return [
         [f"{stage}@{method}-{labels}-{seed}" for stage in pair]
         for pair, grid in zip(stages, grids(p), strict=True)
-        for method, labels, seed in grid.cells()
+        for method, labels, seed in grid.runs()
     ]
 
 

@@ -57,7 +57,7 @@ def demo() -> "Params":
 
 @pytest.fixture(scope="session")
 def tiny(demo: "Params") -> "Params":
-    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the peers' code."""
+    """The demo on a CPU with a network of a few thousand weights, 32 px input, and AKM as in the paper's symbols and the released code."""
     model = demo.model.model_copy(
         update={
             "height": 32,
@@ -103,8 +103,8 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Runs a cell of a small project (small_project.py), with these texts of its params.yaml replaced, or of other parameters: the folder
-    in which it did. MLflow, which test_pipeline.py looks at, is left out."""
+    """Makes a run of a small project (small_project.py), with these texts of its params.yaml replaced, or of other parameters: the folder
+    in which it did. MLflow, which test_pipeline.py checks, is left out."""
     from small_project import warmed_up
 
     from pipeline.stages import evaluate, train
@@ -113,7 +113,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         folder = tmp_path_factory.mktemp("project")
         warmed_up(folder, monkeypatch, changes, params, labels)
         train.train("train", method, labels, "0")
-        evaluate.evaluate_cell("evaluate", method, labels, "0")
+        evaluate.evaluate_run("evaluate", method, labels, "0")
         return folder
 
     return run

@@ -83,7 +83,7 @@ class StandIn(TorchDispatchMode):
                 raise Misplaced(f"{func}: two devices in one operation")
             return None
         if generator is not None:
-            given["generator"] = None  # no numbers are drawn
+            given["generator"] = None  # no numbers are sampled
         try:
             return func(*args, **given)
         except FakeTensorDeviceMismatchError as error:

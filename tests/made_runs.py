@@ -1,4 +1,4 @@
-"""Cells with made-up numbers, for the tests of tables, figures and report."""
+"""Runs with made-up numbers, for the tests of tables, figures and report."""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ COMMIT = "3f2c9a1b7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a"
 
 
 def record(method: str, labels: str, seed: int, value: float | None, **changed: Any) -> dict[str, Any]:
-    """What `evaluate` leaves for a cell; `changed` replaces a value by name in whichever section has it."""
+    """What `evaluate` leaves for a run; `changed` replaces a value by name in whichever section has it."""
     made: dict[str, Any] = {
         "cell": f"demo-{method}-{labels}-s{seed}",
         "data": "demo",
@@ -70,19 +70,19 @@ def write(root: Path, made: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made))
     if not (path.with_suffix("") / "bootstrap.csv").exists():
-        write_drawn(root, made["cell"], [], made["protocol"]["headline"])
+        write_resamples(root, made["cell"], [], made["protocol"]["headline"])
     return path
 
 
-def write_drawn(root: Path, cell: str, values: Iterable[float], metric: str = "AP") -> None:
-    """What a cell's headline metric was in each resample."""
-    folder = root / "reports" / "runs" / cell
+def write_resamples(root: Path, name: str, values: Iterable[float], metric: str = "AP") -> None:
+    """The values of a run's headline metric in each resample."""
+    folder = root / "reports" / "runs" / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bootstrap.csv").write_text("\n".join([metric, *map(str, values)]) + "\n")
 
 
 def runs_of(root: Path, *records: dict[str, Any]) -> dict[Key, Run]:
-    """The cells, through their files and the reader."""
+    """The runs, through their files and the reader."""
     runs = {}
     for made in records:
         key = (made["method"], made["labels"], made["seed"])

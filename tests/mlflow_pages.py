@@ -74,7 +74,7 @@ class Pages:
         self.wait.until(lambda browser: all(one in browser.find_element(By.TAG_NAME, "body").text for one in expected), str(expected))
         return self.browser.find_element(By.TAG_NAME, "body").text
 
-    def drawn(self, css: str) -> WebElement:
+    def rendered(self, css: str) -> WebElement:
         """An element that is there and has a size."""
         return self.wait.until(
             lambda browser: next((one for one in browser.find_elements(By.CSS_SELECTOR, css) if one.size["height"]), None)

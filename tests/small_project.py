@@ -11,7 +11,7 @@ from pipeline.tracking import track
 from semipose.config.text import whole_text
 
 ROOT = Path(__file__).parent.parent
-# Few people, who are drawn and cut out by the test's own process: others would take seconds to begin.
+# Few people, who are rendered and cut out by the test's own process: others would take seconds to begin.
 SMALL = {
     "  train_images: 60 ": "  train_images: 30 ",
     "  val_images: 20 ": "  val_images: 8 ",

@@ -11,6 +11,8 @@ from pages import ROOT
 WORDS = {
     r"the peers?|peers'": "the released code",
     r"drawn people(?!, seed)": "synthetic people",
+    r"taught": "pseudo-label, learnt from",
+    r"looked at": "checked, searched, measured",
     r"people table": "person annotations, annotation table",
     r"tally": "loss log",
     r"(trained|evaluated|stage|this|other) cells?": "run",

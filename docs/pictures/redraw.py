@@ -1,4 +1,4 @@
-"""The pictures of README and docs, drawn from what the demo left: `python docs/pictures/redraw.py` after `dvc repro`."""
+"""The pictures of README and docs, rendered from what the demo left: `python docs/pictures/redraw.py` after `dvc repro`."""
 
 from pathlib import Path
 from statistics import fmean
@@ -25,7 +25,7 @@ REPORTS, HERE = Path("reports"), Path(__file__).parent
 METHODS = ("supervised", "akm")
 PEOPLE = 7  # of those in the report, evenly from the best to the worst
 STRIP, ROWS = 5, 2  # people in a strip of reports/views, and how many of them are kept
-SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are drawn
+SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are shown
 METHOD_PAGES = (
     "supervised",
     "posecons",

@@ -43,7 +43,7 @@ class Stage:
 
     Attributes:
         name: Name of the stage.
-        cell: Name of the run in paths.
+        run: Name of the run in paths.
         item: Its matrix values (method, labels, seed).
         params: All parameters.
         fingerprint: Digest of all that it reads.
@@ -53,7 +53,7 @@ class Stage:
     """
 
     name: str
-    cell: str
+    run: str
     item: dict[str, str]
     params: Params
     fingerprint: str
@@ -81,7 +81,7 @@ class Stage:
 
 
 @contextmanager
-def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
+def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
     """Check the whole params.yaml, take the locks, and track the work in MLflow.
 
     One lock is for this work in this folder, one for its fingerprint in any folder; a second
@@ -89,7 +89,7 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
 
     Args:
         name: Name of the stage in dvc.yaml.
-        cell: Name of the run in paths.
+        run: Name of the run in paths.
         item: Its matrix values; empty for a stage without a matrix.
 
     Yields:
@@ -103,24 +103,24 @@ def opened(name: str, cell: str, item: dict[str, str]) -> Iterator[tuple[Stage, 
     listed, deps = reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
     first = params.machine.devices * params.machine.nodes == 1 or _is_first_process()  # a SLURM job may contain trainings of one process
-    stage = Stage(name, cell, item, params, digest, listed, root, first)
+    stage = Stage(name, run, item, params, digest, listed, root, first)
     if not first:
         with _told_by_the_first():
             yield stage, track.Tracker(root)
         return
-    named = f"{params.data.source}-{cell}" if item else cell
+    named = f"{params.data.source}-{run}" if item else run
     tags = {"data": params.data.source} | item
-    locks, what = root / ".semipose" / "locks", f"{name} {cell}"
+    locks, what = root / ".semipose" / "locks", f"{name} {run}"
     here = fingerprint(folder=str(Path.cwd()), work=what)  # the same files are written with other parameters
     with (
         _alone(locks / here, what),
         _alone(locks / digest, what),
-        track.run(stage=name, cell=named, fingerprint=digest, params=listed, tags=tags) as tracker,
-        shown(name if cell == name else f"{name} {cell}"),
+        track.run(stage=name, name=named, fingerprint=digest, params=listed, tags=tags) as tracker,
+        shown(name if run == name else f"{name} {run}"),
     ):
         begun = time.monotonic()
         yield stage, tracker
-    print(summary(name, cell, item, params, time.monotonic() - begun), flush=True)
+    print(summary(name, run, item, params, time.monotonic() - begun), flush=True)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forw
 SHOWN = 24  # number of people for whom the report shows every method's pose
 
 
-def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
+def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
     """Evaluate one trained run, and write its record, scores, pictures and weight file.
 
     Args:
@@ -42,10 +42,10 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
     Raises:
         InputError: As `stage.opened`; or a file of the training is missing or damaged.
     """
-    cell = f"{method}-{labels}-s{seed}"
-    with stage.opened(name, cell, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
+    run = f"{method}-{labels}-s{seed}"
+    with stage.opened(name, run, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
         p = this.params
-        full = f"{p.data.source}-{cell}"
+        full = f"{p.data.source}-{run}"
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
@@ -73,7 +73,7 @@ def evaluate_cell(name: str, method: str, labels: str, seed: str) -> None:
             alone = {net: one for net, one in each.items() if net != "mean"}
             scores: dict[str, Any] = {f"score/{net}": np.round(one.scores, 4).astype(np.float32) for net, one in alone.items()}
             np.savez_compressed(file, id=val.people.ids, **scores)
-        write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.drawn[metric])]) + "\n")
+        write_text(numbers / "bootstrap.csv", "\n".join([metric, *(f"{100 * value:.4f}" for value in found.resamples[metric])]) + "\n")
         cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
         record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
@@ -141,7 +141,7 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
     cost = round(training["gflop"] * training["steps"] * training["batch_size"], 1)  # of the whole training, not of one pair
     training = training | {"forward_passes": training["passes"], "gflop": cost, "warmup_gflop": round(training["warmup_gflop"], 1)}
     return {
-        "cell": f"{p.data.source}-{this.cell}",
+        "cell": f"{p.data.source}-{this.run}",  # the name of the run; archived records have this key
         "data": p.data.source,
         "stage": "train" if this.name == "evaluate" else "ablate",
         "method": this.item["method"],
@@ -171,4 +171,4 @@ def _record(this: stage.Stage, metadata: dict[str, Any], found: Evaluation, comm
 
 
 if __name__ == "__main__":
-    stage.main(evaluate_cell, sys.argv[1:])
+    stage.main(evaluate_run, sys.argv[1:])

@@ -88,7 +88,7 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
         style,
     )  # matplotlib takes a second to import: report a damaged run before that
 
-    look = style.styles([*sweep.methods, *ablation.methods])
+    styles = style.styles([*sweep.methods, *ablation.methods])
     metric = headline(runs.values())
     trained = {key: run for key, run in runs.items() if run.stage == sweep.stage}
     histories = _columns(root, runs, "history.csv")
@@ -101,15 +101,15 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}
     pictures = {
-        "budgets": figures.budgets(trained, sweep, look),
-        "costs": figures.costs(trained, sweep, look),
-        "keypoints": figures.keypoints(trained, sweep, look),
-        **{f"curves-{labels}": curves.curves(histories, sweep, labels, metric, look) for labels in sweep.labels},
-        "shuffled": curves.shuffled({key: histories[key] for key in against.cells() if key in histories}, against, metric, look),
+        "budgets": figures.budgets(trained, sweep, styles),
+        "costs": figures.costs(trained, sweep, styles),
+        "keypoints": figures.keypoints(trained, sweep, styles),
+        **{f"curves-{labels}": curves.curves(histories, sweep, labels, metric, styles) for labels in sweep.labels},
+        "shuffled": curves.shuffled({key: histories[key] for key in against.runs() if key in histories}, against, metric, styles),
         "masks": figures.masks(
-            {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, look
+            {key: people for key, people in _columns(root, masked, "masks.csv").items() if people["count"]}, counts, styles
         ),
-        "calibration": calibration.calibration(_columns(root, trained, "pseudo_labels.csv"), sweep, look),
+        "calibration": calibration.calibration(_columns(root, trained, "pseudo_labels.csv"), sweep, styles),
     }
     for shown in pictures.values():
         if shown:
@@ -128,7 +128,7 @@ def _first(runs: Mapping[Key, Run], method: str, grid: Grid) -> Run | None:
 
 
 def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[str, list[float]]]:
-    paths = {key: root / "reports" / "runs" / run.cell / name for key, run in runs.items()}
+    paths = {key: root / "reports" / "runs" / run.name / name for key, run in runs.items()}
     return {key: read_columns(path) for key, path in paths.items() if path.exists()}
 
 

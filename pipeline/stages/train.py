@@ -62,7 +62,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         )
         if fabric.is_global_zero:
             training = outputs.training_record(p, method_name, labels, steps, method, batches, rows)
-            metadata = {"fingerprint": this.fingerprint, "cell": this.cell, "training": training, "method": entry.model_dump(mode="json")}
+            metadata = {"fingerprint": this.fingerprint, "cell": this.run, "training": training, "method": entry.model_dump(mode="json")}
             _leave(this, tracker, method, observe, rows, metadata, time.monotonic() - started)
 
 
@@ -81,14 +81,14 @@ def _leave(
     this: stage.Stage, tracker: Tracker, method: Method, observe: Observer, rows: list[Row], metadata: dict[str, Any], seconds: float
 ) -> None:
     """Write the run's outputs, and log them to MLflow."""
-    cell = f"{this.params.data.source}-{this.cell}"
-    folder = Path("runs") / cell
+    name = f"{this.params.data.source}-{this.run}"
+    folder = Path("runs") / name
     outputs.write_rows(folder / "history.csv", rows)
     outputs.write_masks(folder / "masks.csv", observe.probe)
     outputs.write_pseudo_labels(folder / "pseudo_labels.csv", observe.reliability)
     outputs.save_networks(folder, method, observe.task.skeleton, observe.pack.padding, metadata)
     views = training_views(method, observe.task, observe.pack, observe.unlabelled)
-    for path in save_pictures(Path("reports/views") / cell, views).values():
+    for path in save_pictures(Path("reports/views") / name, views).values():
         tracker.file(f"views/{path.name}", path)
     cost = outputs.write_cost(folder / "cost.json", next(method.parameters()).device, seconds, metadata["training"]["steps"])
     tracker.file("params.yaml", Path("params.yaml"))

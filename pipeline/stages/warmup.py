@@ -12,8 +12,8 @@ from semipose.training.devices import launch
 
 
 def warmup(labels: str, seed: str) -> None:
-    cell = f"{labels}-s{seed}"
-    with stage.opened("warmup", cell, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
+    run = f"{labels}-s{seed}"
+    with stage.opened("warmup", run, {"labels": labels, "seed": seed}) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, int(seed), fabric.device, tracker)
@@ -22,9 +22,9 @@ def warmup(labels: str, seed: str) -> None:
             net = warm(name, p.model, p.warmup)
             if not fabric.is_global_zero:
                 continue
-            origin = {"fingerprint": this.fingerprint, "cell": cell, "method": "warmup"}
+            origin = {"fingerprint": this.fingerprint, "cell": run, "method": "warmup"}
             metadata = network_metadata(p.model, material.task.skeleton, material.pack.padding, **origin)
-            save_network(net, Path("warmups") / f"{p.data.source}-{cell}" / f"{name}.safetensors", metadata)
+            save_network(net, Path("warmups") / f"{p.data.source}-{run}" / f"{name}.safetensors", metadata)
 
 
 if __name__ == "__main__":

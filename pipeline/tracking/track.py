@@ -175,7 +175,7 @@ class Tracker:
 @contextmanager
 def run(
     stage: str,
-    cell: str,
+    name: str,
     fingerprint: str,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -190,7 +190,7 @@ def run(
 
     Args:
         stage: Name of the stage.
-        cell: Name of the run.
+        name: Name of the run.
         fingerprint: Identifies the run.
         params: Parameters to log.
         tags: Tags beside those of the run's origin.
@@ -201,11 +201,12 @@ def run(
     """
     root = repo_root()
     tracker = Tracker(root)
-    all_tags = {"semipose.stage": stage, "semipose.cell": cell} | origin.tags(stage) | dict(tags or {})
+    # The tag and the key of the journal stay "cell": existing stores and journals have them.
+    all_tags = {"semipose.stage": stage, "semipose.cell": name} | origin.tags(stage) | dict(tags or {})
     with ExitStack() as held:
         with tracker._unstopped():
             journal, lock = held.enter_context(new_journal(root, fingerprint))
-            tracker.open(journal, lock, stage=stage, cell=cell, params=params or {}, tags=all_tags)
+            tracker.open(journal, lock, stage=stage, cell=name, params=params or {}, tags=all_tags)
         try:
             yield tracker
         except (KeyboardInterrupt, Stopped):

@@ -42,8 +42,9 @@ class Upload:
         for run in self.client.search_runs([experiment], same, max_results=1, order_by=["attributes.start_time DESC"]):
             if run.info.status != "FINISHED" or run.data.tags.get("semipose.journal") == self.journal.folder.name:
                 return run
-        tags = {"semipose.fingerprint": fingerprint, NOTE: run_note(start["stage"], start["cell"], self.experiments)}
-        return self.client.create_run(experiment, start["time"], tags, run_name(start["stage"], start["cell"]))
+        stage, name = start["stage"], start["cell"]  # the name of the run; existing journals have this key
+        tags = {"semipose.fingerprint": fingerprint, NOTE: run_note(stage, name, self.experiments)}
+        return self.client.create_run(experiment, start["time"], tags, run_name(stage, name))
 
     def send(self, lines: list[Line]) -> None:
         """Of all lines of the journal, send those that this object has not sent yet."""

@@ -39,16 +39,16 @@ def _view(title: str, columns: tuple[str, ...], sort: str = "", mean_of: str = "
 
 FIGURES = tuple(f"metrics.`{name}`" for name in ("AP", "AP50", "AP75", "AR", "PCKh_0.5", "PCK_0.2 torso"))
 CURVES = tuple(f"metrics.`{name}`" for name in ("val/AP", "val/PCK_0.2 torso", "loss/supervised", "pseudo/PCK_0.1 box", "masks", "seconds"))
-CELL = tuple(f"tags.`{name}`" for name in ("method", "labels", "seed"))
-VIEWS = {  # experiment -> key in addresses -> view; the note names the first one first
+RUN_TAGS = tuple(f"tags.`{name}`" for name in ("method", "labels", "seed"))
+VIEWS = {  # experiment -> key in addresses (existing ones too) -> view; the note names the first one first
     DATA: {"stages": _view("Stages of the data", ("metrics.`train/people`", "metrics.`val/people`"))},
     TRAINING: {
-        "cells": _view("Every training", (*CURVES, *CELL), "metrics.`val/AP`"),
+        "cells": _view("Every training", (*CURVES, *RUN_TAGS), "metrics.`val/AP`"),
         "methods": _view("Methods, mean over seeds", CURVES, "metrics.`val/AP`", mean_of="train"),
     },
     RESULTS: {
         "methods": _view("Methods, mean over seeds", FIGURES, "metrics.`AP`", mean_of="evaluate"),
-        "cells": _view("Every evaluated run", (*FIGURES, *CELL), "metrics.`AP`"),
+        "cells": _view("Every evaluated run", (*FIGURES, *RUN_TAGS), "metrics.`AP`"),
     },
 }
 ABOUT = {
@@ -63,11 +63,11 @@ def experiment_of(stage: str) -> str:
     return DATA if stage in DATA_STAGES else RESULTS if stage in RESULT_STAGES else TRAINING
 
 
-def run_name(stage: str, cell: str) -> str:
+def run_name(stage: str, name: str) -> str:
     """The name of a run: as in reports/runs/, with the stage's
     name if the experiment does not tell it.
     """
-    return cell if cell == stage or stage not in DATA_STAGES | {"warmup"} else f"{stage} {cell}"
+    return name if name == stage or stage not in DATA_STAGES | {"warmup"} else f"{stage} {name}"
 
 
 def address(experiment: str, view: str = "", only: str = "", charts: bool = False) -> str:
@@ -93,17 +93,17 @@ def experiment_tags(name: str, experiment: str) -> dict[str, str]:
     return {NOTE: " · ".join([*links, ABOUT[name]])} | views
 
 
-def run_note(stage: str, cell: str, experiments: Mapping[str, str]) -> str:
+def run_note(stage: str, name: str, experiments: Mapping[str, str]) -> str:
     """Make links between a training and its evaluation; "" for other runs.
 
     Args:
         stage: Name of the stage.
-        cell: Name of the run.
+        name: Name of the run.
         experiments: Name -> id.
     """
     leads = {TRAINING: ("Its figures", RESULTS), RESULTS: ("How it was trained", TRAINING)}.get(experiment_of(stage))
     if leads is None or stage in ("warmup", "report"):
         return ""
     title, other = leads
-    place = address(experiments[other], only=f"tags.`semipose.cell` = '{cell}'")
+    place = address(experiments[other], only=f"tags.`semipose.cell` = '{name}'")
     return f"[{title}]({place})"

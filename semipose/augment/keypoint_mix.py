@@ -42,7 +42,7 @@ def keypoint_mix(images: Tensor, points: Tensor, p: "KeypointMix", patch: "Patch
     sources = (targets + torch.randint(1, keypoints, targets.shape, generator=generator, device=device)) % keypoints
     beta = p.weight_min + (p.weight_max - p.weight_min) * torch.rand(targets.shape, generator=generator, device=device)
     centres, halves = sample_patches(points, images.shape[3] / REFERENCE_WIDTH, patch, generator)
-    partner, targets, sources, beta = (drawn.to(images.device) for drawn in (partner, targets, sources, beta))
+    partner, targets, sources, beta = (sample.to(images.device) for sample in (partner, targets, sources, beta))
     colours, patch_of = transplanted(images, partner, targets, sources, centres, halves)
     own = beta.gather(1, patch_of.clamp_min(0).flatten(1)).view_as(patch_of)
     own = torch.where(patch_of >= 0, own, 1.0)[:, None]

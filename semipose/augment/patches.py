@@ -102,8 +102,8 @@ def choose_with_replacement(counts: Tensor, channels: int, generator: torch.Gene
     shape = (len(counts), channels)
     draws = torch.randint(channels, shape, generator=generator, device=generator.device).to(counts.device)
     every = torch.arange(channels, device=counts.device)
-    drawn = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, sample, channel]
-    return drawn.any(dim=1)
+    sampled = (draws[..., None] == every) & (every < counts[:, None])[..., None]  # [B, sample, channel]
+    return sampled.any(dim=1)
 
 
 def add_unreal(points: Tensor, channels: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -295,7 +295,7 @@ def cut_occlude(
 
 
 def transplanted(
-    images: Tensor, partner: Tensor, targets: Tensor, sources: Tensor, centres: Tensor, halves: Tensor, peers: bool = False
+    images: Tensor, partner: Tensor, targets: Tensor, sources: Tensor, centres: Tensor, halves: Tensor, released: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Patches around other people's joints, moved to a person's own joints.
 
@@ -306,7 +306,7 @@ def transplanted(
         sources: The partner's joints, [B, N].
         centres: Everybody's patches, [B, K, 2].
         halves: Their half sizes, [B, K, 2].
-        peers: Whether patches at the frame are as in the released code (`_span`).
+        released: Whether patches at the frame are as in the released code (`_span`).
 
     Returns:
         Colours [B, C, H, W], and the patch that covers each
@@ -318,8 +318,8 @@ def transplanted(
     patch_of = torch.full_like(origin, -1)
     for number, (target, source) in enumerate(zip(targets.T, sources.T, strict=True)):
         own, other, half = centres[people, target], centres[partner, source], halves[partner, source]  # [B, 2]
-        x, in_x, blank_x = _span(width, own[:, 0], other[:, 0], half[:, 0], peers)
-        y, in_y, blank_y = _span(height, own[:, 1], other[:, 1], half[:, 1], peers)
+        x, in_x, blank_x = _span(width, own[:, 0], other[:, 0], half[:, 0], released)
+        y, in_y, blank_y = _span(height, own[:, 1], other[:, 1], half[:, 1], released)
         inside = in_y[:, :, None] & in_x[:, None, :]
         place = (y[:, :, None] * width + x[:, None, :]).masked_fill((blank_x | blank_y)[:, None, None], height * width)
         origin = torch.where(inside, place, origin)
@@ -348,7 +348,7 @@ def sample_joints(n: int, count: int, keypoints: int, channels: int | None, gene
     return torch.rand(n, keypoints, generator=generator, device=device).argsort(dim=1)[:, :count]
 
 
-def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, peers: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, released: bool) -> tuple[Tensor, Tensor, Tensor]:
     """One axis of a patch: the source of each pixel and whether it is in the patch, [B, extent];
     who gets no colours, [B].
 
@@ -361,7 +361,7 @@ def _span(extent: int, own: Tensor, other: Tensor, half: Tensor, peers: bool) ->
     grid = torch.arange(extent, device=own.device)
     offset = grid - own[:, None]
     origin = (offset + other[:, None]).long()
-    if not peers:
+    if not released:
         inside = (offset >= -half[:, None]) & (offset < half[:, None]) & (origin >= 0) & (origin < extent)
         return origin, inside, torch.zeros_like(own, dtype=torch.bool)
     low, high = (((other + side * half).clamp(0, extent - 1) - other).abs()[:, None] for side in (-1, 1))

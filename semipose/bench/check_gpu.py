@@ -237,10 +237,10 @@ def check_gpu(
     p, steps, device = (small(p), 8, torch.device("cpu")) if dry else (p, steps, torch.device("cuda", 0))
     with tempfile.TemporaryDirectory() as scratch:
         folder, crop = Path(scratch), p.data.crop
-        render_set(folder / "drawn", {"train": 24 if dry else 320}, seed=0, processes=p.machine.workers)
-        people = read_people("demo", folder / "drawn", "train", 0, None)
+        render_set(folder / "demo", {"train": 24 if dry else 320}, seed=0, processes=p.machine.workers)
+        people = read_people("demo", folder / "demo", "train", 0, None)
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height)
-        write_pack(people, folder / "drawn", folder / "pack", recipe, 0, p.machine.workers)
+        write_pack(people, folder / "demo", folder / "pack", recipe, 0, p.machine.workers)
         check = Check(Trial(p, folder / "pack", device, steps), seconds - (time.monotonic() - begun))
         check.part("ceilings", check.ceilings, 20)
         check.part("labels", check.labels, 10)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from semipose.config.tree import Params
 
 EXTENT = 1.25  # ratio; data.crop.extent of the presets for published networks
-DRAWN = 160  # images of the demo, where there is no data of the user's own
+DEMO_IMAGES = 160  # images of the demo, where there is no data of the user's own
 
 
 def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
@@ -81,8 +81,8 @@ def bench(p: "Params", methods: list[str], root: Path | None, people: int, round
         torch.manual_seed(0)
         folder = Path(scratch)
         if root is None:
-            root = folder / "drawn"
-            render_set(root, {"train": DRAWN}, seed=0, processes=p.machine.workers)
+            root = folder / "demo"
+            render_set(root, {"train": DEMO_IMAGES}, seed=0, processes=p.machine.workers)
         everybody = read_people(p.data.source, root, "train", p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
         chosen = everybody.subset(np.arange(min(people, len(everybody))))
         pack, packing, cutting = cut_out(p, chosen, root, folder, rounds)

@@ -103,7 +103,7 @@ class Subject:
         steps, begin = count(1), CAPTURED if self.p.machine.graphs else 1
         forget_peak(self.device)
 
-        def look_at_the_clock() -> None:
+        def note_time() -> None:
             if next(steps) in (begin, begin + self.steps):
                 moments.append(now(self.device))
 
@@ -120,7 +120,7 @@ class Subject:
             observe=lambda method, epoch, last: {},
             report=lambda row: None,
             graphed=self.p.machine.graphs,
-            stop=look_at_the_clock,
+            stop=note_time,
         )
         self.peak = peak_memory(self.device)
         return self.units / (moments[1] - moments[0])

@@ -11,7 +11,7 @@ from semipose.utils.errors import InputError
 if TYPE_CHECKING:
     from semipose.data.checks.examine import Examination, Layout
 
-GRADES = {"stops": "errors (training would stop)", "look": "warnings (check these)", "note": "notes (handled automatically)"}
+GRADES = {"stops": "errors (training would stop)", "check": "warnings (check these)", "note": "notes (handled automatically)"}
 
 
 def doctor(

@@ -201,10 +201,10 @@ def _poses(
     return Found(results, seen, stopped=False)
 
 
-def _finish(results: list[dict[str, Any]], seen: str, drawn: str, out: Path, begun: float, more: str = "") -> None:
+def _finish(results: list[dict[str, Any]], seen: str, rendered: str, out: Path, begun: float, more: str = "") -> None:
     rate = len(results) / max(time.monotonic() - begun, 1e-9)
     write_json(out / "predictions.json", results)
-    typer.echo(f"{len(results)} poses in {seen}, {rate:.1f} people/s: {out / 'predictions.json'}, and {drawn}{more}")
+    typer.echo(f"{len(results)} poses in {seen}, {rate:.1f} people/s: {out / 'predictions.json'}, and {rendered}{more}")
     if results:
         sure = [mean(result["keypoints"][2::3]) for result in results]
         low = sum(one < LOW for one in sure)

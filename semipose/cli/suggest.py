@@ -98,8 +98,8 @@ def suggest(
         asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
         find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
         make_folder(out)
-        covered = [_look(posers, one.asked, None, None, out).findings.features for one in known]
-        people = _look(posers, asked, exif, find, out)
+        covered = [_ask(posers, one.asked, None, None, out).findings.features for one in known]
+        people = _ask(posers, asked, exif, find, out)
         findings = people.findings
         if count > len(findings):
             raise InputError(
@@ -141,9 +141,9 @@ def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped:
     return known
 
 
-def _look(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Detect | None", out: Path) -> People:
+def _ask(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Detect | None", out: Path) -> People:
     from semipose.inference.shots import of_photos
-    from semipose.inference.suggestions import look
+    from semipose.inference.suggestions import ask_networks
     from semipose.utils.progress import Progress
 
     broken: dict[Path, str] = {}
@@ -160,7 +160,7 @@ def _look(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Det
             yield shot.image, shot.xywh
 
     with Progress(len(asked.photos), "images") as progress:
-        findings = look(posers, pictures())
+        findings = ask_networks(posers, pictures())
     for path, reason in broken.items():
         warn(f"{path} cannot be read as an image and was left out: {reason}")
     return People(findings, photos, sizes)
@@ -188,9 +188,9 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
         tasks.append(Task(name, people.sizes[row], box, points, sure))
         rows.writerow([rank, name, *(f"{value:g}" for value in box.tolist()), f"{findings.disagreement[row]:.4f}", f"{worth:.4g}"])
         if rank <= SHOWN:
-            drawn = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
+            rendered = draw_pose(people.photos[row].read(exif), points, sure, poser.skeleton)
             x, y, width, height = box.tolist()
-            tiles.append(drawn.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
+            tiles.append(rendered.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
             captions.append(f"{rank}: {name}\ndisagreement {findings.disagreement[row]:.2f}")
     write_text(out / "suggestions.csv", table.getvalue())
     write_tasks(tasks, poser.skeleton, out)

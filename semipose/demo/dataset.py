@@ -192,9 +192,9 @@ def draw_file(number: int, root: Path, part: str, seed: int) -> tuple[dict[str, 
     return entry, [{"image_id": number} | annotation for annotation in annotations]
 
 
-def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], description: str) -> dict[str, Any]:
+def annotation_file(rendered: list[tuple[dict[str, Any], list[Annotation]]], description: str) -> dict[str, Any]:
     """The content of a COCO keypoint file, from the entries of its images and people."""
-    annotations = [annotation for _, found in drawn for annotation in found]
+    annotations = [annotation for _, found in rendered for annotation in found]
     category = {
         "supercategory": "person",
         "id": 1,
@@ -205,7 +205,7 @@ def annotation_file(drawn: list[tuple[dict[str, Any], list[Annotation]]], descri
     return {
         "info": {"description": description, "version": "1.0", "year": 2024},
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": ""}],
-        "images": [entry for entry, _ in drawn],
+        "images": [entry for entry, _ in rendered],
         "annotations": [annotation | {"id": number} for number, annotation in enumerate(annotations, 1)],
         "categories": [category],
     }
@@ -220,6 +220,6 @@ def render_set(root: Path, counts: dict[str, int], seed: int, processes: int = 1
     for part, count in counts.items():
         draw = partial(draw_file, root=root, part=part, seed=seed)
         made = in_processes(draw, range(1, count + 1), processes, chunk=16)
-        drawn = list(followed(made, count, "images", part))
-        content = annotation_file(drawn, f"drawn people, seed {seed}")
+        rendered = list(followed(made, count, "images", part))
+        content = annotation_file(rendered, f"drawn people, seed {seed}")  # an old word that stays: the manifest has the file's digest
         write_text(root / "annotations" / f"person_keypoints_{part}2017.json", json.dumps(content))

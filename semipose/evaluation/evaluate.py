@@ -38,14 +38,14 @@ class Evaluation:
 
     Attributes:
         measures: Name -> value, low, high in 0-1 (-1 if undefined).
-        drawn: Name -> the metric in each of B resamples, 0-1, NaN if undefined; the resamples are
+        resamples: Name -> the metric in each of B resamples, 0-1, NaN if undefined; the resamples are
             the same for every network, so that networks can be compared on them.
         scores: OKS or PCK of each person, [N], 0-1, NaN if none of the joints counts.
         results: COCO keypoint results of the N people, in the pack's order.
     """
 
     measures: dict[str, Measure]
-    drawn: dict[str, NDArray[np.float64]]
+    resamples: dict[str, NDArray[np.float64]]
     scores: NDArray[np.float64]
     results: list[dict[str, Any]]
     predictions: Predictions
@@ -118,12 +118,12 @@ def evaluate(
     else:
         results = [one | {"category_id": category} for one in detected_results(net, task, detected, p, fabric)]
     generator = np.random.default_rng(0)
-    drawn: dict[str, NDArray[np.float64]] = {}
+    resamples: dict[str, NDArray[np.float64]] = {}
     measures: dict[str, Measure] = {}
     if p.metric == "oks" or people.skeleton.sigmas:
         matches = match(annotations, results, people.skeleton.sigmas)
-        drawn = resampled(matches.metrics, matches.images, p.bootstrap, generator)
-        measures = intervals(matches.metrics, matches.images, drawn)
+        resamples = resampled(matches.metrics, matches.images, p.bootstrap, generator)
+        measures = intervals(matches.metrics, matches.images, resamples)
     if p.metric == "oks":
         hits = joint_hits(found.points, people.points, people.visibility, people.areas, people.skeleton)
         scores = person_oks(found.points, people.points, people.visibility, people.areas, people.skeleton.sigmas)
@@ -132,9 +132,9 @@ def evaluate(
         scores = hits.per_person()
     reference = p.pck_reference if people.skeleton.torso[0] else "box"
     hits = replace(hits, more=pck_tables(found.points, people.points, people.visibility, _sizes(people, reference), reference))
-    drawn_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
-    measures |= intervals(hits.metrics, len(people), drawn_hits)
-    return Evaluation(measures, drawn | drawn_hits, scores, results, found)
+    of_hits = resampled(hits.metrics, len(people), p.bootstrap, generator)
+    measures |= intervals(hits.metrics, len(people), of_hits)
+    return Evaluation(measures, resamples | of_hits, scores, results, found)
 
 
 def detected_results(
@@ -180,13 +180,13 @@ def mean(found: Sequence[Evaluation]) -> Evaluation:
     resample too; the poses are those of the first.
     """
     first = found[0]
-    drawn = {name: np.mean([one.drawn[name] for one in found], axis=0) for name in first.drawn}
+    resamples = {name: np.mean([one.resamples[name] for one in found], axis=0) for name in first.resamples}
     measures = {}
     for name, measure in first.measures.items():
         undefined = measure.value < 0
         value = float(np.mean([one.measures[name].value for one in found]))
-        measures[name] = measure if undefined else Measure(*interval(value, drawn[name]))
-    return replace(first, measures=measures, drawn=drawn)
+        measures[name] = measure if undefined else Measure(*interval(value, resamples[name]))
+    return replace(first, measures=measures, resamples=resamples)
 
 
 def _predict(net: nn.Module, task: "Task", pack: CropPack, p: "Evaluate", fabric: "Fabric | None") -> Predictions:

@@ -57,16 +57,16 @@ def sample(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
 def true_poses(pack: CropPack, chosen: NDArray[np.int64]) -> list[Image.Image]:
     """A picture of each person with the annotated pose."""
     points, visible = (tensor.numpy() for tensor in pack.points(chosen))
-    return _drawn(pack, chosen, points, visible, 0.0)
+    return _rendered(pack, chosen, points, visible, 0.0)
 
 
 def found_poses(pack: CropPack, found: Predictions, chosen: NDArray[np.int64]) -> list[Image.Image]:
     """A picture of each person with the joints of which the network is confident."""
     points = transform(torch.from_numpy(np.array(pack.matrices[chosen])), torch.from_numpy(found.points[chosen])).numpy()
-    return _drawn(pack, chosen, points, found.confidence[chosen], SURE)
+    return _rendered(pack, chosen, points, found.confidence[chosen], SURE)
 
 
-def _drawn(
+def _rendered(
     pack: CropPack, chosen: NDArray[np.int64], points: NDArray[np.floating], seen: NDArray[np.floating], threshold: float
 ) -> list[Image.Image]:
     """Poses (px of the crop) on the part of the crop that the

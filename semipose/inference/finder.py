@@ -19,12 +19,12 @@ class Finder:
     """Says who is in a picture.
 
     Attributes:
-        look: Finds the people of a picture.
-        wanted: For the name of a file: which of its frames are looked at (frame 0 is an image).
+        find: Finds the people of a picture.
+        wanted: For the name of a file: which of its frames are searched (frame 0 is an image).
         rows: The people who must be there.
     """
 
-    look: Callable[[Picture], Boxes]
+    find: Callable[[Picture], Boxes]
     wanted: Callable[[str], Wanted]
     rows: Rows = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ def by_detector(name: Literal["small", "large"], weights: Path | None, score: fl
         weights: As `Detector` takes it.
         score: As `Detector` takes it.
         device: torch's name of the device.
-        seconds: Time between two frames of a video that are looked at.
+        seconds: Time between two frames of a video that are searched.
 
     Raises:
         InputError: As `Detector`.
@@ -85,9 +85,9 @@ def by_boxes(path: Path, names: Sequence[str]) -> Finder:
             raise InputError(f"{place}: {name} is {'a video: give `frame`, from 1' if not frame else 'an image, which has no `frame`'}")
         rows[found[0]][frame].append([*entry["bbox"], entry.get("score", 1.0)])
 
-    def look(picture: Picture) -> Boxes:
+    def find(picture: Picture) -> Boxes:
         boxes = Boxes.of(rows[picture.name][picture.frame])
         check_boxes(boxes.xywh, picture.image.size, f"{path}: {picture.name}{f', frame {picture.frame}' if picture.frame else ''}: ")
         return boxes
 
-    return Finder(look, lambda name: lambda frame, time: frame in rows[name], rows)
+    return Finder(find, lambda name: lambda frame, time: frame in rows[name], rows)

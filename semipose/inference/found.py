@@ -14,7 +14,7 @@ from semipose.utils.files import naming
 
 
 def record() -> dict[str, Any]:
-    """Of one file, before it is looked at."""
+    """Of one file, before it is searched."""
     return {"people": [], "thumbs": [], "left_out": Counter(), "broken": {}, "cut_off": {}, "pictures": 0}
 
 

@@ -39,7 +39,7 @@ PEOPLE, KEY, JOURNAL = "people.json", "key", "found.jsonl"
 
 @dataclass(frozen=True)
 class Search:
-    """Where people are looked for, and how.
+    """Where to find people, and how.
 
     Attributes:
         root: Folder of images and videos.
@@ -69,7 +69,7 @@ class Search:
 def find_people(search: Search, folder: Path) -> dict[str, Any]:
     """Search all images and videos for people, and write who was found.
 
-    Who was found there before is not looked for again.
+    Who was found there before is not searched for again.
 
     Args:
         search: Where and how.
@@ -100,7 +100,7 @@ def _searched(search: Search, names: list[str], folder: Path) -> Found:
     moving = any(map(is_video, names))
     if moving:
         videos.library()  # if it is not installed, no video is broken
-    looking = _finder(search, names)
+    people_finder = _finder(search, names)
     known, distinct = Found(folder / JOURNAL), Distinct(search.media.near)
     for thumb in known.thumbs():
         distinct.add(thumb)
@@ -109,10 +109,10 @@ def _searched(search: Search, names: list[str], folder: Path) -> Found:
         for name in names[known.files :]:
             record = found.record()
             try:
-                for picture in _pictures(search, name, looking, record):
-                    _look(search, picture, looking.look(picture), distinct, folder, record)
+                for picture in _pictures(search, name, people_finder, record):
+                    _record_people(search, picture, people_finder.find(picture), distinct, folder, record)
                     progress.advance()
-                _check_shown(search, name, looking, record)
+                _check_shown(search, name, people_finder, record)
             except BrokenMedium as error:
                 record["broken"][name] = str(error)
             known.add(record)
@@ -129,16 +129,16 @@ def _finder(search: Search, names: list[str]) -> Finder:
     return finder.whole(how.every)
 
 
-def _pictures(search: Search, name: str, looking: Finder, record: dict[str, Any]) -> Iterator[Picture]:
-    if search.boxes and not looking.rows[name]:
+def _pictures(search: Search, name: str, people_finder: Finder, record: dict[str, Any]) -> Iterator[Picture]:
+    if search.boxes and not people_finder.rows[name]:
         return
     if is_video(name):
-        yield from media.of_video(search.root, name, looking.wanted(name), record["cut_off"])
+        yield from media.of_video(search.root, name, people_finder.wanted(name), record["cut_off"])
     else:
         yield media.of_image(search.root, name, search.exif)
 
 
-def _look(search: Search, picture: Picture, people: Boxes, distinct: Distinct, folder: Path, record: dict[str, Any]) -> None:
+def _record_people(search: Search, picture: Picture, people: Boxes, distinct: Distinct, folder: Path, record: dict[str, Any]) -> None:
     """Note the people of a picture who are sharp, and unlike all before them; the others are counted. Of a video the frame is kept."""
     image, grey = picture.image, picture.image.convert("L")
     about = {"file_name": f"media/{picture.name}", "width": image.width, "height": image.height, "of": picture.name}
@@ -174,9 +174,9 @@ def _shrunk(grey: Image.Image, side: int) -> Image.Image:
     return grey.resize((width, height), Image.Resampling.BILINEAR) if scale < 1 else grey
 
 
-def _check_shown(search: Search, name: str, looking: Finder, record: dict[str, Any]) -> None:
+def _check_shown(search: Search, name: str, people_finder: Finder, record: dict[str, Any]) -> None:
     """Boxes of frames behind the end of a video: it is cut off, or they are of another one."""
-    rows = looking.rows.get(name, {})
+    rows = people_finder.rows.get(name, {})
     behind = sorted(rows)[record["pictures"] :]
     if behind and name not in record["cut_off"]:
         raise InputError(f"{search.boxes}: has a box in frame {behind[0]} of {name}, which ends before; bring the boxes of this video")

@@ -136,7 +136,7 @@ class Poser:
             run passes while at least `least` crops wait.
             """
             while len(crops) >= least:
-                found.extend(self._look(crops[: self.batch_size]))
+                found.extend(self._predict(crops[: self.batch_size]))
                 del crops[: self.batch_size]
             while counts and len(found) >= counts[0]:
                 people, joints = [found.popleft() for _ in range(counts.popleft())], len(self.skeleton.joints)
@@ -150,7 +150,7 @@ class Poser:
             yield from answers(self.batch_size)
         yield from answers(1)
 
-    def _look(self, people: list[Person]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def _predict(self, people: list[Person]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Points [K, 2] in image px and confidence [K] of people cut out by `cut`, in one pass."""
         pixels, to_crop, to_view = zip(*people, strict=True)
         crops = Crops(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), torch.stack(to_view)).to(self.device)

@@ -57,7 +57,7 @@ class Suggestion(NamedTuple):
     worth: float
 
 
-def look(posers: Sequence[Poser], images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Findings:
+def ask_networks(posers: Sequence[Poser], images: Iterable[tuple[Picture, NDArray[np.floating] | None]]) -> Findings:
     """Ask every network of every person, once in each of the VIEWS.
 
     Args:

@@ -22,7 +22,7 @@ SUFFIXES = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv",
     ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
-"""Suffixes of files that are taken for videos without a look inside;
+"""Suffixes of files that are taken for videos without opening them;
 other files are videos if they are not images.
 """
 

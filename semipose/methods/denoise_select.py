@@ -107,7 +107,7 @@ class DenoiseSelect(Consistency):
 
     def targets(self, easy: Tensor) -> tuple[Denoised, Denoised]:
         """The pseudo-labels of the first and of the second student."""
-        views = [self.looked_at(net, easy) for net in self.averages.teachers([self.net, self.second])]
+        views = [self.predict_views(net, easy) for net in self.averages.teachers([self.net, self.second])]
         maps = [merged(one) for one in views]
         if self.p.uncertainty == "cross":
             spread = [uncertainty(Views(*(torch.cat(both) for both in zip(*views, strict=True))))] * 2
@@ -125,7 +125,7 @@ class DenoiseSelect(Consistency):
         return Denoised(maps, self.task.sigma, weight=(maps.amax(dim=(2, 3)) >= self.p.tau).float(), spread=spread)
 
     @torch.no_grad()
-    def looked_at(self, net: PoseNet, easy: Tensor) -> Views:
+    def predict_views(self, net: PoseNet, easy: Tensor) -> Views:
         """One pass per view, moved back onto the easy view with left and right restored."""
         task, heatmaps, seen = self.task, [], []
         for view in self.p.views:

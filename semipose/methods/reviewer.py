@@ -85,16 +85,16 @@ class Reviewer(Consistency):
         self.epoch += torch.stack([terms["supervised"].detach(), torch.ones_like(self.epoch[0])])
 
         easy = task.weak_view(batch.unlabelled, generator)
-        taught = teach(self.net, easy, p.teacher_bn)  # H_T
-        reviewed = teach(self.reviewer, easy, p.teacher_bn) if p.lambda_r > 0 else taught  # H_R
+        teacher_maps = teach(self.net, easy, p.teacher_bn)  # H_T
+        reviewer_maps = teach(self.reviewer, easy, p.teacher_bn) if p.lambda_r > 0 else teacher_maps  # H_R
         theta = task.strong(len(easy), generator)
-        strong = self.strong_view(easy, PseudoLabels(taught, task.sigma), theta, p.strong, generator)
+        strong = self.strong_view(easy, PseudoLabels(teacher_maps, task.sigma), theta, p.strong, generator)
         predicted, levels = self.estimate(strong.images)
         terms["teacher"] = p.lambda_t * heatmap_loss(predicted, strong.targets, strong.weight)
         if p.lambda_r > 0:
-            terms["reviewer"] = p.lambda_r * heatmap_loss(predicted, *self.moved(reviewed, theta))
+            terms["reviewer"] = p.lambda_r * heatmap_loss(predicted, *self.moved(reviewer_maps, theta))
         if levels:
-            terms["levels_unlabelled"] = p.gamma * self.level_loss(levels, *self.moved((taught + reviewed) / 2, theta))
+            terms["levels_unlabelled"] = p.gamma * self.level_loss(levels, *self.moved((teacher_maps + reviewer_maps) / 2, theta))
         return Losses(terms, {})
 
     def estimate(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:

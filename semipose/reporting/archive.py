@@ -32,11 +32,11 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
         InputError: A file is missing, or numbers differ from the archived ones of the same
             fingerprint and commit.
     """
-    folder = root / "reports" / "runs" / run.cell
-    record = read_json(folder.parent / f"{run.cell}.json")
-    cost = read_json(root / "runs" / run.cell / "cost.json", "a run is archived with its cost; train it on this machine first")
+    folder = root / "reports" / "runs" / run.name
+    record = read_json(folder.parent / f"{run.name}.json")
+    cost = read_json(root / "runs" / run.name / "cost.json", "a run is archived with its cost; train it on this machine first")
     split = read_json(root / "data" / "split" / f"{run.labels}-s{run.seed}.json", "a run is archived with the ids of its split")
-    path = archive / "runs" / f"{run.cell}-{run.fingerprint[:8]}-{run.commit[:8]}.json"
+    path = archive / "runs" / f"{run.name}-{run.fingerprint[:8]}-{run.commit[:8]}.json"
     if path.exists():
         old = read_json(path)
         if any(old.get(name) != record[name] for name in record):
@@ -45,7 +45,7 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
     arrays = _load(folder / "scores.npz", "evaluate this run again")
     if split["counts"]["labelled"] < split["counts"]["pool"]:  # else: all people of the pool
         arrays["labelled"] = np.array(split["labelled"], dtype=np.int64)
-    arrays["resamples"] = np.array(run.drawn, dtype=np.float32)
+    arrays["resamples"] = np.array(run.resamples, dtype=np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
@@ -76,23 +76,23 @@ def read_archive(archive: Path, data: str, grid: Grid) -> dict[Key, Run]:
         InputError: Runs have different commits, two different
             runs have one name, or a file is damaged.
     """
-    equals, cells = _equal_commits(archive.parent / EQUAL), grid.cells()
+    equals, wanted = _equal_commits(archive.parent / EQUAL), grid.runs()
     runs: dict[Key, Run] = {}
     commits: dict[str, str] = {}
     for run in map(_read, sorted((archive / "runs").glob("*.json"))):
         key = run.method, run.labels, run.seed
-        if (run.data, run.stage) != (data, grid.stage) or key not in cells:
+        if (run.data, run.stage) != (data, grid.stage) or key not in wanted:
             continue
         first = runs.setdefault(key, run)
         if first.fingerprint != run.fingerprint:
-            raise InputError(f"{archive}: {run.cell} is archived with fingerprints {first.fingerprint} and {run.fingerprint}; keep one")
+            raise InputError(f"{archive}: {run.name} is archived with fingerprints {first.fingerprint} and {run.fingerprint}; keep one")
         commits[equals.get(run.commit, run.commit)] = run.commit
     if len(commits) > 1:
         raise InputError(
             f"{archive}: a table cannot join runs of the commits {' and '.join(sorted(commits.values()))}; remove those "
             f"of one, or name them in one line of {archive.parent / EQUAL} if they give equal weights"
         )
-    return {key: runs[key] for key in cells if key in runs}
+    return {key: runs[key] for key in wanted if key in runs}
 
 
 def _read(path: Path) -> Run:

@@ -20,7 +20,7 @@ SIGNALS = {
 
 
 @styled
-def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Styles) -> Picture | None:
+def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, styles: Styles) -> Picture | None:
     """Share of right pseudo-labels over each signal, in ten equally filled bins of keypoints of all
     seeds; a row of panels per budget.
 
@@ -41,7 +41,7 @@ def calibration(keypoints: Mapping[Key, Mapping[str, Sequence[float]]], grid: Gr
                 continue
             right = (error <= RIGHT).astype(float)
             x, y, deviation = binned(sure, right, 10)
-            axes.errorbar(x, y, yerr=deviation, **look[method]._asdict(), markersize=5, capsize=2, label=method)
+            axes.errorbar(x, y, yerr=deviation, **styles[method]._asdict(), markersize=5, capsize=2, label=method)
             told = f"AUROC {separation(sure if signal == 'peak' else -sure, right > 0):.2f}"
             if signal == "peak":
                 told += f", calibration error {calibration_error(sure, right):.2f}"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from semipose.reporting.results import Grid, Key
-from semipose.reporting.style import Look, Picture, Styles, legend_of, panels_of, styled
+from semipose.reporting.style import Picture, Style, Styles, legend_of, panels_of, styled
 
 Columns = Mapping[str, Sequence[float]]
 NOT_THE_TABLES = (
@@ -22,7 +22,7 @@ Choice = Callable[[Columns], Sequence[float] | None]
 
 
 @styled
-def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: str, look: Styles) -> Picture | None:
+def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: str, styles: Styles) -> Picture | None:
     """Validation metric and each loss over the steps of one budget; mean and standard deviation over seeds."""
     mine = {key: columns for key, columns in histories.items() if key[1] == labels and key[0] in grid.methods}
     if not mine:
@@ -33,7 +33,7 @@ def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: st
     for axes, name in zip(panels, ["", *losses], strict=False):
         for method in grid.methods:
             seeds = [columns for key, columns in mine.items() if key[0] == method]
-            _band(axes, seeds, "step", _loss(name) if name else _validation, look[method], method)
+            _band(axes, seeds, "step", _loss(name) if name else _validation, styles[method], method)
         axes.set_title(f"loss: {name.removeprefix('loss/')}" if name else f"{metric} on validation people")
         axes.set(xlabel="step", ylabel="loss" if name else f"{metric} (0–100)")
         _tidy(axes, bool(name))
@@ -46,7 +46,7 @@ def curves(histories: Mapping[Key, Columns], grid: Grid, labels: str, metric: st
 
 
 @styled
-def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: Styles) -> Picture | None:
+def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, styles: Styles) -> Picture | None:
     """Validation metric and training loss over epochs for adaptive and for shuffled masks; a row per budget."""
     if len({key[0] for key in histories}) < 2:
         return None
@@ -56,8 +56,8 @@ def shuffled(histories: Mapping[Key, Columns], grid: Grid, metric: str, look: St
         left, right = panels[2 * row : 2 * row + 2]
         for method in grid.methods:
             seeds = [columns for key, columns in histories.items() if key[:2] == (method, labels)]
-            _band(left, seeds, "epoch", _validation, look[method], method)
-            _band(right, seeds, "epoch", _total_loss, look[method], method)
+            _band(left, seeds, "epoch", _validation, styles[method], method)
+            _band(right, seeds, "epoch", _total_loss, styles[method], method)
         left.set(xlabel="epoch", ylabel=f"{metric} (0–100)", title=f"{labels}: {metric} on validation people")
         right.set(xlabel="epoch", ylabel="loss", title=f"{labels}: training loss, all terms")
         _tidy(left, False)
@@ -85,14 +85,14 @@ def mean_band(seeds: Sequence[Columns], x: str, y_of: Choice) -> np.ndarray:
     return np.stack([shared.index, shared.mean(axis=1), shared.std(axis=1).fillna(0)], axis=1)
 
 
-def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, look: Look, name: str) -> None:
+def _band(axes: Axes, seeds: Sequence[Columns], x: str, y_of: Choice, style: Style, name: str) -> None:
     at, mean, deviation = mean_band(seeds, x, y_of).T
     if not at.size:
         return
-    marker = look.marker if at.size == 1 else None  # a line of one point would be invisible
-    axes.plot(at, mean, color=look.color, linestyle=look.linestyle, marker=marker, label=name)
+    marker = style.marker if at.size == 1 else None  # a line of one point would be invisible
+    axes.plot(at, mean, color=style.color, linestyle=style.linestyle, marker=marker, label=name)
     if deviation.any():
-        axes.fill_between(at, mean - deviation, mean + deviation, color=look.color, alpha=0.18, linewidth=0)
+        axes.fill_between(at, mean - deviation, mean + deviation, color=style.color, alpha=0.18, linewidth=0)
 
 
 def _validation(columns: Columns) -> Sequence[float] | None:

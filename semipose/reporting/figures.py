@@ -17,7 +17,7 @@ from semipose.reporting.tables import scored, spread
 
 
 @styled
-def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
+def budgets(runs: Mapping[Key, Run], sweep: Grid, styles: Styles) -> Picture | None:
     """Headline metric over labelled people; bars: standard deviation over seeds, or one seed's 95% interval."""
     shown = [method for method in sweep.methods if any(key[0] == method for key in runs)]
     if not shown:
@@ -33,7 +33,7 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | Non
         dodge = math.exp(0.008 * reach * (position - (len(shown) - 1) / 2))
         points = [(counts[labels], *bar) for labels in sweep.labels if (bar := _bar(runs, method, labels, sweep.seeds))]
         x, y, below, above = np.array(sorted(points)).reshape(-1, 4).T
-        axes.errorbar(x * dodge, y, yerr=[below, above], **look[method]._asdict(), capsize=3, elinewidth=1.2, label=method)
+        axes.errorbar(x * dodge, y, yerr=[below, above], **styles[method]._asdict(), capsize=3, elinewidth=1.2, label=method)
         ends = (f"{value:.1f} at {count:,.0f}" for count, value in zip(x, y, strict=True))
         words.append(f"{method} {', '.join(ends) or 'undefined'}")
     axes.set_xscale("log")
@@ -49,7 +49,7 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | Non
 
 
 @styled
-def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
+def costs(runs: Mapping[Key, Run], sweep: Grid, styles: Styles) -> Picture | None:
     """Headline metric over what a run's training costs, a point for each method; a panel per budget. Bars as in `budgets`."""
     budgets_run = [labels for labels in sweep.labels if any(key[1] == labels for key in runs)]
     if not budgets_run:
@@ -63,7 +63,7 @@ def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
             if bar is None:
                 continue
             gflop = spread([run.training["gflop"] for key, run in runs.items() if key[:2] == (method, labels)])[0]
-            marks = look[method]._replace(linestyle="none")._asdict()
+            marks = styles[method]._replace(linestyle="none")._asdict()
             axes.errorbar([gflop], bar[:1], yerr=[[bar[1]], [bar[2]]], **marks, markersize=7, capsize=3, elinewidth=1.2, label=method)
             words.append(f"{labels} {method} {bar[0]:.1f} for {gflop:,.0f} GFLOP")
         axes.set_xscale("log")
@@ -82,7 +82,7 @@ def costs(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
 
 
 @styled
-def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | None:
+def keypoints(runs: Mapping[Key, Run], sweep: Grid, styles: Styles) -> Picture | None:
     """Share of each keypoint that is found, left and right averaged, for each method; a panel per budget."""
     names = list(dict.fromkeys(name for run in runs.values() for name in run.metrics if name.startswith("joint/")))
     kinds = list(dict.fromkeys(map(_kind, names)))
@@ -102,7 +102,7 @@ def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | N
                 continue
             x = np.arange(len(kinds)) + (position - (len(shown) - 1) / 2) * width
             deviation = table.std(axis=0, ddof=1) if len(table) > 1 else None
-            colour, thin = look[method].color, {"elinewidth": 1, "capsize": 2}
+            colour, thin = styles[method].color, {"elinewidth": 1, "capsize": 2}
             axes.bar(x, table.mean(axis=0), width * 0.92, yerr=deviation, color=colour, label=method, error_kw=thin)
         axes.set_xticks(np.arange(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
         axes.tick_params(axis="x", length=0)
@@ -115,7 +115,7 @@ def keypoints(runs: Mapping[Key, Run], sweep: Grid, look: Styles) -> Picture | N
 
 
 @styled
-def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look: Styles) -> Picture | None:
+def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, styles: Styles) -> Picture | None:
     """Mean mask count over the teacher's error, in ten equally filled
     bins of people of all seeds; a panel per budget.
 
@@ -137,7 +137,7 @@ def masks(people: Mapping[Key, Mapping[str, Sequence[float]]], grid: Grid, look:
             error, count = both[:, np.isfinite(both).all(axis=0)]
             x, y, deviation = binned(error, count, 10)
             name = f"{method} ({_relation(rank_correlation(error, count))})"
-            axes.errorbar(x, y, yerr=deviation, **look[method]._asdict(), markersize=5, capsize=2, label=name)
+            axes.errorbar(x, y, yerr=deviation, **styles[method]._asdict(), markersize=5, capsize=2, label=name)
             words.append(f"{labels} {name}: from {y[0]:.1f} on the clearest to {y[-1]:.1f} on the hardest people")
         axes.set(xlabel="difficulty: mean error of the pseudo-label (box sizes)", title=labels)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))

@@ -39,7 +39,7 @@ class Grid:
     labels: tuple[str, ...]
     seeds: tuple[int, ...]
 
-    def cells(self) -> list[Key]:
+    def runs(self) -> list[Key]:
         return list(product(self.methods, self.labels, self.seeds))
 
 
@@ -56,7 +56,7 @@ def grids(p: "Params") -> tuple[Grid, Grid]:
 class Run:
     """One trained and evaluated run, as in `reports/runs/<run>.json`."""
 
-    cell: str
+    name: str  # the records, archived ones too, have it as "cell"
     data: str
     stage: str
     method: str
@@ -70,7 +70,7 @@ class Run:
     training: Mapping[str, Any]
     parameters: Mapping[str, Any]  # the entry of `method` with which it trained
     metrics: Mapping[str, Score]
-    drawn: Sequence[float]  # the headline metric in each resample of the validation set; the same resamples in every run
+    resamples: Sequence[float]  # the headline metric in each resample of the validation set; the same resamples in every run
 
     @property
     def score(self) -> Score:
@@ -78,7 +78,7 @@ class Run:
         return self.metrics[self.protocol["headline"]]
 
 
-def cell_name(data: str, key: Key) -> str:
+def name_of_run(data: str, key: Key) -> str:
     method, labels, seed = key
     return f"{data}-{method}-{labels}-s{seed}"
 
@@ -94,7 +94,7 @@ def read_runs(folder: Path, data: str, grid: Grid) -> dict[Key, Run]:
     Raises:
         InputError: A file is damaged, lacks a field, or belongs to another run.
     """
-    paths = {key: folder / f"{cell_name(data, key)}.json" for key in grid.cells()}
+    paths = {key: folder / f"{name_of_run(data, key)}.json" for key in grid.runs()}
     return {key: read_run(path, data, grid.stage, key) for key, path in paths.items() if path.exists()}
 
 
@@ -120,7 +120,7 @@ def read_run(path: Path, data: str, stage: str, key: Key) -> Run:
         raise InputError(f"{error.filename} is missing; {again}") from None
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not readable as a run: {error}; {again}") from None
-    found, asked = (run.data, run.stage, run.method, run.labels, run.seed, run.cell), (data, stage, *key, cell_name(data, key))
+    found, asked = (run.data, run.stage, run.method, run.labels, run.seed, run.name), (data, stage, *key, name_of_run(data, key))
     if found != asked:
         raise InputError(f"{path} is of {found}, but its name asks for {asked}; {again}")
     return run
@@ -138,7 +138,7 @@ def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) 
         ValueError: A field is wrong.
         TypeError: A field is wrong.
     """
-    fields = {name: record[name] for name in Run.__annotations__ if name != "drawn"}
+    fields = {name: record["cell" if name == "name" else name] for name in Run.__annotations__ if name != "resamples"}
     needed = [("protocol", name) for name in PROTOCOL] + [("training", name) for name in TRAINING]
     absent = [f"{section}.{name}" for section, name in needed if name not in record[section]]
     absent += [f"metrics.{name}" for name in [record["protocol"].get("headline")] if name not in record["metrics"]]
@@ -146,7 +146,7 @@ def run_of(record: Mapping[str, Any], resamples: Mapping[str, Sequence[float]]) 
         raise KeyError(", ".join(absent))
     fields["labels"] = str(record["labels"])
     fields["metrics"] = {name: _score(metric) for name, metric in record["metrics"].items()}
-    return Run(**fields, drawn=resamples[fields["protocol"]["headline"]])
+    return Run(**fields, resamples=resamples[fields["protocol"]["headline"]])
 
 
 def headline(runs: Iterable[Run]) -> str:
@@ -155,11 +155,11 @@ def headline(runs: Iterable[Run]) -> str:
     Raises:
         InputError: They differ: one table has one metric.
     """
-    names = {run.protocol["headline"]: run.cell for run in runs}
+    names = {run.protocol["headline"]: run.name for run in runs}
     if len(names) > 1:
-        (metric, cell), (other, another) = list(names.items())[:2]
+        (metric, name), (other, another) = list(names.items())[:2]
         raise InputError(
-            f"reports/runs/{cell}.json: protocol.headline is {metric!r}, but {another} reports {other!r}; run the stage "
+            f"reports/runs/{name}.json: protocol.headline is {metric!r}, but {another} reports {other!r}; run the stage "
             "`evaluate` of all runs with one `evaluate.metric`"
         )
     return next(iter(names), "score")

@@ -100,5 +100,5 @@ def _records(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> list[d
             record |= {"status": "run", "metric": run.protocol["headline"], **run.score._asdict()}
             record |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
             record |= {name: run.training[name] for name in TRAINING} | {"gflop_with_warmup": gflop(run)}
-            records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+            records.append(record | {"cell": run.name, "fingerprint": run.fingerprint, "commit": run.commit})
     return records

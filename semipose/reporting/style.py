@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from semipose.utils.files import replacing
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """Colour, marker and line of a method or variant, by matplotlib's names."""
 
     color: str
@@ -24,23 +24,23 @@ class Look(NamedTuple):
     linestyle: str
 
 
-Styles = Mapping[str, Look]
+Styles = Mapping[str, Style]
 # Okabe and Ito's colours, which people with common colour blindness can tell apart: each method has the same in every figure.
 METHODS = {
-    "supervised": Look("#555555", "s", "-"),
-    "pseudopose": Look("#E69F00", "<", "-"),
-    "datadistill": Look("#000000", ">", "-"),
-    "posecons": Look("#56B4E9", "^", "-"),
-    "posedual": Look("#0072B2", "v", "-"),
-    "sspcm": Look("#009E73", "D", "-"),
-    "multiaugs": Look("#CC79A7", "P", "-"),
-    "denoise_select": Look("#8C6D31", "h", "-"),  # brown and olive: Okabe and Ito's own eight are taken, except a yellow too pale for lines
-    "reviewer": Look("#A6A600", "X", "-"),
-    "akm": Look("#D55E00", "o", "-"),
+    "supervised": Style("#555555", "s", "-"),
+    "pseudopose": Style("#E69F00", "<", "-"),
+    "datadistill": Style("#000000", ">", "-"),
+    "posecons": Style("#56B4E9", "^", "-"),
+    "posedual": Style("#0072B2", "v", "-"),
+    "sspcm": Style("#009E73", "D", "-"),
+    "multiaugs": Style("#CC79A7", "P", "-"),
+    "denoise_select": Style("#8C6D31", "h", "-"),  # brown and olive: Okabe and Ito's eight are taken, except a yellow too pale for lines
+    "reviewer": Style("#A6A600", "X", "-"),
+    "akm": Style("#D55E00", "o", "-"),
 }
 # Variants: darker colours of Tol's muted set; their dashes also tell them from the methods.
 MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#CC6677")
-VARIANTS = [Look(colour, marker, line) for line in ("--", ":") for colour, marker in zip(MUTED, "Xp*hdP", strict=True)]
+VARIANTS = [Style(colour, marker, line) for line in ("--", ":") for colour, marker in zip(MUTED, "Xp*hdP", strict=True)]
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Picture:
     alt: str
 
 
-def styles(names: Sequence[str]) -> dict[str, Look]:
-    """The look of each name; names without a fixed look take the free ones in order."""
+def styles(names: Sequence[str]) -> dict[str, Style]:
+    """The style of each name; names without a fixed style take the free ones in order."""
     free = cycle(VARIANTS)
     return {name: METHODS[name] if name in METHODS else next(free) for name in dict.fromkeys(names)}
 

@@ -128,17 +128,17 @@ def differences(
     for seed in seeds:
         ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
         if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
-            drawn = np.subtract(ours.drawn, theirs.drawn) if len(ours.drawn) == len(theirs.drawn) else np.empty(0)
-            found.append((ours.score.value - theirs.score.value, drawn))
+            resamples = np.subtract(ours.resamples, theirs.resamples) if len(ours.resamples) == len(theirs.resamples) else np.empty(0)
+            found.append((ours.score.value - theirs.score.value, resamples))
     return found
 
 
 def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:
     """Mean over seeds, with the paired bootstrap's 95 % interval: how far other validation people would move it."""
     value = statistics.fmean(difference for difference, _ in found)
-    if len({len(drawn) for _, drawn in found}) > 1 or not len(found[0][1]):
+    if len({len(resamples) for _, resamples in found}) > 1 or not len(found[0][1]):
         return Score(value)
-    return Score(*interval(value, np.mean([drawn for _, drawn in found], axis=0)))
+    return Score(*interval(value, np.mean([resamples for _, resamples in found], axis=0)))
 
 
 def _build(
@@ -155,7 +155,7 @@ def _build(
         reference: Name of a row -> the method it is compared with.
         changes: Name of a row -> what it changes, in words; empty: there is no such column.
     """
-    wanted = {key: runs.get(key) for key in grid.cells()}
+    wanted = {key: runs.get(key) for key in grid.runs()}
     present = [run for run in wanted.values() if run]
     metric = headline(present)
     columns = [Column("variant", text=True), Column("changes", text=True)] if changes else [Column("method", text=True)]
@@ -276,7 +276,7 @@ def _records(
         record |= {name: run.training[name] for name in TRAINING}
         record |= {"labelled": run.labelled, "unlabelled": run.unlabelled}
         record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
-        records.append(record | {"cell": run.cell, "fingerprint": run.fingerprint, "commit": run.commit})
+        records.append(record | {"cell": run.name, "fingerprint": run.fingerprint, "commit": run.commit})
     return records
 
 

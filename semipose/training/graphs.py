@@ -34,13 +34,13 @@ WARM_UP = 3
 
 def possible(method: Method, batches: Batches, device: torch.device) -> bool:
     """Whether steps of this training can be CUDA graphs; if not, standard error says why."""
-    drawn = [name for path in method.paths.values() for name in path if name in ON_HOST]
+    on_host = [name for path in method.paths.values() for name in path if name in ON_HOST]
     if device.type != "cuda":
         why = "there is no GPU"
     elif batches.groups > 1:
         why = "train.batch_groups is above 1"
-    elif drawn:
-        why = f"{drawn[0]} draws on the host"
+    elif on_host:
+        why = f"{on_host[0]} draws on the host"
     else:
         return True
     sys.stderr.write(f"semipose: machine.graphs is off for this training: {why}\n")

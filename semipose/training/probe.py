@@ -53,7 +53,7 @@ class Probe:
         return accuracy | ({"pseudo/correlation": correlation} if np.isfinite(correlation) else {})
 
 
-class Look(NamedTuple):
+class ViewLabels(NamedTuple):
     """A teacher's pseudo-labels on one weak view of each of B people, and their keypoints [B, K, 2]
     in crop px, left on the left.
 
@@ -65,7 +65,7 @@ class Look(NamedTuple):
     swapped: Callable[[Tensor], Tensor]
 
 
-def look(teacher: Method, task: Task, crops: Crops, generator: Generator) -> Look | None:
+def label_view(teacher: Method, task: Task, crops: Crops, generator: Generator) -> ViewLabels | None:
     """Ask for pseudo-labels on a weak view of each crop.
 
     Args:
@@ -75,14 +75,14 @@ def look(teacher: Method, task: Task, crops: Crops, generator: Generator) -> Loo
         generator: For the weak views.
 
     Returns:
-        The answer; None if the method has no teacher.
+        The pseudo-labels; None if the method has no teacher.
     """
     matrices, flipped = task.weak(crops, generator)
     pseudo = teacher.pseudo_labels(task.view(crops.pixels, matrices), generator)
     if pseudo is None:
         return None
     found = torch.where(flipped[:, None, None], pseudo.points[:, task.flip], pseudo.points)
-    return Look(pseudo, transform(invert(matrices), found), lambda of: torch.where(flipped[:, None], of[:, task.flip], of))
+    return ViewLabels(pseudo, transform(invert(matrices), found), lambda of: torch.where(flipped[:, None], of[:, task.flip], of))
 
 
 def box_sides(task: Task, pack: CropPack, crops: Crops) -> Tensor:
@@ -116,7 +116,7 @@ def probe(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
         crops = pack.read(chosen, task.size).to(device)
-        seen = look(teacher, task, crops, generator_of(0, "probe", start, device))
+        seen = label_view(teacher, task, crops, generator_of(0, "probe", start, device))
         if seen is None:
             return None
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from semipose.augment.task import Task
 from semipose.data.loading.pack import CropPack
 from semipose.methods import Method
-from semipose.training.probe import box_sides, look
+from semipose.training.probe import box_sides, label_view
 from semipose.utils.seeding import generator_of
 
 Columns = dict[str, NDArray[np.float64]]
+STREAMS = ("probe", "second look")  # of random numbers, one for each weak view; the first is that of `probe`
 
 
 @torch.no_grad()
@@ -42,7 +43,8 @@ def reliability(
     for start in range(0, len(positions) - len(positions) % batch_size, batch_size):
         chosen = positions[start : start + batch_size]
         crops = pack.read(chosen, task.size).to(device)
-        first, second = (look(teacher, task, crops, generator_of(0, name, start, device)) for name in ("probe", "second look"))
+        generators = (generator_of(0, stream, start, device) for stream in STREAMS)
+        first, second = (label_view(teacher, task, crops, generator) for generator in generators)
         if first is None or second is None:
             return None
         points, visible = (tensor.to(device) for tensor in pack.points(chosen))

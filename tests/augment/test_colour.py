@@ -29,7 +29,7 @@ def pictures(n: int, height: int = 40, width: int = 30) -> torch.Tensor:
 
 
 def pillow(image: torch.Tensor, name: str, level: int, uniform: list[float], rand: bool) -> np.ndarray:
-    """One person through one op, with the peers' strengths written out."""
+    """One person through one op, with the released code's strengths written out."""
     array = image.permute(1, 2, 0).numpy()
     picture = Image.fromarray(array)
     if name == "identity":

@@ -1,4 +1,4 @@
-"""Patches over, onto and out of people against loops over people with the same draws, and the peers' reference_bugs as options."""
+"""Patches over, onto and out of people against loops over people with the same draws, and the bugs of the released code as options."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from semipose.augment import patches
 from semipose.augment.patches import cut_occlude, cutmix, cutout, holes
 
-SIZE = (128, 96)  # half of the peers' 256 x 192, so patches are half as large too
+SIZE = (128, 96)  # half of the released code's 256 x 192, so patches are half as large too
 SCALE = 0.5
 PATCH: Any = SimpleNamespace(half_min=10, half_max=19, jitter=10.0)
 EXACT: Any = SimpleNamespace(half_min=10, half_max=19, jitter=0.0)
@@ -48,11 +48,11 @@ def unreal(g: torch.Generator, points: torch.Tensor) -> torch.Tensor:
     return torch.cat([points, torch.stack([x, y], dim=-1)], dim=1)
 
 
-def naive_mask(centres: np.ndarray, halves: np.ndarray, size: tuple[int, int], peers: bool) -> np.ndarray:
+def naive_mask(centres: np.ndarray, halves: np.ndarray, size: tuple[int, int], released: bool) -> np.ndarray:
     """One image's holes [H, W], from centres and half sizes [m, 2] (x, y)."""
     mask = np.zeros(size, dtype=bool)
     height, width = size
-    bottom, right = (min(width, height), min(width, height)) if peers else (height, width)
+    bottom, right = (min(width, height), min(width, height)) if released else (height, width)
     for (x, y), (a, b) in zip(centres.astype(int), halves.astype(int), strict=True):
         for row in range(max(0, y - b), min(bottom, y + b)):
             for column in range(max(0, x - a), min(right, x + a)):
@@ -65,7 +65,7 @@ def naive_mask(centres: np.ndarray, halves: np.ndarray, size: tuple[int, int], p
 
 @pytest.mark.parametrize("clamp", ["frame", "reference"])
 @pytest.mark.parametrize("size", [(128, 96), (96, 128)])
-def test_the_peers_clamp_cuts_rows_off_at_the_width_and_columns_at_the_height(size: tuple[int, int], clamp: Any) -> None:
+def test_the_released_clamp_cuts_rows_off_at_the_width_and_columns_at_the_height(size: tuple[int, int], clamp: Any) -> None:
     g = generator()
     centres = (torch.tensor([size[1], size[0]]) * torch.rand(20, 5, 2, generator=g)).trunc()
     halves = draw_sizes(g, (20, 5, 2))
@@ -76,7 +76,7 @@ def test_the_peers_clamp_cuts_rows_off_at_the_width_and_columns_at_the_height(si
     assert beyond.any() == (clamp == "frame")
 
 
-def test_with_the_peers_clamp_ankles_are_never_masked() -> None:
+def test_with_the_released_clamp_ankles_are_never_masked() -> None:
     points = torch.tensor([[[48.0, 120.0]]]).expand(60, 1, 2)
     assert not patches.keypoint_masks(points, torch.ones(60), None, SIZE, PATCH, generator(), clamp="reference").any()
     assert patches.keypoint_masks(points, torch.ones(60), None, SIZE, PATCH, generator()).flatten(1).any(1).all()
@@ -114,15 +114,15 @@ def test_unreal_channels_mask_anywhere_and_real_ones_their_keypoint() -> None:
 
 
 @pytest.mark.parametrize("clamp", ["frame", "reference"])
-def test_patches_of_the_peers_equal_a_loop_over_people(clamp: Any) -> None:
+def test_patches_of_the_released_code_equal_a_loop_over_people(clamp: Any) -> None:
     points, counts = joints(8), torch.arange(8)
     mask = patches.keypoint_masks(points, counts, None, SIZE, PATCH, generator(4), channels=CHANNELS, clamp=clamp)
     g = generator(4)
     draws = torch.randint(CHANNELS, (8, CHANNELS), generator=g)
     centres, halves = sample_patches(g, unreal(g, points), PATCH.jitter)
     for i in range(8):
-        drawn = draws[i, : int(counts[i])].numpy()
-        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, drawn], halves[i, drawn], SIZE, clamp == "reference"))
+        sampled = draws[i, : int(counts[i])].numpy()
+        np.testing.assert_array_equal(mask[i].numpy(), naive_mask(centres[i, sampled], halves[i, sampled], SIZE, clamp == "reference"))
 
 
 def test_channels_and_eligible_keypoints_exclude_each_other() -> None:
@@ -133,11 +133,11 @@ def test_channels_and_eligible_keypoints_exclude_each_other() -> None:
 # Cutout and CutMix
 
 
-def naive_holes(g: torch.Generator, n: int, count: int, peers: bool) -> list[torch.Tensor]:
-    limits = (128, 96) if peers else (96, 128)
+def naive_holes(g: torch.Generator, n: int, count: int, released: bool) -> list[torch.Tensor]:
+    limits = (128, 96) if released else (96, 128)
     centres = torch.stack([torch.randint(limit, (n, count), generator=g) for limit in limits], dim=-1)
     halves = draw_sizes(g, (n, count, 2))
-    return [torch.from_numpy(naive_mask(centres[i].numpy(), halves[i].numpy(), SIZE, peers)) for i in range(n)]
+    return [torch.from_numpy(naive_mask(centres[i].numpy(), halves[i].numpy(), SIZE, released)) for i in range(n)]
 
 
 @pytest.mark.parametrize("clamp", ["frame", "reference"])
@@ -185,12 +185,12 @@ def test_holes_lie_anywhere_and_are_20_to_38_px_of_a_192_px_wide_input() -> None
 # Cut-Occlude
 
 
-def naive_cut_occlude(images: np.ndarray, g: torch.Generator, points: torch.Tensor, count: int, peers: bool) -> np.ndarray:
-    """Joint by joint and pixel by pixel. ``peers``: 24 channels with replacement, transposed, their rules at the frame."""
+def naive_cut_occlude(images: np.ndarray, g: torch.Generator, points: torch.Tensor, count: int, released: bool) -> np.ndarray:
+    """Joint by joint and pixel by pixel. ``released``: 24 channels with replacement, transposed, their rules at the frame."""
     n, k = points.shape[:2]
     height, width = images.shape[-2:]
     partner = torch.randint(n, (n,), generator=g).numpy()
-    if peers:
+    if released:
         targets, sources = (torch.randint(CHANNELS, (n, count), generator=g).numpy() for _ in range(2))
         points = unreal(g, points)
     else:
@@ -201,8 +201,8 @@ def naive_cut_occlude(images: np.ndarray, g: torch.Generator, points: torch.Tens
         q = partner[i]
         for target, source in zip(targets[i], sources[i], strict=True):
             (x, y), (u, v), (a, b) = centres[i, target], centres[q, source], halves[q, source]
-            if peers:
-                paste_of_peers(images, result, (i, y, x), (q, v, u), (a, b))
+            if released:
+                paste_as_released(images, result, (i, y, x), (q, v, u), (a, b))
                 continue
             for dy in range(-b, b):
                 for dx in range(-a, a):
@@ -211,7 +211,7 @@ def naive_cut_occlude(images: np.ndarray, g: torch.Generator, points: torch.Tens
     return result
 
 
-def paste_of_peers(images: np.ndarray, result: np.ndarray, onto: tuple, out_of: tuple, half: tuple) -> None:
+def paste_as_released(images: np.ndarray, result: np.ndarray, onto: tuple, out_of: tuple, half: tuple) -> None:
     """With slices, as released: the joint's x is the row and its y the column; frames end before the last row and column."""
     height, width = images.shape[-2:]
     (i, column, row), (q, source_column, source_row) = onto, out_of
@@ -231,13 +231,13 @@ def paste_of_peers(images: np.ndarray, result: np.ndarray, onto: tuple, out_of: 
         result[i, :, rows, columns] = images[q, :, moved_rows, moved_columns]
 
 
-@pytest.mark.parametrize("peers", [False, True])
-def test_cut_occlude_equals_a_loop_over_people(peers: bool) -> None:
+@pytest.mark.parametrize("released", [False, True])
+def test_cut_occlude_equals_a_loop_over_people(released: bool) -> None:
     images, points = people(12), joints(12, margin=8)
     before, seen = images.clone(), points.clone()
-    options: dict[str, Any] = {"channels": CHANNELS, "transposed": True} if peers else {}
+    options: dict[str, Any] = {"channels": CHANNELS, "transposed": True} if released else {}
     result = cut_occlude(images, points, 4, PATCH, generator(5), **options)
-    np.testing.assert_array_equal(result.numpy(), naive_cut_occlude(before.numpy(), generator(5), seen, 4, peers))
+    np.testing.assert_array_equal(result.numpy(), naive_cut_occlude(before.numpy(), generator(5), seen, 4, released))
     assert not torch.equal(result, before)
     assert torch.equal(images, before)
     assert torch.equal(points, seen)
@@ -259,7 +259,7 @@ def test_the_joint_of_the_other_lands_on_the_own_joint() -> None:
 
 
 def test_transposed_patches_of_low_joints_are_blank() -> None:
-    """A row below the width is a column outside the frame: the peers paste nothing but the mean colour then."""
+    """A row below the width is a column outside the frame: the released code pastes nothing but the mean colour then."""
     images, points = people(2), torch.tensor([[[60.0, 30.0]], [[20.0, 110.0]]])  # the first high enough, the second not
     results = [cut_occlude(images, points, 1, EXACT, generator(seed), transposed=True) for seed in range(30)]
     values = {result[0, 0, 60, 30].item() for result in results}
@@ -288,7 +288,7 @@ def test_partners_and_joints_are_uniform_and_patches_have_their_sizes() -> None:
     assert rows.eq(1).float().mean().item() == pytest.approx(0.5, abs=0.04)  # joints of the other too
 
 
-def test_two_patches_cover_two_joints_but_one_now_and_then_with_the_peers_draw() -> None:
+def test_two_patches_cover_two_joints_but_one_now_and_then_with_the_released_sampling() -> None:
     n = 2000
     images = people(n, (8, 6))
     points = torch.tensor([[1.0, 1.0], [4.0, 5.0]]).expand(n, 2, 2)

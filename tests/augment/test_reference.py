@@ -1,5 +1,6 @@
-"""The peers' methods against naive versions: losses and gradients written out from the papers, people and joints in loops. Views, warps and
-patches are those of the library, held against loops of their own in test_augment.py, test_geometry.py and test_occlusion.py."""
+"""The released methods against naive versions: losses and gradients written out from the papers, people and joints in loops.
+
+Views, warps and patches are those of the library; test_augment.py, test_geometry.py and test_occlusion.py compare them with loops."""
 
 import copy
 import math
@@ -47,10 +48,10 @@ def test_posecons(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -
     images, targets, weight = task.labelled(batch.labelled, g)
     loss_l = mse(f(images), targets, weight)
     easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
-    taught = f(easy).detach()
+    heatmaps = f(easy).detach()
     theta = task.strong(PEOPLE, g)
-    hard = hard_view(task, easy, taught, theta, g)
-    loss_u = mse(f(hard), task.move_heatmaps(taught, theta), torch.ones(PEOPLE, 17))
+    hard = hard_view(task, easy, heatmaps, theta, g)
+    loss_u = mse(f(hard), task.move_heatmaps(heatmaps, theta), torch.ones(PEOPLE, 17))
     check(method, batch, {"supervised": loss_l, "unsupervised": 0.7 * loss_u}, nets[:1])
 
 
@@ -104,13 +105,13 @@ def test_sspcm(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], epoc
     assert 0 < near.mean() < 1
     theta = task.strong(PEOPLE, g)
     expected = {"supervised": loss_l}
-    for name, net, taught, kept in (
+    for name, net, heatmaps, kept in (
         ("teacher1", a_net, b, sure),
         ("teacher2", b_net, a, sure),
         ("student", student, corrected, sure * near),
     ):
-        hard = hard_view(task, easy, taught, theta, g, ["cut_occlude"])
-        expected[name] = mse(net(hard), task.move_heatmaps(taught, theta), kept)
+        hard = hard_view(task, easy, heatmaps, theta, g, ["cut_occlude"])
+        expected[name] = mse(net(hard), task.move_heatmaps(heatmaps, theta), kept)
     check(method, batch, expected, [student, a_net, b_net])
 
 
@@ -144,10 +145,10 @@ def test_multiaugs(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], 
     images, targets, weight = task.labelled(batch.labelled, g)
     expected = {"supervised": sum(mse(net(images), targets, weight) for net in used) / len(used)}
     easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
-    taught = [net(easy).detach() for net in used]
+    heatmaps = [net(easy).detach() for net in used]
     theta = task.strong(PEOPLE, g)
     for n, net in enumerate(used):
-        teacher = taught[1 - n] if dual else taught[0]
+        teacher = heatmaps[1 - n] if dual else heatmaps[0]
         for k, path in enumerate(PATHS, start=1):
             hard = hard_view(task, easy, teacher, theta, g, path)
             name = f"net{n + 1}" if dual else "net"
@@ -205,7 +206,7 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "taught_by"),
+    ("name", "changes", "teachers"),
     [
         ("posecons", {}, [0]),
         ("posedual", {}, [0, 1]),
@@ -216,7 +217,7 @@ def test_offline_pseudo_labels_are_trained_on_like_labels(
     ],
 )
 def test_moving_averages_teach_in_place_of_the_networks(
-    tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], name: str, changes: dict[str, object], taught_by: list[int]
+    tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], name: str, changes: dict[str, object], teachers: list[int]
 ) -> None:
     """Networks that answer zero everywhere, with averages that do not: pseudo-labels and targets are those of a method whose networks
     are the averages. After a step an average is 0.9 of itself and 0.1 of its network."""
@@ -228,16 +229,16 @@ def test_moving_averages_teach_in_place_of_the_networks(
             net.head[-1].weight.zero_()
             net.head[-1].bias.zero_()
     weak = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
-    taught, expected = (one.pseudo_labels(weak, generator_of(0, "p", 0)).heatmaps for one in (method, own))
-    assert torch.equal(taught, expected)
-    assert float(taught.abs().max()) > 0
+    heatmaps, expected = (one.pseudo_labels(weak, generator_of(0, "p", 0)).heatmaps for one in (method, own))
+    assert torch.equal(heatmaps, expected)
+    assert float(heatmaps.abs().max()) > 0
     terms = method(batch, generator_of(7, "step", 0)).terms
     assert all(float(value.detach()) > 0 for key, value in terms.items() if key != "supervised"), "zeros against what the averages say"
     assert not any(weights.requires_grad for weights in method.averages.parameters())
     before = [value.clone() for value in method.averages.state_dict().values()]
     students = [*method.networks.values()]
     method.after_step()
-    moved = [value for k in taught_by for value in students[k].state_dict().values()]
+    moved = [value for k in teachers for value in students[k].state_dict().values()]
     for now, old, student in zip(method.averages.state_dict().values(), before, moved, strict=True):
         assert torch.allclose(now, 0.9 * old + 0.1 * student if now.is_floating_point() else student, atol=1e-6)
 
@@ -259,8 +260,8 @@ def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[P
 
 def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
     easy = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
-    taught = nets[0](easy).detach()
-    before, maps, pseudo = easy.clone(), taught.clone(), PseudoLabels(taught, task.sigma)
+    heatmaps = nets[0](easy).detach()
+    before, copied, pseudo = easy.clone(), heatmaps.clone(), PseudoLabels(heatmaps, task.sigma)
     names = (
         "joint_cutout",
         "adaptive_cutout",
@@ -280,7 +281,7 @@ def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task,
         assert augmented.shape == easy.shape
         assert not torch.allclose(augmented, easy, atol=0.1), name
     assert torch.equal(easy, before)
-    assert torch.equal(taught, maps)
+    assert torch.equal(heatmaps, copied)
     one, two = (
         strong.augment(easy, pseudo, ["cutout", "cutmix"], task.augment, generator_of(0, "p", 0)),
         strong.augment(easy, pseudo, [], task.augment, generator_of(0, "p", 0)),
@@ -292,9 +293,9 @@ def test_every_strengthening_leaves_its_argument_alone(tiny: Params, task: Task,
 def test_adaptive_cutout_counts_as_akm_does(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet]) -> None:
     """A person of whom nothing is clear gets n_min masks, one of whom all is clear n_max: the covered areas say so."""
     easy = torch.ones(200, 3, 32, 32)
-    taught = torch.full((200, 17, 8, 8), 0.05)
-    taught[100:, :, 4, 4] = 0.95
-    pseudo = PseudoLabels(taught, task.sigma)
+    heatmaps = torch.full((200, 17, 8, 8), 0.05)
+    heatmaps[100:, :, 4, 4] = 0.95
+    pseudo = PseudoLabels(heatmaps, task.sigma)
     augmented = strong.augment(easy, pseudo, ["adaptive_cutout"], task.augment, generator_of(0, "a", 0))
     hidden = (augmented == 0).float().mean(dim=(1, 2, 3))
     spread = strong.augment(easy, pseudo, ["joint_cutout"], task.augment, generator_of(0, "a", 0))

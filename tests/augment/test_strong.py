@@ -148,7 +148,7 @@ def test_another_person_shines_through_by_at_most_a_quarter(tiny: Params, heatma
     assert stats.kstest(lam, stats.beta(0.2, 0.2).cdf).pvalue > 1e-3
 
 
-def test_sheared_strong_views_are_drawn_under_the_trap_alone(portrait: Task) -> None:
+def test_sheared_strong_views_are_sampled_under_the_trap_alone(portrait: Task) -> None:
     theta = sample_strong(PEOPLE, portrait.augment.strong, portrait.centre, generator())
     assert torch.equal(portrait.strong(PEOPLE, generator()), theta)
     wrong = replace(portrait, augment=trapped(portrait.augment, "shear"))
@@ -157,7 +157,10 @@ def test_sheared_strong_views_are_drawn_under_the_trap_alone(portrait: Task) -> 
 
 
 def test_the_traps_hold_for_akm_too(tiny: Params, portrait: Task, images: Tensor, heatmaps: Tensor) -> None:
-    """In a table with the peers' errors AKM's masks have them as well. The view does not move here, so that rows stay where they are."""
+    """If a table has the errors of the released code, so have AKM's masks.
+
+    The view does not move here, so that rows stay where they are.
+    """
     still = portrait.augment.strong.model_copy(update={"rotation_probability": 0.0, "scale": 0.0})
     p = tiny.method["akm"].model_copy(update={"masking": "fixed", "fixed_count": 17})
 
@@ -168,8 +171,8 @@ def test_the_traps_hold_for_akm_too(tiny: Params, portrait: Task, images: Tensor
         view = method.strong_view(images, method.counted(heatmaps, generator()), generator())
         return (view.images == 0).all(dim=1).float().mean(dim=(0, 2))  # of each row
 
-    right, clamped, drawn = hidden(), hidden("clamp"), hidden("channels")
+    right, clamped, sampled = hidden(), hidden("clamp"), hidden("channels")
     assert right[48:].min() > 0
     assert clamped[48:].max() == 0
     assert torch.allclose(clamped[:40], right[:40], atol=1e-6)
-    assert not torch.allclose(drawn, right, atol=0.01)
+    assert not torch.allclose(sampled, right, atol=0.01)

@@ -114,7 +114,7 @@ def test_the_loop_itself_is_timed_from_its_first_step_to_its_last_but_one(
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer people to draw and to score than a measurement needs."""
-    monkeypatch.setattr(run, "DRAWN", 16)
+    monkeypatch.setattr(run, "DEMO_IMAGES", 16)
     monkeypatch.setattr(components, "SCORED", 64)
 
 

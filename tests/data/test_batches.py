@@ -11,9 +11,9 @@ LABELLED, UNLABELLED = np.arange(100, 106), np.arange(40)
 def passes(pack: CropPack, seed: int, epochs: int) -> tuple[list[list[int]], list[int]]:
     """The unlabelled people of each epoch, in their order, and the labelled ones of all steps."""
     batches = Batches(pack, (32, 32), LABELLED, UNLABELLED, batch_size=8, seed=seed)
-    drawn = [batches.positions(step) for step in range(epochs * batches.per_epoch)]
-    each = [np.concatenate([drawn[5 * epoch + k][1] for k in range(5)]).tolist() for epoch in range(epochs)]
-    return each, np.concatenate([labelled for labelled, _ in drawn]).tolist()
+    sampled = [batches.positions(step) for step in range(epochs * batches.per_epoch)]
+    each = [np.concatenate([sampled[5 * epoch + k][1] for k in range(5)]).tolist() for epoch in range(epochs)]
+    return each, np.concatenate([labelled for labelled, _ in sampled]).tolist()
 
 
 def test_an_epoch_is_a_pass_and_no_two_have_one_order(pack: CropPack) -> None:

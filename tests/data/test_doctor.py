@@ -29,8 +29,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("drawn")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synthetic")
     render_set(root, {"train": 60, "val": 10}, seed=3)
     return root
 
@@ -40,8 +40,8 @@ def annotations(root: Path, part: str) -> dict[str, Any]:
     return content
 
 
-def test_a_sound_set_has_nothing_that_stops_and_its_params_load(drawn: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out")])
+def test_a_sound_set_has_nothing_that_stops_and_its_params_load(synthetic: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", str(synthetic), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert "no errors: training can read this set" in result.output
     assert "joints, 8 left-right pairs" in result.output
@@ -54,14 +54,14 @@ def test_a_sound_set_has_nothing_that_stops_and_its_params_load(drawn: Path, tmp
     text = StringIO()
     YAML().dump(tree, text)
     (tmp_path / "params.yaml").write_text(text.getvalue())
-    assert load(tmp_path / "params.yaml").data.root == str(drawn)
+    assert load(tmp_path / "params.yaml").data.root == str(synthetic)
 
 
 @pytest.fixture
-def broken(drawn: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+def broken(synthetic: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A copy of the set with faults of many kinds, and words that must be said of each."""
     root = tmp_path / "broken"
-    shutil.copytree(drawn, root)
+    shutil.copytree(synthetic, root)
     content = annotations(root, "train")
     people, images = content["annotations"], {one["id"]: one for one in content["images"]}
     alone = [one for one in people if sum(other["image_id"] == one["image_id"] for other in people) == 1]
@@ -112,18 +112,18 @@ def test_every_fault_of_a_broken_set_is_named(broken: tuple[Path, dict[str, str]
         assert words in result.output, kind
 
 
-def test_what_is_left_is_what_training_reads(broken: tuple[Path, dict[str, str]], drawn: Path) -> None:
+def test_what_is_left_is_what_training_reads(broken: tuple[Path, dict[str, str]], synthetic: Path) -> None:
     """Past the faulty entries, the people are those of the sound set."""
     root, _ = broken
     found = examine(root, recognise(root))
-    sound = read_people("coco", drawn, "train")
+    sound = read_people("coco", synthetic, "train")
     left = set(found.people["train"].ids.tolist())
     assert left - {5000} < set(sound.ids.tolist())
     assert len(sound) - len(left - {5000}) == 6
 
 
-def test_a_file_that_is_no_json_ends_the_part_alone(drawn: Path, tmp_path: Path) -> None:
-    shutil.copytree(drawn, tmp_path / "set")
+def test_a_file_that_is_no_json_ends_the_part_alone(synthetic: Path, tmp_path: Path) -> None:
+    shutil.copytree(synthetic, tmp_path / "set")
     (tmp_path / "set/annotations/person_keypoints_train2017.json").write_text("{")
     found = examine(tmp_path / "set", recognise(tmp_path / "set"))
     assert [finding.part for finding in found.findings if finding.grade == "stops"] == ["train"]
@@ -140,11 +140,11 @@ def test_a_folder_that_holds_no_set_is_refused(content: dict[str, str], words: s
         recognise(tmp_path)
 
 
-def test_a_set_of_the_users_own_is_found_by_its_files(drawn: Path, tmp_path: Path, demo: Params) -> None:
-    shutil.copytree(drawn / "train2017", tmp_path / "pictures" / "a")
-    shutil.copytree(drawn / "val2017", tmp_path / "pictures" / "b")
+def test_a_set_of_the_users_own_is_found_by_its_files(synthetic: Path, tmp_path: Path, demo: Params) -> None:
+    shutil.copytree(synthetic / "train2017", tmp_path / "pictures" / "a")
+    shutil.copytree(synthetic / "val2017", tmp_path / "pictures" / "b")
     for part, name in (("train", "labels.json"), ("val", "labels_val.json")):
-        (tmp_path / name).write_text(json.dumps(annotations(drawn, part)))
+        (tmp_path / name).write_text(json.dumps(annotations(synthetic, part)))
     layout = recognise(tmp_path)
     assert layout.custom is not None
     assert [layout.custom.train.images, layout.custom.val.annotations] == ["pictures/a", "labels_val.json"]
@@ -152,7 +152,7 @@ def test_a_set_of_the_users_own_is_found_by_its_files(drawn: Path, tmp_path: Pat
     found = examine(tmp_path, layout)
     assert not found.stops
     assert "source: custom" in (found.params or "")
-    (tmp_path / "more.json").write_text(json.dumps(annotations(drawn, "train")))
+    (tmp_path / "more.json").write_text(json.dumps(annotations(synthetic, "train")))
     with pytest.raises(InputError, match=r"training annotations: labels\.json, more\.json; name them"):
         recognise(tmp_path)
 
@@ -203,10 +203,10 @@ def test_swapped_sides_are_seen_and_crossed_ankles_are_not() -> None:
     assert labels.swapped(people_of(np.stack([upright, shoulders, wrists, crossed, behind]))).tolist() == [False, True, True, False, False]
 
 
-def test_images_that_show_the_same_are_found_and_others_are_not(drawn: Path, tmp_path: Path) -> None:
-    names = [path.name for path in sorted((drawn / "train2017").iterdir())[:40]]
+def test_images_that_show_the_same_are_found_and_others_are_not(synthetic: Path, tmp_path: Path) -> None:
+    names = [path.name for path in sorted((synthetic / "train2017").iterdir())[:40]]
     for name in names:
-        shutil.copyfile(drawn / "train2017" / name, tmp_path / name)
+        shutil.copyfile(synthetic / "train2017" / name, tmp_path / name)
     image = Image.open(tmp_path / names[0])
     image.save(tmp_path / "saved_anew.jpg", quality=60)
     image.resize((480, 360)).save(tmp_path / "larger.png")
@@ -280,10 +280,10 @@ def test_a_small_set_is_told_to_train_no_variants(tmp_path: Path) -> None:
     assert YAML(typ="safe").load(found.params)["ablation"] == {"variants": [], "labels": ["All"]}
 
 
-def test_the_contact_sheet_shows_as_many_people_as_asked_for(drawn: Path, tmp_path: Path) -> None:
+def test_the_contact_sheet_shows_as_many_people_as_asked_for(synthetic: Path, tmp_path: Path) -> None:
     heights = []
     for more in ([], ["--people", "18"]):
-        CliRunner().invoke(app, ["doctor", str(drawn), "--out", str(tmp_path / "out"), *more])
+        CliRunner().invoke(app, ["doctor", str(synthetic), "--out", str(tmp_path / "out"), *more])
         heights.append(Image.open(tmp_path / "out/train.jpg").height)
     usual, larger = heights
     assert (larger - 8) * 2 == (usual - 8) * 3, "three rows of six, not two"

@@ -91,8 +91,8 @@ def write_truth(path: Path, entries: list[dict], boxes: np.ndarray, **changes) -
 # The JSON conversion
 
 
-def peers_affine(centre: np.ndarray, scale: float, size: int) -> np.ndarray:
-    """[2, 3], image px -> crop px, as the peers make it from three points; scale over 200 px, already grown by 1.25."""
+def released_affine(centre: np.ndarray, scale: float, size: int) -> np.ndarray:
+    """[2, 3], image px -> crop px, as the released code makes it from three points; scale over 200 px, already grown by 1.25."""
 
     def three(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         direction = first - second
@@ -119,7 +119,7 @@ def test_people_of_mpii_mini_are_those_of_the_file(mini):
         assert people.areas[i] == pytest.approx((200 * one["scale"]) ** 2)
 
 
-def test_crops_are_the_peers(mini):
+def test_crops_are_those_of_the_released_code(mini):
     """With a padding of 1.25 and an input as wide as high; but for the half pixel by which this project's pixel centres differ."""
     people = read_mpii(mini, "val")
     ours = crop_matrices(people.boxes, 256, padding=1.25, extent=1.0, aspect=1.0)
@@ -127,7 +127,7 @@ def test_crops_are_the_peers(mini):
         centre, scale = np.array(one["center"]), one["scale"]
         centre[1] += 15 * scale
         scale *= 1.25
-        theirs = peers_affine(centre - 1, scale, 256)
+        theirs = released_affine(centre - 1, scale, 256)
         found = transform(ours[i], torch.from_numpy(people.points[i])).numpy()
         np.testing.assert_allclose(found, people.points[i] @ theirs[:, :2].T + theirs[:, 2] - 0.5, atol=0.01)
 

@@ -119,7 +119,7 @@ def test_coco_points_without_annotation_are_zero(tmp_path):
         ((10, 20, 0.5, 40), (10, 20, 0, 39)),
     ],
 )
-def test_clamp_is_the_peers(box, clamped):
+def test_clamp_is_that_of_the_released_code(box, clamped):
     np.testing.assert_array_equal(clamp(np.array([box], float), np.array([[100.0, 80.0]])), [clamped])
 
 

@@ -1,4 +1,4 @@
-"""Splits: nested, drawn from the seed alone, and verified against the table they were made from."""
+"""Splits: nested, sampled from the seed alone, and verified against the table they were made from."""
 
 import hashlib
 import json

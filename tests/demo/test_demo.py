@@ -1,4 +1,4 @@
-"""The drawn people: the same files for a seed, annotations that say what is in the picture, and enough variety."""
+"""Synthetic people: the same files for a seed, annotations that say what is in the picture, and enough variety."""
 
 import json
 from dataclasses import replace

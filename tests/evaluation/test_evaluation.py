@@ -1,4 +1,4 @@
-"""Evaluation, probe and gallery: known predictions give known figures, and looking at a method does not change it."""
+"""Evaluation, probe and gallery: known predictions give known figures, and measuring a method does not change it."""
 
 import csv
 import json
@@ -85,7 +85,7 @@ def test_an_undefined_figure_is_no_number(pack: CropPack, task: Task, tiny: Para
     p = demo_pck(tiny).model_copy(update={"bootstrap": 5})
     found = evaluate(net.eval(), task, without, annotations_of(people), p)
     assert found.metrics[headline(p)] == {"value": None, "low": None, "high": None}
-    assert np.isnan(found.drawn[headline(p)]).all()
+    assert np.isnan(found.resamples[headline(p)]).all()
     assert np.isnan(found.scores).all()
     assert mean([found, found]).metrics[headline(p)]["value"] is None
 
@@ -105,7 +105,7 @@ def test_one_evaluation_has_oks_and_pck(pack: CropPack, task: Task, tiny: Params
     p = tiny.evaluate.model_copy(update={"metric": metric, "bootstrap": 20})
     found = evaluate(net, task, pack, annotations_of(pack.people), p)
     assert {"AP", "AR", "PCK@0.05 torso", "PCK@0.1 torso", "PCK@0.2 torso", "PCK area torso", "joint/nose"} <= set(found.measures)
-    assert set(found.drawn) == set(found.measures)
+    assert set(found.resamples) == set(found.measures)
     hits = pck(
         found.predictions.points, pack.people.points, pack.people.visibility,
         torso_sizes(pack.people.points, pack.people.visibility, task.skeleton.joints, task.skeleton.torso),
@@ -168,12 +168,12 @@ def test_the_teachers_error_is_counted_in_boxes(pack: CropPack, task: Task) -> N
 def test_a_weak_view_is_a_draw_on_the_box(pack: CropPack, task: Task) -> None:
     """Through crop and base, or straight from the image: the same place, of everybody."""
     matrices, _ = task.weak(pack.read(np.arange(40), task.size), generator_of(3, "v", 0))
-    drawn, _ = sample_weak(40, task.augment.weak, task.centre, generator_of(3, "v", 0))
+    sampled, _ = sample_weak(40, task.augment.weak, task.centre, generator_of(3, "v", 0))
     straight = transform(from_box(torch.from_numpy(pack.people.boxes), task.size, 1.25), torch.from_numpy(pack.people.points))
-    assert (transform(matrices, pack.points(np.arange(40))[0]) - transform(drawn, straight)).abs().max() < 1e-3
+    assert (transform(matrices, pack.points(np.arange(40))[0]) - transform(sampled, straight)).abs().max() < 1e-3
 
 
-def test_looking_at_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
+def test_measuring_a_method_leaves_it_as_it_was(pack: CropPack, task: Task, tiny: Params) -> None:
     method = build([build_network(tiny.model, 17, 0)], tiny.method["akm"], task)
     before = {name: value.clone() for name, value in method.state_dict().items()}
     probe(method, task, pack, np.arange(40), 8, torch.device("cpu"))

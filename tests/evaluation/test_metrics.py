@@ -485,7 +485,7 @@ def bootstrapped(statistic, units, resamples, generator, level=0.95):
     return intervals(statistic, units, resampled(statistic, units, resamples, generator), level)
 
 
-def drawn_by(statistic, units, resamples, name):
+def resampled_by(statistic, units, resamples, name):
     return resampled(statistic, units, resamples, np.random.default_rng(1))[name]
 
 
@@ -515,14 +515,14 @@ def test_a_paired_difference_knows_that_the_people_are_the_same():
     first = made_hits(rng, 300)
     better = Hits(first.hit | (rng.random(first.hit.shape) < 0.1), first.counted, first.joints, first.pooled)
     gained = (better.hit ^ first.hit).mean(1)
-    drawn = [drawn_by(hits.metrics, 300, 2000, "PCK@0.2 torso") for hits in (first, better)]
-    difference = interval(gained.mean(), drawn[1] - drawn[0])
+    resamples = [resampled_by(hits.metrics, 300, 2000, "PCK@0.2 torso") for hits in (first, better)]
+    difference = interval(gained.mean(), resamples[1] - resamples[0])
     assert difference.low < difference.value < difference.high
     width = 2 * 1.96 * gained.std(ddof=1) / math.sqrt(300)
     assert difference.high - difference.low == pytest.approx(width, rel=0.06)
     alone = bootstrapped(first.metrics, 300, 2000, np.random.default_rng(1))["PCK@0.2 torso"]
     assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
-    assert np.array_equal(drawn[0], drawn_by(first.metrics, 300, 2000, "PCK@0.2 torso"))
+    assert np.array_equal(resamples[0], resampled_by(first.metrics, 300, 2000, "PCK@0.2 torso"))
 
 
 def test_undefined_values_are_minus_one():
@@ -544,5 +544,5 @@ def test_the_interval_of_ap_is_quick_and_holds_the_value():
     assert tuple(measures) == KEYS
     assert 0 < measures["AP"].low < measures["AP"].value < measures["AP"].high < 1
     assert matches.image_ids == worse.image_ids
-    drawn = [drawn_by(found.metrics, found.images, 200, "AP") for found in (matches, worse)]
-    assert interval(-0.1, drawn[1] - drawn[0]).high < 0
+    resamples = [resampled_by(found.metrics, found.images, 200, "AP") for found in (matches, worse)]
+    assert interval(-0.1, resamples[1] - resamples[0]).high < 0

@@ -30,7 +30,7 @@ def test_the_people_shown_do_not_depend_on_the_network() -> None:
     assert sample(np.full(3, np.nan), 24).tolist() == [0, 1, 2], "anybody, if the metric is undefined"
 
 
-def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
+def test_a_joint_is_rendered_where_it_is(pack: CropPack) -> None:
     """The pack's crops are 48 px with an extent of 1.2: the network sees the 40 px in the middle, HEIGHT px large in the picture."""
     pack = made_up(3)
     pack.crops.pixels[:] = 0
@@ -49,15 +49,15 @@ def test_a_joint_is_drawn_where_it_is(pack: CropPack) -> None:
         empty, one = (np.asarray(picture).astype(int) for picture in pictures)
         assert one.shape == (HEIGHT, HEIGHT, 3)
         assert not empty.any()
-        drawn = np.argwhere(one.any(axis=2))
+        rendered = np.argwhere(one.any(axis=2))
         expected = (np.array([y, x]) - 4 + 0.5) * HEIGHT / 40 - 0.5
-        assert np.abs(drawn.mean(axis=0) - expected).max() < 1
+        assert np.abs(rendered.mean(axis=0) - expected).max() < 1
 
 
 @pytest.mark.parametrize(
     ("box", "extent"), [((90, 60, 0.4, 0.5), 1.0), ((30, 20, 2.5, 3), 1.25), ((-3, 50, 20, 24), 1.0), ((60, 10, 90, 110), 1.25)]
 )
-def test_of_a_small_person_the_view_is_drawn(tmp_path: Path, box: tuple[float, ...], extent: float) -> None:
+def test_of_a_small_person_the_view_is_rendered(tmp_path: Path, box: tuple[float, ...], extent: float) -> None:
     """As the network sees it; the rest of the crop, which would be a hundred times as large, is not enlarged."""
     wave = np.add.outer(40 * np.sin(np.arange(150) / 4), 40 * np.sin(np.arange(200) / 5)) + 120
     Image.fromarray(wave.astype(np.uint8)).convert("RGB").save(tmp_path / "a.png")

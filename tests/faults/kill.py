@@ -3,7 +3,7 @@
     python tests/faults/kill.py --kills 50
 
 Two clones of the project as it is committed, the preset `smoke` with fewer people, longer trainings and a checkpoint every fifth of a
-second. One runs through, and tells how long each stage takes. In the other every stage is killed with SIGKILL at moments drawn over that
+second. One runs through, and tells how long each stage takes. In the other every stage is killed with SIGKILL at moments sampled over that
 time, which reaches from its start-up to DVC's taking stock of its outputs, before it may end: half of the times `dvc` and its stage, half
 of the times the process that uploads to MLflow with them, as when the machine goes down. When that one came through and kills are left, its
 outputs are compared and removed, and it begins again. Prints which stages were killed how often, and what differs; exit code 1 if
@@ -42,7 +42,7 @@ SMALL = {
     "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0.2 ",
 }
 TIMED = ("cost.json", ".gitignore")  # tells of time and machine; of DVC
-# What MLflow has of each cell's runs: status, and every point of every curve.
+# What MLflow has of each run: status, and every point of every curve.
 ASK = """
 import json
 from mlflow.tracking import MlflowClient
@@ -51,7 +51,7 @@ for experiment in client.search_experiments():
     for run in client.search_runs([experiment.experiment_id], max_results=1000):
         points = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
         curves = {name: sorted((point.step, repr(point.value)) for point in points[name]) for name in points}
-        # a cell's training and its evaluation bear one name, in two experiments
+        # a run's training and its evaluation bear one name, in two experiments
         found.setdefault(f"{experiment.name}: {run.info.run_name}", {})[run.info.run_id] = {"status": run.info.status, "curves": curves}
 print(json.dumps(found))
 """

@@ -236,15 +236,15 @@ FAULTS = [
     Fault(
         "a gain's resamples are not those of the baseline",
         "semipose/reporting/tables.py",
-        "np.subtract(ours.drawn, theirs.drawn)",
-        "np.subtract(ours.drawn, theirs.drawn[::-1])",
+        "np.subtract(ours.resamples, theirs.resamples)",
+        "np.subtract(ours.resamples, theirs.resamples[::-1])",
         "tests/reporting/test_tables.py",
     ),
     Fault(
         "the interval of a mean over seeds is that of single seeds",
         "semipose/reporting/tables.py",
-        "np.mean([drawn for _, drawn in found], axis=0)",
-        "np.concatenate([drawn for _, drawn in found])",
+        "np.mean([resamples for _, resamples in found], axis=0)",
+        "np.concatenate([resamples for _, resamples in found])",
         "tests/reporting/test_tables.py",
     ),
     Fault(

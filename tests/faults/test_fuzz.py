@@ -354,11 +354,11 @@ def test_packs(folder: Path, packed: list[Path], data: st.DataObject) -> None:
     made = folder / "packed" / "spoiled"
     spoil(data, data.draw(st.sampled_from(packed)), made)
 
-    def look() -> None:
+    def check() -> None:
         pack = CropPack.open(made)
         pack.images(range(len(pack)))
 
-    refused(look)
+    refused(check)
 
 
 @given(data=st.data())

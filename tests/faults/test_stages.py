@@ -37,7 +37,7 @@ from semipose.training import checkpoint
 from semipose.utils.errors import Everywhere, InputError, Stopped
 
 pytestmark = pytest.mark.slow
-CELL = ("train", "akm", "L20", "0")
+RUN = ("train", "akm", "L20", "0")
 STEPS = 16
 CHANGES = {"  steps: 14": f"  steps: {STEPS}", "  checkpoint_seconds: 60 ": "  checkpoint_seconds: 0 "}
 CAP_DAC_OVERRIDE = 1  # of linux/capability.h
@@ -45,7 +45,7 @@ CAP_DAC_OVERRIDE = 1  # of linux/capability.h
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Up to the warm-up of a cell. MLflow, which test_track.py is about, is left out."""
+    """Up to the warm-up of a run. MLflow, which test_track.py is about, is left out."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         warmed_up(folder, patch, CHANGES)
@@ -63,7 +63,7 @@ def workers(parent: psutil.Process) -> list[psutil.Process]:
 
 
 def trained() -> None:
-    train.train(*CELL)
+    train.train(*RUN)
 
 
 def results(project: Path) -> dict[str, str]:
@@ -122,10 +122,10 @@ def test_killed_and_stopped_it_ends_with_the_same_files(project: Path, whole: Wh
     # Killed while DVC takes note, it has not to begin anew; that is over once the next stage runs.
     (left,) = state.iterdir()
     with FileLock(project / ".semipose/locks" / left.name):  # another experiment trains the same
-        evaluate.evaluate_cell("evaluate", *CELL[1:])
+        evaluate.evaluate_run("evaluate", *RUN[1:])
     assert left.exists()
     records = {path: path.read_bytes() for path in (project / "reports/runs").rglob("*.*")}
-    evaluate.evaluate_cell("evaluate", *CELL[1:])
+    evaluate.evaluate_run("evaluate", *RUN[1:])
     assert not left.exists()
     assert records == {path: path.read_bytes() for path in (project / "reports/runs").rglob("*.*")}, "figures come out again"
 
@@ -249,7 +249,7 @@ from pipeline.tracking import track
 track.run = lambda **told: nullcontext(MagicMock())
 stage.main(train.train, ["train", *sys.argv[1:]])
 torch.distributed.barrier()
-stage.main(evaluate.evaluate_cell, ["evaluate", *sys.argv[1:]])
+stage.main(evaluate.evaluate_run, ["evaluate", *sys.argv[1:]])
 """
 
 
@@ -266,7 +266,7 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
     (tmp_path / "alone.py").write_text(ALONE)
 
     def started() -> subprocess.Popen[str]:
-        command, nowhere = [sys.executable, "alone.py", *CELL[1:]], os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+        command, nowhere = [sys.executable, "alone.py", *RUN[1:]], os.environ | {"CUDA_VISIBLE_DEVICES": ""}
         return subprocess.Popen(command, cwd=tmp_path, env=nowhere, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def left() -> tuple[dict[str, torch.Tensor], dict[str, float]]:
@@ -276,7 +276,7 @@ def test_two_processes_end_when_one_is_killed_go_on_and_end_as_one_does(
 
     monkeypatch.chdir(tmp_path)
     trained()
-    evaluate.evaluate_cell("evaluate", *CELL[1:])
+    evaluate.evaluate_run("evaluate", *RUN[1:])
     weights, metrics = left()
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "params.yaml").write_text(text.replace("  devices: 1 ", "  devices: 2 "))

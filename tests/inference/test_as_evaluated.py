@@ -30,23 +30,23 @@ def done(*arguments: object) -> str:
 def test_predict_and_evaluate_give_the_stages_figures(stages: Callable[[dict[str, str]], Path], tmp_path: Path) -> None:
     """Of a run with packs of JPEGs, flip test and DARK; the weight file lies elsewhere, and nothing of the pipeline is looked at."""
     folder = stages({"    format: raw": "    format: jpeg", "  flip_test: false": "  flip_test: true"})
-    cell = "demo-akm-L20-s0"
-    weights = (folder / "runs" / cell / "weights.safetensors").rename(tmp_path / "weights.safetensors")
+    run = "demo-akm-L20-s0"
+    weights = (folder / "runs" / run / "weights.safetensors").rename(tmp_path / "weights.safetensors")
     images, truth = folder / "data/drawn/val2017", folder / "data/drawn/annotations/person_keypoints_val2017.json"
     done("predict", images, "--annotations", truth, "--weights", weights, "--out", tmp_path / "poses")
     found = json.loads((tmp_path / "poses/predictions.json").read_text())
-    expected = json.loads((folder / "runs" / cell / "predictions.json").read_text())
+    expected = json.loads((folder / "runs" / run / "predictions.json").read_text())
     assert [{key: value for key, value in one.items() if key != "file_name"} for one in found] == expected
     poses = tmp_path / "poses/predictions.json"
     done("evaluate", "--annotations", truth, "--predictions", poses, "--json", tmp_path / "m.json")
-    metrics = json.loads((folder / "reports/runs" / f"{cell}.json").read_text())["metrics"]
+    metrics = json.loads((folder / "reports/runs" / f"{run}.json").read_text())["metrics"]
     for name, value in json.loads((tmp_path / "m.json").read_text()).items():
         assert (-1 if metrics[name]["value"] is None else metrics[name]["value"] / 100) == pytest.approx(value, abs=1e-12), name
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("synthetic")
     render_set(folder, {"val": 6}, seed=3)
     return folder
 

@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Image.Image]:
-    root = tmp_path_factory.mktemp("drawn")
+    root = tmp_path_factory.mktemp("synthetic")
     render_set(root, {"train": 6}, seed=0)
     return [Image.open(path).convert("RGB") for path in sorted((root / "train2017").iterdir())]
 
@@ -50,7 +50,7 @@ def test_three_lines(weights: Path, images: list[Image.Image], tmp_path: Path) -
     assert Image.open(tmp_path / "poses.jpg").size == images[0].size
 
 
-def test_a_phone_photo_is_predicted_and_drawn_as_viewers_show_it(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
+def test_a_phone_photo_is_predicted_and_rendered_as_viewers_show_it(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter
     images[0].transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
@@ -58,8 +58,8 @@ def test_a_phone_photo_is_predicted_and_drawn_as_viewers_show_it(weights: Path, 
     phone = Image.open(tmp_path / "phone.png")
     found, expected = poser.predict(phone), poser.predict(images[0])
     np.testing.assert_array_equal(found.points, expected.points)
-    drawn = poser.draw(phone, found)
-    np.testing.assert_array_equal(np.asarray(drawn), np.asarray(poser.draw(images[0], expected)))
+    rendered = poser.draw(phone, found)
+    np.testing.assert_array_equal(np.asarray(rendered), np.asarray(poser.draw(images[0], expected)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 50])
@@ -101,7 +101,7 @@ def test_flipped_by_the_pairs_of_the_card(weights: Path, images: list[Image.Imag
     assert np.median(np.abs(first.points[0, :, 0] - expected)) < 0.5
 
 
-def test_heatmaps_are_drawn_for_each_person(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
+def test_heatmaps_are_rendered_for_each_person(weights: Path, images: list[Image.Image], tmp_path: Path) -> None:
     images[0].save(tmp_path / "a.jpg")
     (tmp_path / "boxes.json").write_text(json.dumps([{"file_name": "a.jpg", "bbox": [x, 20, 60, 100]} for x in (10, 90)]))
     arguments = [str(tmp_path / "a.jpg"), "--weights", str(weights), "--out", str(tmp_path / "out"), "--heatmaps"]

@@ -22,7 +22,7 @@ from semipose.data.exports import label_studio
 from semipose.data.sources.coco import read_custom
 from semipose.inference.label_tasks import Task, write_tasks
 from semipose.inference.poser import Poser
-from semipose.inference.suggestions import VIEWS, choose, disagreement, look
+from semipose.inference.suggestions import VIEWS, ask_networks, choose, disagreement
 from semipose.models.network import build, network_metadata, save_network
 from semipose.pose.skeleton import COCO17, FLIC11, Skeleton
 
@@ -53,7 +53,7 @@ class Seeing(Reader):
 def test_a_network_that_knows_agrees_with_itself_in_every_view() -> None:
     box = (30, 20, 45, 75)
     points = points_in(box, np.random.default_rng(0))
-    found = look([Poser(Seeing(points), CARD, batch_size=2)], [(ruler(), np.array([box], np.float32))] * 3)
+    found = ask_networks([Poser(Seeing(points), CARD, batch_size=2)], [(ruler(), np.array([box], np.float32))] * 3)
     assert len(found) == 3
     np.testing.assert_allclose(found.poses.points, [points] * 3, atol=0.25)
     assert found.disagreement.max() < 0.01
@@ -63,7 +63,7 @@ def test_a_network_that_knows_agrees_with_itself_in_every_view() -> None:
 def test_who_errs_in_the_mirror_disagrees_as_the_formula_says() -> None:
     box, error = (30, 20, 45, 75), (3.0, -2.0)
     points = points_in(box, np.random.default_rng(0))
-    found = look([Poser(Seeing(points, error), CARD)], [(ruler(), np.array([box], np.float32))])
+    found = ask_networks([Poser(Seeing(points, error), CARD)], [(ruler(), np.array([box], np.float32))])
     apart = 1 - np.mean([math.exp(-(3**2 + 2**2) / (2 * 45 * 75 * (2 * sigma) ** 2)) for sigma in COCO17.sigmas])
     pairs = len(VIEWS) * (len(VIEWS) - 1) / 2
     assert found.disagreement[0] == pytest.approx(apart * (len(VIEWS) - 1) / pairs, abs=0.02)

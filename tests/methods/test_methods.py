@@ -223,21 +223,21 @@ def test_akm_losses_and_gradients_equal_a_naive_version(
 @pytest.mark.parametrize("masking_rule", ["adaptive", "fixed", "random", "shuffled", "none"])
 def test_counts_under_each_masking(net: PoseNet, task: Task, batch: Batch, tiny: Params, masking_rule: str) -> None:
     method = akm(tiny, net, task, masking=masking_rule, response="absolute")
-    taught = torch.zeros(6, 17, 8, 8)
+    heatmaps = torch.zeros(6, 17, 8, 8)
     for person, simple in enumerate([4, 7, 11, 14, 17, 17]):
-        taught[person, :simple] = 1.0
+        heatmaps[person, :simple] = 1.0
     own = [1, 2, 3, 4, 5, 5]
-    drawn = torch.stack([method.counted(taught, generator_of(0, "c", k)).counts for k in range(300)])
+    counts = torch.stack([method.counted(heatmaps, generator_of(0, "c", k)).counts for k in range(300)])
     if masking_rule == "adaptive":
-        assert (drawn == torch.tensor(own)).all()
+        assert (counts == torch.tensor(own)).all()
     elif masking_rule == "shuffled":
-        assert all(sorted(row) == own for row in drawn.tolist())
-        assert torch.allclose(drawn.float().mean(0), torch.full((6,), 20 / 6), atol=0.35)
+        assert all(sorted(row) == own for row in counts.tolist())
+        assert torch.allclose(counts.float().mean(0), torch.full((6,), 20 / 6), atol=0.35)
     elif masking_rule == "random":
-        assert set(drawn.flatten().tolist()) == {1, 2, 3, 4, 5}
-        assert drawn.float().mean() == pytest.approx(3, abs=0.1)
+        assert set(counts.flatten().tolist()) == {1, 2, 3, 4, 5}
+        assert counts.float().mean() == pytest.approx(3, abs=0.1)
     else:
-        assert set(drawn.flatten().tolist()) == {3 if masking_rule == "fixed" else 0}
+        assert set(counts.flatten().tolist()) == {3 if masking_rule == "fixed" else 0}
 
 
 def test_the_weak_view_and_the_teacher_are_left_alone(net: PoseNet, task: Task, batch: Batch, tiny: Params) -> None:

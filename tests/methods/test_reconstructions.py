@@ -59,10 +59,10 @@ def test_denoise_select(tiny: Params, task: Task, batch: Batch, nets: list[PoseN
     images, targets, weight = task.labelled(batch.labelled, g)
     expected = {"supervised": sum(0.5 * mse(net(images), targets, weight) for net in students)}
     easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
-    looks = [turned(0, False), turned(0, True), turned(30, False), turned(60, False)]
+    turns = [turned(0, False), turned(0, True), turned(30, False), turned(60, False)]
     maps = torch.zeros(2, 4, PEOPLE, 17, 8, 8)
     inside = torch.zeros(4, 8, 8, dtype=torch.bool)
-    for v, theta in enumerate(looks):
+    for v, theta in enumerate(turns):
         for y in range(8):
             for x in range(8):
                 there = (theta[:, :2] @ torch.tensor([4 * x + 1.5, 4 * y + 1.5]) + theta[:, 2] - 1.5) / 4
@@ -72,7 +72,7 @@ def test_denoise_select(tiny: Params, task: Task, batch: Batch, nets: list[PoseN
             back = task.move_heatmaps(net(seen).detach(), inverse(theta)[None])
             maps[s, v] = back[:, list(task.skeleton.flip)] if v == 1 else back
     assert 0 < inside[3].float().mean() < 1
-    points, kept, taught_by = torch.zeros(2, PEOPLE, 17, 2), torch.zeros(2, PEOPLE, 17), torch.zeros(PEOPLE, 17, dtype=torch.long)
+    points, kept, teacher = torch.zeros(2, PEOPLE, 17, 2), torch.zeros(2, PEOPLE, 17), torch.zeros(PEOPLE, 17, dtype=torch.long)
     numbers, saw = maps.numpy(), inside.numpy()
     for i in range(PEOPLE):
         for j in range(17):
@@ -88,10 +88,10 @@ def test_denoise_select(tiny: Params, task: Task, batch: Batch, nets: list[PoseN
                 deviations.append(max(spots))
                 points[s, i, j] = torch.tensor([-4.0 * best[2] + 1.5, -4.0 * best[1] + 1.5])
                 kept[s, i, j] = float(best[0] >= 1.2)
-            taught_by[i, j] = int(peaks[1] > peaks[0]) if spread == "cross" else int(deviations[1] < deviations[0])
+            teacher[i, j] = int(peaks[1] > peaks[0]) if spread == "cross" else int(deviations[1] < deviations[0])
     assert 0 < kept.mean() < 1
-    assert 0 < taught_by.float().mean() < 1
-    chosen = [taught_by, taught_by] if select == "lower" else [torch.ones_like(taught_by), torch.zeros_like(taught_by)]
+    assert 0 < teacher.float().mean() < 1
+    chosen = [teacher, teacher] if select == "lower" else [torch.ones_like(teacher), torch.zeros_like(teacher)]
     theta = task.strong(PEOPLE, g)
     for n, net in enumerate(students):
         own = points.gather(0, chosen[n][None, ..., None].expand(1, -1, -1, 2))[0]
@@ -138,7 +138,7 @@ def test_a_point_moved_there_and_back_is_where_it_was(tiny: Params, task: Task, 
     easy = spot.expand(2, 3, 128, 96)
     method = build(nets[:2], tiny.method["denoise_select"], wide)
     assert isinstance(method, DenoiseSelect)
-    views = method.looked_at(Painter(), easy)  # type: ignore[arg-type]
+    views = method.predict_views(Painter(), easy)  # type: ignore[arg-type]
     assert views.heatmaps.shape == (4, 2, 17, 32, 24)
     for maps in views.heatmaps:
         found = decode(maps, 4, "dark", 2.0)[0]
@@ -153,8 +153,8 @@ def test_the_student_whose_views_agree_teaches(tiny: Params, task: Task, batch: 
     assert isinstance(method, DenoiseSelect)
     easy = task.weak_view(batch.unlabelled, generator_of(0, "w", 0))
     sure = torch.rand(1, PEOPLE, 17, 8, 8, generator=torch.Generator().manual_seed(3)).repeat(4, 1, 1, 1, 1)
-    other = method.looked_at
-    method.looked_at = lambda net, x: Views(sure, other(net, x).seen) if net is method.second else other(net, x)  # type: ignore[method-assign]
+    other = method.predict_views
+    method.predict_views = lambda net, x: Views(sure, other(net, x).seen) if net is method.second else other(net, x)  # type: ignore[method-assign]
     one, two = method.targets(easy)
     assert one is two
     assert torch.equal(one.heatmaps, sure[0])
@@ -162,7 +162,7 @@ def test_the_student_whose_views_agree_teaches(tiny: Params, task: Task, batch: 
     assert float(one.spread.max()) < 1e-6
     method.p = method.p.model_copy(update={"select": "cross"})
     one, two = method.targets(easy)
-    assert torch.equal(one.heatmaps, sure[0]), "the first is taught by the second alone"
+    assert torch.equal(one.heatmaps, sure[0]), "the first learns from the second alone"
     assert not torch.equal(two.heatmaps, sure[0])
 
 
@@ -199,16 +199,16 @@ def test_reviewer(tiny: Params, task: Task, batch: Batch, nets: list[PoseNet], c
     if method.p.levels:
         expected["levels"] = 0.3 / 2 * sum(mse(one, target, weight) for one in of_levels)
     easy = task.view(batch.unlabelled.pixels, task.weak(batch.unlabelled, g)[0])
-    taught = f(easy).detach()
-    reviewed = f_r(easy).detach() if method.p.lambda_r else taught
+    teacher_maps = f(easy).detach()
+    reviewer_maps = f_r(easy).detach() if method.p.lambda_r else teacher_maps
     theta = task.strong(PEOPLE, g)
-    hard = hard_view(task, easy, taught, theta, g, ["keypoint_mix"])
+    hard = hard_view(task, easy, teacher_maps, theta, g, ["keypoint_mix"])
     predicted, of_levels = levels(hard)
-    expected["teacher"] = mse(predicted, *targets(taught))
+    expected["teacher"] = mse(predicted, *targets(teacher_maps))
     if method.p.lambda_r:
-        expected["reviewer"] = 0.5 * mse(predicted, *targets(reviewed))
+        expected["reviewer"] = 0.5 * mse(predicted, *targets(reviewer_maps))
     if method.p.levels:
-        expected["levels_unlabelled"] = 0.3 / 2 * sum(mse(one, *targets((taught + reviewed) / 2)) for one in of_levels)
+        expected["levels_unlabelled"] = 0.3 / 2 * sum(mse(one, *targets((teacher_maps + reviewer_maps) / 2)) for one in of_levels)
     check(method, batch, expected, [f])
     pairs = list(zip(method.heads.parameters(), heads.parameters(), strict=True))
     assert len(pairs) == (0 if changes.get("levels") == [] else 16)

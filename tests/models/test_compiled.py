@@ -21,14 +21,14 @@ from semipose.utils.errors import InputError
 
 
 def trained(tiny: Params, task: Task, pack: CropPack, folder: Path, mode: str) -> tuple[Method, list[Row]]:
-    """AKM with Mixup at every layer, a moving average as teacher and a validation that looks in eval mode."""
+    """AKM with Mixup at every layer, a moving average as teacher and a validation in eval mode."""
     entry = tiny.method["akm"].model_copy(update={"ema": 0.9})
     method = build([build_network(tiny.model, 17, seed=0)], entry, task)
 
-    def observe(looked_at: Method, epoch: int, last: bool) -> Row:
+    def observe(observed: Method, epoch: int, last: bool) -> Row:
         with torch.no_grad():
-            seen = float(looked_at.net.eval()(torch.ones(3, 3, task.height, task.width)).square().mean())
-        looked_at.net.train()
+            seen = float(observed.net.eval()(torch.ones(3, 3, task.height, task.width)).square().mean())
+        observed.net.train()
         return {"seen": seen}
 
     rows = fit(

@@ -16,7 +16,7 @@ from pipeline.lockfile import forget, mend, readable
 ROOT = Path(__file__).parent.parent.parent
 WHOLE = (ROOT / "dvc.lock").read_text()
 PARTS = re.split(r"(?m)^(?=  \S)", WHOLE)  # the head, and each stage
-LOCK = "".join([PARTS[0], *sorted(PARTS[1:], key=len)[:4]])  # those that are quick to read, of a cell among them
+LOCK = "".join([PARTS[0], *sorted(PARTS[1:], key=len)[:4]])  # those that are quick to read, of a run among them
 
 
 def stages(text: str) -> dict[str, Any]:

@@ -150,15 +150,15 @@ def test_a_second_repro_runs_nothing_and_an_edit_what_it_concerns(project: Path,
 
 
 @pytest.mark.slow
-def test_mlflow_has_every_cell_once_and_finished(project: Path) -> None:
+def test_mlflow_has_every_run_once_and_finished(project: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     runs = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
     names = [run.info.run_name for run in runs]
     assert {"warmup demo-L20-s0", "report"} <= set(names)
-    for cell in ("demo-akm-L20-s0", "demo-supervised-L20-s0"):
-        assert names.count(cell) == 2, "its training and its evaluation"
+    for name in ("demo-akm-L20-s0", "demo-supervised-L20-s0"):
+        assert names.count(name) == 2, "its training and its evaluation"
     assert {run.info.status for run in runs} == {"FINISHED"}
     trained = [len(run.inputs.dataset_inputs) for run in runs if run.info.run_name == "demo-akm-L20-s0"]
     assert 2 in trained, "labelled and unlabelled people are inputs"
@@ -168,7 +168,7 @@ def test_mlflow_has_every_cell_once_and_finished(project: Path) -> None:
 
 @pytest.mark.slow
 def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
-    """`make ui`, and the way of somebody who opens it: the comparison, a cell of it, its training, a picture, the model."""
+    """`make ui`, and the way of somebody who opens it: the comparison, a run of it, its training, a picture, the model."""
     chromium.set_window_size(2200, 1000)  # columns outside the window are not in the page
     with make_ui(project, environment()) as address:
         pages = Pages(chromium)
@@ -185,11 +185,11 @@ def test_mlflow_shows_it_in_a_browser(project: Path, chromium: Browser) -> None:
         pages.click("demo-akm-L20-s0")
         pages.text("demo-L20-labelled")
         pages.click("Model metrics")
-        pages.drawn(".scatterlayer .trace path.js-line")
+        pages.rendered(".scatterlayer .trace path.js-line")
         pages.click("Artifacts")
         pages.click("views")
         pages.click("strip.jpg")
-        width = chromium.execute_script("return arguments[0].naturalWidth", pages.drawn("img[src^=blob], img[src*=strip]"))
+        width = chromium.execute_script("return arguments[0].naturalWidth", pages.rendered("img[src^=blob], img[src*=strip]"))
         assert width > 200
         pages.click("Model registry")
         pages.click("Try it now")  # MLflow greets the first visitor
@@ -245,7 +245,7 @@ def test_commands_of_the_readme(copy: Path, tmp_path: Path, monkeypatch: pytest.
     assert json.loads((copy / "metrics.json").read_text())["AP"] == pytest.approx(ours / 100)
 
 
-def new_cells(folder: Path) -> None:
+def new_runs(folder: Path) -> None:
     """Runs what the pages add, by the code of that folder and without MLflow, in a process that is there for it alone."""
     own_code(folder, environment())
     from pipeline.stages import check, evaluate, report, train
@@ -255,7 +255,7 @@ def new_cells(folder: Path) -> None:
     check.check()
     for name, method in (("train", "meanteacher"), ("ablate", "akm_many_masks")):
         train.train(name, method, "L20", "0")
-        evaluate.evaluate_cell("evaluate" if name == "train" else "evaluate_ablation", method, "L20", "0")
+        evaluate.evaluate_run("evaluate" if name == "train" else "evaluate_ablation", method, "L20", "0")
     report.main()
 
 
@@ -275,7 +275,7 @@ def test_a_method_and_an_ablation_as_the_pages_tell(copy: Path, tmp_path: Path) 
     params["method"] |= row["method"]
     params["ablation"]["variants"] += row["ablation"]["variants"]
     yaml.dump(params, path)
-    forked(partial(new_cells, copy), tmp_path / "words")
+    forked(partial(new_runs, copy), tmp_path / "words")
     for table, name in (("main", "meanteacher"), ("ablation", "akm_many_masks")):
         (line,) = (line for line in (copy / f"reports/tables/{table}.md").read_text().splitlines() if line.startswith(f"| {name} "))
         assert "not run" not in line

@@ -424,10 +424,10 @@ def test_two_processes_on_a_fresh_store(root: Path, monkeypatch: pytest.MonkeyPa
     root = root / "fresh"
     root.mkdir()
     monkeypatch.setenv("DVC_ROOT", str(root))
-    both = [stage(f"cell{i}", 1, 10, limit=120) for i in range(2)]
+    both = [stage(f"run{i}", 1, 10, limit=120) for i in range(2)]
     assert [process.communicate(timeout=180) for process in both] == [("trained\n", "")] * 2
     found = runs(root)
-    assert sorted(run.data.tags["semipose.fingerprint"] for run in found) == ["cell0", "cell1"]
+    assert sorted(run.data.tags["semipose.fingerprint"] for run in found) == ["run0", "run1"]
     assert all(run.info.status == "FINISHED" and len(curve(root, run)) == 9 for run in found)
     assert all(run.info.artifact_uri.startswith((root / "mlruns").as_uri()) for run in found)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from made_runs import SWEEP, record, write, write_drawn
+from made_runs import SWEEP, record, write, write_resamples
 from typer.testing import CliRunner
 
 from pipeline import archive as command
@@ -28,7 +28,7 @@ def finished(root: Path, method: str, value: float, labels: str, seed: int, **ch
     """Make up a finished run of 2,000 people and three networks."""
     made = record(method, labels, seed, value, **changed)
     generator = np.random.default_rng(seed)
-    write_drawn(root, made["cell"], np.round(value + generator.normal(size=1000), 4))
+    write_resamples(root, made["cell"], np.round(value + generator.normal(size=1000), 4))
     path = write(root, made)
     scores = {f"score/{name}": generator.random(PEOPLE, dtype=np.float32) for name in ("net1", "net2", "ensemble")}
     np.savez_compressed(path.with_suffix("") / "scores.npz", id=generator.choice(10**6, PEOPLE, replace=False), **scores)
@@ -52,7 +52,7 @@ def test_a_run_comes_back_and_is_small(tmp_path: Path) -> None:
         assert arrays["labelled"].tolist() == json.loads((tmp_path / "data/split/L100-s0.json").read_text())["labelled"]
     run = read_archive(path.parent.parent, "demo", SWEEP)["akm", "L100", 0]
     here = read_run(tmp_path / "reports/runs/demo-akm-L100-s0.json", "demo", "train", ("akm", "L100", 0))
-    np.testing.assert_allclose(run.drawn, here.drawn, rtol=1e-6)
+    np.testing.assert_allclose(run.resamples, here.resamples, rtol=1e-6)
     assert run.metrics == here.metrics
 
 

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from made_runs import SWEEP, record, runs_of, write_drawn
+from made_runs import SWEEP, record, runs_of, write_resamples
 from scipy.stats import spearmanr
 
 from semipose.reporting import style
@@ -10,7 +10,7 @@ from semipose.reporting.curves import curves, mean_band, shuffled
 from semipose.reporting.figures import binned, budgets, costs, keypoints, masks, rank_correlation
 from semipose.reporting.results import Grid
 
-LOOK = style.styles(["supervised", "akm", "akm_shuffled"])
+STYLES = style.styles(["supervised", "akm", "akm_shuffled"])
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def line(axes, label):
 
 
 def test_budgets_show_mean_and_deviation_of_each_method(runs):
-    axes = budgets(runs, SWEEP, LOOK).figure.axes[0]
+    axes = budgets(runs, SWEEP, STYLES).figure.axes[0]
     container = {bars.get_label(): bars for bars in axes.containers}["akm"]
     np.testing.assert_allclose(container.lines[0].get_ydata(), [41.0, 51.0])
     np.testing.assert_allclose(container.lines[0].get_xdata(), [100, 400], rtol=0.05)
@@ -53,7 +53,7 @@ def test_budgets_show_mean_and_deviation_of_each_method(runs):
 
 def test_budgets_show_the_interval_of_a_single_seed(runs):
     one = Grid("train", SWEEP.methods, ("L100",), (0,))
-    axes = budgets({key: run for key, run in runs.items() if key[1:] == ("L100", 0)}, one, LOOK).figure.axes[0]
+    axes = budgets({key: run for key, run in runs.items() if key[1:] == ("L100", 0)}, one, STYLES).figure.axes[0]
     container = {bars.get_label(): bars for bars in axes.containers}["akm"]
     np.testing.assert_allclose(np.array(container.lines[2][0].get_segments())[..., 1], [[39.0, 42.0]])
 
@@ -68,7 +68,7 @@ def test_costs_show_each_method_at_its_training_cost(tmp_path):
         ]
         for seed in SWEEP.seeds
     ]
-    picture = costs(runs_of(tmp_path, *made), SWEEP, LOOK)
+    picture = costs(runs_of(tmp_path, *made), SWEEP, STYLES)
     small, large = picture.figure.axes
     points = {bars.get_label(): bars.lines[0].get_xydata().tolist() for bars in small.containers}
     assert points == {"supervised": [[1000.0, 30.5]], "akm": [[4000.0, 40.5]]}
@@ -81,29 +81,29 @@ def test_costs_show_each_method_at_its_training_cost(tmp_path):
 
 
 def test_nothing_to_draw_is_no_picture():
-    assert budgets({}, SWEEP, LOOK) is None
-    assert costs({}, SWEEP, LOOK) is None
-    assert keypoints({}, SWEEP, LOOK) is None
-    assert masks({}, SWEEP, LOOK) is None
-    assert curves({}, SWEEP, "L100", "AP", LOOK) is None
+    assert budgets({}, SWEEP, STYLES) is None
+    assert costs({}, SWEEP, STYLES) is None
+    assert keypoints({}, SWEEP, STYLES) is None
+    assert masks({}, SWEEP, STYLES) is None
+    assert curves({}, SWEEP, "L100", "AP", STYLES) is None
     only = {("akm", "L100", 0): history()}
-    assert shuffled(only, Grid("ablate", ("akm", "akm_shuffled"), ("L100",), (0,)), "AP", LOOK) is None
+    assert shuffled(only, Grid("ablate", ("akm", "akm_shuffled"), ("L100",), (0,)), "AP", STYLES) is None
 
 
 def test_keypoints_average_sides_and_seeds(runs):
-    figure = keypoints(runs, SWEEP, LOOK).figure
+    figure = keypoints(runs, SWEEP, STYLES).figure
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     np.testing.assert_allclose(heights, [np.mean([45.0, 45.5])] * 2)
 
 
 def test_keypoints_name_their_measure(tmp_path):
     made = record("akm", "L100", 0, 40.0)
-    (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, LOOK).figure.axes
+    (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, STYLES).figure.axes
     assert axes.get_ylabel() == "share with OKS ≥ 0.5 (%)"
     made["protocol"] |= {"metric": "pck", "headline": "PCK@0.2 torso"}
     made["metrics"]["PCK@0.2 torso"] = {"value": 70.0}
-    write_drawn(tmp_path, made["cell"], [], "PCK@0.2 torso")
-    (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, LOOK).figure.axes
+    write_resamples(tmp_path, made["cell"], [], "PCK@0.2 torso")
+    (axes,) = keypoints(runs_of(tmp_path, made), SWEEP, STYLES).figure.axes
     assert axes.get_ylabel() == "PCK@0.2 torso (%)"
 
 
@@ -118,17 +118,17 @@ def test_mean_band_uses_places_that_all_seeds_share():
 def test_curves_have_a_panel_for_the_metric_and_each_loss():
     supervised = {name: values for name, values in history().items() if name != "loss/masked"}
     histories = {("supervised", "L100", 0): supervised, ("akm", "L100", 0): history(), ("akm", "L400", 0): history(9)}
-    picture = curves(histories, SWEEP, "L100", "AP", LOOK)
+    picture = curves(histories, SWEEP, "L100", "AP", STYLES)
     panels = picture.figure.axes
     assert len(panels) == 3
     np.testing.assert_allclose(line(panels[0], "akm").get_xydata(), [[200, 32], [400, 34]])
-    assert [drawn.get_label() for drawn in panels[2].lines] == ["akm"]
+    assert [line.get_label() for line in panels[2].lines] == ["akm"]
 
 
 def test_shuffled_sums_the_losses_over_epochs():
     grid = Grid("ablate", ("akm", "akm_shuffled"), ("L100",), (0, 1))
     histories = {(method, "L100", seed): history(seed + 1.0) for method in grid.methods for seed in grid.seeds}
-    left, right = shuffled(histories, grid, "AP", LOOK).figure.axes
+    left, right = shuffled(histories, grid, "AP", STYLES).figure.axes
     np.testing.assert_allclose(line(left, "akm").get_xydata(), [[2, 33.5], [4, 35.5]])
     epochs = np.arange(1, 5)
     np.testing.assert_allclose(line(right, "akm_shuffled").get_ydata(), 3 / epochs + 1.5)
@@ -140,7 +140,7 @@ def test_masks_bin_people_by_the_teachers_error():
     error = generator.permutation(np.linspace(0.01, 0.3, 200))
     count = np.round(5 - 12 * error)
     halves = {("akm", "L100", seed): {"teacher_error": error[seed::2], "count": count[seed::2]} for seed in (0, 1)}
-    axes = masks(halves, Grid("", ("akm",), ("L100",), (0, 1)), LOOK).figure.axes[0]
+    axes = masks(halves, Grid("", ("akm",), ("L100",), (0, 1)), STYLES).figure.axes[0]
     bars = axes.containers[0]
     order = np.argsort(error)
     np.testing.assert_allclose(bars.lines[0].get_xdata(), error[order].reshape(10, 20).mean(axis=1))

@@ -85,10 +85,10 @@ def test_what_must_be_equal_and_is_not_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [{"backbone": "resnet50"}, {"input": "64x48"}, {"headline": "AP50"}])
 def test_another_protocol_has_nothing_beside_it(tmp_path: Path, changed: dict) -> None:
     if "headline" in changed:
-        from made_runs import write_drawn
+        from made_runs import write_resamples
 
-        for cell in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
-            write_drawn(tmp_path, cell, [], "AP50")
+        for name in ("coco-supervised-1K-s0", "coco-supervised-1K-s1", "coco-posedual-1K-s0"):
+            write_resamples(tmp_path, name, [], "AP50")
     assert published_table(runs(tmp_path, **changed), SWEEP) is None
 
 
@@ -105,7 +105,7 @@ def test_all_labels_are_the_papers_train2017(tmp_path: Path) -> None:
     assert [row[1] for row in rows] == ["AP", "AP50", "AR", "AR50"], "what is published, and no more"
 
 
-def test_drawn_people_have_nothing_beside_them(tmp_path: Path) -> None:
-    drawn = runs_of(tmp_path, record("supervised", "L100", 0, 30.0))
-    assert published_table(drawn, Grid("train", ("supervised",), ("L100",), (0,))) is None
+def test_synthetic_people_have_nothing_beside_them(tmp_path: Path) -> None:
+    synthetic = runs_of(tmp_path, record("supervised", "L100", 0, 30.0))
+    assert published_table(synthetic, Grid("train", ("supervised",), ("L100",), (0,))) is None
     assert published_table({}, SWEEP) is None

@@ -7,7 +7,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
-from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_drawn
+from made_runs import ABLATION, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, write, write_resamples
 from pages import ROOT
 from PIL import Image
 
@@ -66,7 +66,7 @@ def long_rows(reports):
         return list(csv.DictReader(file))
 
 
-def test_results_are_long_with_one_row_per_cell_and_metric(reports):
+def test_results_are_long_with_one_row_per_run_and_metric(reports):
     rows = long_rows(reports)
     assert tuple(rows[0]) == LONG
     assert len(rows) == len(VALUES) * 2 * 6
@@ -92,8 +92,8 @@ def test_everything_is_written_and_again_with_equal_bytes(reports):
     first = contents()
     names = {str(name) for name in first if name.parts[0] != "runs"}
     tables = {f"tables/{table}.{ending}" for table in ("main", "ablation") for ending in ("md", "csv", "tex")}
-    drawn = ("budgets", "costs", "keypoints", "curves-L100", "curves-L400", "shuffled", "masks", "calibration")
-    assert names == {"results.csv", "index.html"} | tables | {f"figures/{name}.png" for name in drawn}
+    plotted = ("budgets", "costs", "keypoints", "curves-L100", "curves-L400", "shuffled", "masks", "calibration")
+    assert names == {"results.csv", "index.html"} | tables | {f"figures/{name}.png" for name in plotted}
     write_report(reports.parent)
     assert contents() == first
 
@@ -144,7 +144,7 @@ def headline_of(root, seeds, values, spread):
         for seed in range(seeds):
             made = record(method, "L100", seed, value)
             write(root, made)
-            write_drawn(root, made["cell"], value + spread * generator.normal(size=200))
+            write_resamples(root, made["cell"], value + spread * generator.normal(size=200))
     grid = Grid("train", tuple(values), ("L100",), tuple(range(seeds)))
     report(root, "Title", "demo", grid, Grid("ablate", (), (), ()), {}, {}, {})
     text = (root / "reports" / "index.html").read_text()
@@ -193,7 +193,7 @@ def test_different_headlines_do_not_share_a_table(root):
     made = record("akm", "L100", 1, 40.0, headline="PCK@0.2 torso")
     made["metrics"]["PCK@0.2 torso"] = {"value": 70.0}
     write(root, made)
-    write_drawn(root, made["cell"], [], "PCK@0.2 torso")
+    write_resamples(root, made["cell"], [], "PCK@0.2 torso")
     with pytest.raises(InputError, match=r"demo-.*json: protocol.headline is .* but .* reports .*PCK@0.2 torso"):
         write_report(root)
     assert not (root / "reports" / "results.csv").exists()

@@ -1,7 +1,7 @@
 """The table of one method with several settings."""
 
 import numpy as np
-from made_runs import record, runs_of, write_drawn
+from made_runs import record, runs_of, write_resamples
 
 from semipose.reporting.results import Grid
 from semipose.reporting.settings import settings_table
@@ -19,7 +19,7 @@ def test_a_row_for_each_method_and_columns_for_each_setting(tmp_path) -> None:
     made = [record(name, "L100", seed, value + seed, gflop=1000.0) for name, value in values.items() for seed in (0, 1)]
     for one in made:
         one["training"]["warmup_gflop"] = 250.0
-        write_drawn(tmp_path, one["cell"], one["metrics"]["AP"]["value"] + np.arange(4.0))
+        write_resamples(tmp_path, one["cell"], one["metrics"]["AP"]["value"] + np.arange(4.0))
     table = settings_table(runs_of(tmp_path, *made), SWEEP, SETTINGS)
     heads = [(column.group, column.name) for column in table.columns]
     assert heads[:6] == [

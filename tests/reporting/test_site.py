@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
-from made_runs import FINGERPRINT, record, write, write_drawn
+from made_runs import FINGERPRINT, record, write, write_resamples
 from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -35,15 +35,15 @@ SCORES = {person: 0.05 * person for person in range(12)}
 
 
 def fill(root: Path) -> None:
-    """Runs of all cells but posecons-L400 and the last variant; pictures of twelve people by the first run of each method."""
+    """All runs but posecons-L400 and the last variant; pictures of twelve people by the first run of each method."""
     generator = np.random.default_rng(0)
-    cells = [(method, labels, seed, VALUES[method] + 10 * (labels == "L400") + seed) for method, labels, seed in SWEEP.cells()]
-    cells = [cell for cell in cells if cell[:2] != ("posecons", "L400")]
-    cells += [(name, "L100", 0, 35.0 + 3 * number % 20) for number, name in enumerate(VARIANTS[:-1])]
-    for method, labels, seed, value in cells:
+    runs = [(method, labels, seed, VALUES[method] + 10 * (labels == "L400") + seed) for method, labels, seed in SWEEP.runs()]
+    runs = [run for run in runs if run[:2] != ("posecons", "L400")]
+    runs += [(name, "L100", 0, 35.0 + 3 * number % 20) for number, name in enumerate(VARIANTS[:-1])]
+    for method, labels, seed, value in runs:
         made = record(method, labels, seed, value)
         write(root, made)
-        write_drawn(root, made["cell"], value + generator.normal(size=50))
+        write_resamples(root, made["cell"], value + generator.normal(size=50))
         folder = root / "reports" / "runs" / made["cell"]
         (folder / "history.csv").write_text("epoch,step,lr,loss/a,val/AP\n1,10,0.1,2.0,\n2,20,0.1,1.0,31\n")
         (folder / "masks.csv").write_text("id,count,simple,teacher_error\n7,5,9,0.01\n8,1,2,0.5\n")
@@ -131,9 +131,9 @@ def test_a_number_leads_to_its_runs(page: "Browser", written: Path) -> None:
 def test_two_runs_side_by_side(page: "Browser", written: Path) -> None:
     """Each metric of both with its difference, and the parameter that the variant changes."""
     chosen = ("demo-akm-L100-s1", "demo-akm_variant_3-L100-s0")
-    for name, cell in zip("ab", chosen, strict=True):
-        Select(page.find_element(By.ID, f"run-{name}")).select_by_visible_text(cell)
-    one, other = (json.loads((written.parent / "runs" / f"{cell}.json").read_text())["metrics"]["AP"] for cell in chosen)
+    for side, run in zip("ab", chosen, strict=True):
+        Select(page.find_element(By.ID, f"run-{side}")).select_by_visible_text(run)
+    one, other = (json.loads((written.parent / "runs" / f"{run}.json").read_text())["metrics"]["AP"] for run in chosen)
     rows = [[cell.text for cell in row.find_elements(By.XPATH, "*")] for row in page.find_elements(By.CSS_SELECTOR, "#compared tbody tr")]
     values = [f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]" for score in (one, other)]
     assert ["AP", *values, f"{other['value'] - one['value']:+.2f}"] in rows
@@ -170,18 +170,18 @@ def test_what_has_not_run_stays_last(page: "Browser") -> None:
 
 def test_bars_are_the_intervals(page: "Browser", written: Path) -> None:
     """Places of the strokes are one linear function of the numbers of a column."""
-    drawn = page.execute_script("""
+    plotted = page.execute_script("""
         const bars = [...document.querySelectorAll("#ablation tbody td:nth-child(3) svg")];
         const ends = (line) => [line.x1.baseVal.value, line.x2.baseVal.value];
         return bars.map((bar) => [...bar.children].flatMap(ends));
     """)
-    cells = [f"demo-{name}-L100-s0" for name in ("akm", *VARIANTS[:-1])]
-    scores = [json.loads((written.parent / "runs" / f"{cell}.json").read_text())["metrics"]["AP"] for cell in cells]
+    runs = [f"demo-{name}-L100-s0" for name in ("akm", *VARIANTS[:-1])]
+    scores = [json.loads((written.parent / "runs" / f"{run}.json").read_text())["metrics"]["AP"] for run in runs]
     numbers = [[score[name] for name in ("low", "high", "value", "value")] for score in scores]
-    assert len(drawn) == len(numbers)
-    slope, start = np.polyfit(np.ravel(numbers), np.ravel(drawn), 1)
+    assert len(plotted) == len(numbers)
+    slope, start = np.polyfit(np.ravel(numbers), np.ravel(plotted), 1)
     assert slope > 0
-    np.testing.assert_allclose(slope * np.array(numbers) + start, drawn, atol=0.15)
+    np.testing.assert_allclose(slope * np.array(numbers) + start, plotted, atol=0.15)
     gains = page.find_elements(By.CSS_SELECTOR, "#main tbody td:nth-child(3) svg")
     zeros = {gain.find_element(By.CLASS_NAME, "zero").get_attribute("x1") for gain in gains}
     assert len(gains) == 2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_drawn
+from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_resamples
 
 from semipose.reporting.protocol import SHARED
 from semipose.reporting.results import Grid
@@ -69,22 +69,22 @@ def test_single_seed_carries_its_interval(runs):
 
 def test_a_gain_carries_the_interval_of_the_same_resamples(tmp_path):
     rng = np.random.default_rng(0)
-    cells = {
+    scores = {
         (method, seed): value
         for method, values in (("supervised", [30.0, 32.0]), ("akm", [35.0, 38.0]))
         for seed, value in enumerate(values)
     }
-    resample = rng.normal(0, 3, 400)  # hard and easy resamples move all cells alike
-    drawn = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in cells.items()}
-    for (method, seed), values in drawn.items():
-        write_drawn(tmp_path, f"demo-{method}-L100-s{seed}", values)
-    runs = runs_of(tmp_path, *(record(method, "L100", seed, value) for (method, seed), value in cells.items()))
+    resample = rng.normal(0, 3, 400)  # hard and easy resamples move all runs alike
+    resamples = {key: np.round(value + resample + rng.normal(0, 0.5, 400), 4) for key, value in scores.items()}
+    for (method, seed), values in resamples.items():
+        write_resamples(tmp_path, f"demo-{method}-L100-s{seed}", values)
+    runs = runs_of(tmp_path, *(record(method, "L100", seed, value) for (method, seed), value in scores.items()))
     table = main_table(runs, replace(SWEEP, labels=("L100",)))
-    mean = (drawn["akm", 0] - drawn["supervised", 0] + drawn["akm", 1] - drawn["supervised", 1]) / 2
+    mean = (resamples["akm", 0] - resamples["supervised", 0] + resamples["akm", 1] - resamples["supervised", 1]) / 2
     low, high = np.quantile(mean, [0.025, 0.975])
     assert cell(table, "akm", "gain", "L100") == f"+5.5 ± 0.7 [{low:+.1f}, {high:+.1f}]"
     line = next(line for line in rows_of_csv(table) if line["method"] == "akm" and line["seed"] == "1")
-    low, high = np.quantile(drawn["akm", 1] - drawn["supervised", 1], [0.025, 0.975])
+    low, high = np.quantile(resamples["akm", 1] - resamples["supervised", 1], [0.025, 0.975])
     assert (float(line["gain"]), float(line["gain_low"]), float(line["gain_high"])) == pytest.approx((6.0, low, high))
     alone = main_table(runs, replace(SWEEP, labels=("L100",), seeds=(0,)))
     assert cell(alone, "akm", "gain", "L100").startswith("+5.0 [+3")
@@ -101,7 +101,7 @@ def test_with_more_methods_each_stands_against_the_row_above(tmp_path, runs):
     assert "over row above" not in {column.name for column in main_table(runs, SWEEP).columns}
 
 
-def test_missing_cells_are_not_run_in_their_place(runs):
+def test_missing_runs_are_not_run_in_their_place(runs):
     fewer = {key: run for key, run in runs.items() if key[:2] != ("akm", "L400")}
     table = main_table(fewer, SWEEP)
     assert [cell(table, "akm", name, "L400") for name in ("AP", "gain")] == [NOT_RUN, NOT_RUN]

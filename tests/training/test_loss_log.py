@@ -9,8 +9,8 @@ from semipose.utils.errors import InputError
 
 
 def losses(step: int) -> Losses:
-    drawn = torch.rand(2, generator=torch.Generator().manual_seed(step)).requires_grad_()
-    return Losses({"supervised": drawn[0]}, {"masks": drawn[1]})
+    values = torch.rand(2, generator=torch.Generator().manual_seed(step)).requires_grad_()
+    return Losses({"supervised": values[0]}, {"masks": values[1]})
 
 
 def people(step: int) -> tuple[list[int], list[int]]:

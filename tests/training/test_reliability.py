@@ -32,21 +32,21 @@ def test_columns_equal_a_loop_over_keypoints(tiny: Params, task: Task, pack: Cro
     for start in (0, 4, 8):
         chosen = people[start : start + 4]
         crops = pack.read(chosen, task.size)
-        looks = []
+        views = []
         for purpose in ("probe", "second look"):
             g = generator_of(0, purpose, start)
             matrices, flipped = task.weak(crops, g)
-            looks.append((method.pseudo_labels(task.view(crops.pixels, matrices), g), matrices, flipped))
+            views.append((method.pseudo_labels(task.view(crops.pixels, matrices), g), matrices, flipped))
         points, visible = pack.points(chosen)
         for k, j in ((k, j) for k in range(4) for j in range(17) if visible[k, j]):
             places = []
-            for pseudo, matrices, flipped in looks:
+            for pseudo, matrices, flipped in views:
                 at = pseudo.points[k, flip[j] if flipped[k] else j]
                 whole = torch.eye(3)
                 whole[:2] = matrices[k]
                 back = torch.linalg.inv(whole)
                 places.append(back[:2, :2] @ at + back[:2, 2])
-            (pseudo, _, flipped), own = looks[0], j
+            (pseudo, _, flipped), own = views[0], j
             own = flip[j] if flipped[k] else j
             box = max(task.size) / (float(crops.base[k, 0, 0]) * pack.padding)
             rows.append(

@@ -195,9 +195,9 @@ def test_batches_go_through_everybody_once_an_epoch(pack: CropPack) -> None:
     epochs = [np.concatenate([batches.positions(epoch * 5 + k)[1] for k in range(5)]) for epoch in range(3)]
     assert all(sorted(epoch) == list(range(40)) for epoch in epochs)
     assert not np.array_equal(epochs[0], epochs[1])
-    drawn = np.concatenate([batches.positions(step)[0] for step in range(200)])
-    assert np.bincount(drawn, minlength=8) == pytest.approx(np.full(8, 200), abs=60)
-    assert len(drawn) == 1600
+    sampled = np.concatenate([batches.positions(step)[0] for step in range(200)])
+    assert np.bincount(sampled, minlength=8) == pytest.approx(np.full(8, 200), abs=60)
+    assert len(sampled) == 1600
 
 
 def test_unlabelled_people_come_without_labels(pack: CropPack) -> None:

@@ -88,7 +88,7 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
         except InputError as error:
             found.findings.append(Finding("stops", "train and val", str(error)))
     if layout.whole_images and "train" in found.people and (advice := loose_images(found.people["train"])):
-        found.findings.append(Finding("look", "train", advice))
+        found.findings.append(Finding("check", "train", advice))
     found.findings += _images(root, layout, found.people, threads)
     for part, people in found.people.items():
         found.sheets[part] = contact_sheet(people, root, odd[part], layout.exif, shown)
@@ -127,7 +127,7 @@ def _images(root: Path, layout: Layout, people: dict[str, People], threads: int)
     found = [one for (part, what), where in faults.items() for one in several("stops", part, what, where, count[part])]
     twice = pictures.same(seen)
     across = [f"{one} = {other}" for one, other in twice if parts[one] != parts[other]] + sorted(shared)
-    found += several("look", "train and val", "images are in both parts, so that validation is no test", across)
+    found += several("check", "train and val", "images are in both parts, so that validation is no test", across)
     within = [f"{one} = {other}" for one, other in twice if parts[one] == parts[other] == "train"]
-    found += several("look", "train", "pairs of images show the same: a labelled person may be an unlabelled one too", within)
+    found += several("check", "train", "pairs of images show the same: a labelled person may be an unlabelled one too", within)
     return found

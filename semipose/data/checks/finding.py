@@ -11,20 +11,20 @@ class Finding:
     """Something about a data set that its user should know.
 
     Attributes:
-        grade: stops: training would stop here; look: a person
+        grade: stops: training would stop here; check: a person
             should check it; note: handled automatically.
         part: "train", "val", or both with "and".
         text: What is wrong, with a count.
         examples: The first few places.
     """
 
-    grade: Literal["stops", "look", "note"]
+    grade: Literal["stops", "check", "note"]
     part: str
     text: str
     examples: tuple[str, ...] = ()
 
 
-def several(grade: Literal["stops", "look", "note"], part: str, what: str, where: list[str], of: int | None = None) -> list[Finding]:
+def several(grade: Literal["stops", "check", "note"], part: str, what: str, where: list[str], of: int | None = None) -> list[Finding]:
     """Make one finding about all of these places ("17 of 500 <what>"), or none.
 
     Args:

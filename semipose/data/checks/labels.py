@@ -38,14 +38,14 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
         "people have fewer than three joints": seen.sum(1) < 3,
     }
     found: list[Finding] = []
-    for grade, checks in (("look", odd), ("note", rest)):
+    for grade, checks in (("check", odd), ("note", rest)):
         for what, who in checks.items():
             found += several(grade, part, what, [name[k] for k in np.flatnonzero(who)], count)  # type: ignore[arg-type]
     never = [people.skeleton.joints[k] for k in np.flatnonzero(seen.sum(0) == 0)]
-    found += several("look", part, "joints are never annotated", never, len(people.skeleton.joints))
+    found += several("check", part, "joints are never annotated", never, len(people.skeleton.joints))
     if not people.skeleton.pairs:
         found.append(
-            Finding("look", part, "no joint has a partner on the other side; if that is wrong, name the pairs (data.custom.pairs)")
+            Finding("check", part, "no joint has a partner on the other side; if that is wrong, name the pairs (data.custom.pairs)")
         )
     return found, np.any(list(odd.values()), axis=0)
 

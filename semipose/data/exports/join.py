@@ -33,7 +33,7 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
     category = _category(train, where)
     images, annotations = list(train["images"]), list(train["annotations"])
     last_image, last = _last(images, where), _last(annotations, where)
-    taught = []
+    validation = []
     for content in new.values():
         theirs = _category(content, "the new labels")
         of_image = defaultdict(list)
@@ -45,7 +45,7 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
             if not people:  # nothing of it was labelled
                 continue
             if held_out(image["path"]):
-                taught.append(Path(image["path"]).name)
+                validation.append(Path(image["path"]).name)
             target = known(image["path"])
             if target is None:
                 last_image += 1
@@ -54,9 +54,9 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
             for number, one in enumerate(people, start=last + 1):
                 annotations.append(one | {"id": number, "image_id": target["id"], "category_id": category["id"]})
             last += len(people)
-    if taught:
-        some = f"{', '.join(taught[:SHOWN])}{' ...' if taught[SHOWN:] else ''}"
-        raise InputError(f"{len(taught)} of the new images are validation images of {where}: {some}; take them out of the new labels")
+    if validation:
+        some = f"{', '.join(validation[:SHOWN])}{' ...' if validation[SHOWN:] else ''}"
+        raise InputError(f"{len(validation)} of the new images are validation images of {where}: {some}; take them out of the new labels")
     return {"train": train | {"images": images, "annotations": annotations}, "val": old["val"]}
 
 

@@ -78,8 +78,8 @@ class Batches:
         """One group's part of a step's batch, on the CPU."""
         share = self.batch_size // self.groups
         labelled, unlabelled = (positions[group * share : (group + 1) * share] for positions in self.positions(step))
-        taught = Labelled(self.pack.read(labelled, self.size), *self.pack.points(labelled))
-        return Batch(step, taught, (self.unlabelled_pack or self.pack).read(unlabelled, self.size))
+        crops = Labelled(self.pack.read(labelled, self.size), *self.pack.points(labelled))
+        return Batch(step, crops, (self.unlabelled_pack or self.pack).read(unlabelled, self.size))
 
     @cached_property
     def _order(self) -> Callable[[int], NDArray[np.int64]]:

@@ -23,44 +23,44 @@ class Measure(NamedTuple):
     high: float
 
 
-def sample_weights(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def sample_weights(units: int, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """Sample as many units as there are, with replacement, several times.
 
     Args:
         units: Number of units.
-        resamples: Number of samples.
+        count: Number of samples.
         generator: For all of them.
 
     Returns:
-        How often each unit was sampled, [resamples, units].
+        How often each unit was sampled, [count, units].
     """
     if units == 0:
-        return np.zeros((resamples, 0), np.int64)
-    return generator.multinomial(units, np.full(units, 1.0 / units), size=resamples)
+        return np.zeros((count, 0), np.int64)
+    return generator.multinomial(units, np.full(units, 1.0 / units), size=count)
 
 
-def resampled(statistic: Statistic, units: int, resamples: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
+def resampled(statistic: Statistic, units: int, count: int, generator: np.random.Generator) -> dict[str, NDArray[np.float64]]:
     """Compute every value of a statistic in each resample.
 
     Args:
         statistic: The statistic.
         units: Number of its people or images.
-        resamples: Number of resamples.
+        count: Number of resamples.
         generator: Equal generators give equal resamples.
 
     Returns:
-        [resamples] of each value, by name.
+        [count] of each value, by name.
     """
-    return statistic(sample_weights(units, resamples, generator))
+    return statistic(sample_weights(units, count, generator))
 
 
-def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
+def intervals(statistic: Statistic, units: int, resamples: dict[str, NDArray[np.float64]], level: float = 0.95) -> dict[str, Measure]:
     """Compute every value of a statistic with its interval.
 
     Args:
         statistic: The statistic.
         units: Number of its people or images.
-        drawn: Its values in the resamples, of `resampled`.
+        resamples: Its values in the resamples, of `resampled`.
         level: Of the interval, 0-1.
 
     Returns:
@@ -68,24 +68,24 @@ def intervals(statistic: Statistic, units: int, drawn: dict[str, NDArray[np.floa
     """
     values = statistic(np.ones((1, units), np.int64))
     undefined = Measure(-1.0, -1.0, -1.0)
-    return {name: undefined if np.isnan(value[0]) else interval(value[0], drawn[name], level) for name, value in values.items()}
+    return {name: undefined if np.isnan(value[0]) else interval(value[0], resamples[name], level) for name, value in values.items()}
 
 
-def interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Measure:
+def interval(value: float, resamples: NDArray[np.float64], level: float = 0.95) -> Measure:
     """Compute the interval of a value from its values in the resamples.
 
-    For a difference of two sets of predictions, `drawn` is the difference of their values in the
+    For a difference of two sets of predictions, `resamples` is the difference of their values in the
     same resamples (the paired bootstrap).
     An easy or a hard resample moves both alike, so this interval is narrower than two separate ones
     would suggest.
 
     Args:
         value: The value.
-        drawn: In each resample, [B]; NaN if undefined there.
+        resamples: In each resample, [B]; NaN if undefined there.
         level: Of the interval, 0-1.
     """
     # A resample can miss every person that a value needs (all small ones, say): it says nothing about that value.
-    defined = drawn[~np.isnan(drawn)]
+    defined = resamples[~np.isnan(resamples)]
     if not len(defined):
         return Measure(float(value), float(value), float(value))
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])

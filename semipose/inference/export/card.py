@@ -29,7 +29,7 @@ def model_card(card: Mapping[str, Any], run: Mapping[str, Any] | None, licence: 
     height, width = model["height"], model["width"]
     training, method = card.get("training", {}), card.get("method", {})
     base = method["base"] if isinstance(method, Mapping) else method
-    facts = {
+    facts = {  # metadata and records have the name of the run as "cell"
         "backbone": f"{model['backbone']}, {weights / 1e6:.2f} million weights",
         "input": f"RGB crop, {height} x {width} px, the person's box grown by {card['padding']:g} to this aspect",
         "output": f"{len(joints)} heatmaps, one cell for {card['stride']} x {card['stride']} px, Gaussians of {model['sigma']:g} cells",

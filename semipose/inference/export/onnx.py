@@ -55,8 +55,8 @@ def export(weights: Path, out: Path, licence: str) -> float:
         raise InputError(f"semipose export needs {', '.join(missing)}; run pip install 'semipose[export]'")
     net, card = load_network(weights)
     # The record of the run that made the weights, if they are in their repository: runs/<run>/ and reports/runs/<run>.json.
-    cell = weights.resolve().parent
-    record = cell.parent.parent / "reports" / "runs" / f"{cell.name}.json"
+    folder = weights.resolve().parent
+    record = folder.parent.parent / "reports" / "runs" / f"{folder.name}.json"
     run = read_json(record) if record.exists() else None
     model = card["model"]
     difference = export_onnx(net, (model["height"], model["width"]), out / "model.onnx")

@@ -47,7 +47,7 @@ def page(reports: Path, title: str, main: Table, runs: Sequence[Run], first: Seq
     ran = {(run.method, run.labels) for run in runs}
     told |= {"groups": groups, "ran": ran, "gallery": same_people(reports, first), "measure": measure}
     told["more"] = {run.method for run in runs if run.stage == "ablate"} - {run.method for run in parts["masking"]}
-    told["compared"] = {run.cell: {"metrics": run.metrics, "parameters": _flat_texts(run.parameters)} for run in runs}
+    told["compared"] = {run.name: {"metrics": run.metrics, "parameters": _flat_texts(run.parameters)} for run in runs}
     return template.render(reports=reports, title=title, main=main, first=first, **told, **parts) + "\n"
 
 
@@ -139,9 +139,9 @@ def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         InputError: The scores of a run are missing.
     """
-    if not runs or not all((reports / "pictures" / run.cell).is_dir() for run in runs):
+    if not runs or not all((reports / "pictures" / run.name).is_dir() for run in runs):
         return {}
-    scores = {run.method: _scores(reports / "runs" / run.cell / "people.csv") for run in runs}
+    scores = {run.method: _scores(reports / "runs" / run.name / "people.csv") for run in runs}
     people = sorted(set.intersection(*map(set, scores.values())), key=lambda person: -fmean(own[person] for own in scores.values()))
     ends = {"best": people[:ENDS], "worst": people[ENDS:][-ENDS:], "between": people[ENDS:-ENDS]}
     return {"scores": scores, "people": len(people), **ends}
