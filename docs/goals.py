@@ -20,7 +20,7 @@ POSEDUAL_SCORING = 2000 / (0.305 + 0.181)  # people per second from heatmaps to 
 
 OF_FLOOR = {"CPU": 0.95, "GPU": 0.85}
 OF_MATRIX = 0.2  # on a GPU, where launching small kernels takes time
-OF_MATRIX_COMPILED = 0.4
+OF_MATRIX_FUSED = 0.4  # compiled, or with steps as CUDA graphs
 LOADERS = 16  # processes that would load for one GPU
 
 
@@ -34,7 +34,7 @@ def goals(found: Mapping[str, Any]) -> Table | None:
         return None
     here = "CPU" if found["device"] == "CPU" else "GPU"
     posedual = POSEDUAL_PAIRS if found["image_px"] < 400 else POSEDUAL_PAIRS_LARGE
-    of_matrix = OF_MATRIX if found.get("compile", "none") == "none" else OF_MATRIX_COMPILED
+    of_matrix = OF_MATRIX_FUSED if found.get("graphs") or found.get("compile", "none") != "none" else OF_MATRIX
     rows = []
 
     def row(what: str, asked: float, reached: float | None, digits: int) -> None:

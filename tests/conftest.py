@@ -4,6 +4,7 @@ It imports torch where it is used: the process that hands out the tests to other
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests beg
 settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)
 settings.load_profile("few")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without `-m gpu` the tests, and all that they begin, see no GPU: on a CPU equal work gives equal bits."""
+    if not re.search(r"(?<!not )\bgpu\b", config.getoption("markexpr")):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

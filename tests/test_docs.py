@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -16,8 +17,6 @@ from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from pipeline.estimate import costs_of, hours, short
-from pipeline.use import preset_file
 from semipose.cli.app import app
 from semipose.config.load import load
 from semipose.config.text import whole_text
@@ -122,9 +121,7 @@ PROJECTED = [line.split("|")[1:-1] for line in REPRODUCE if line.startswith("| `
 @pytest.mark.parametrize("row", PROJECTED, ids=lambda row: row[0].strip(" `"))
 def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
     preset, _, *figures = (cell.strip(" `") for cell in row)
-    costs = costs_of(load(preset_file(preset)))
-    pflop = sum(cost.pflop for cost in costs)
-    assert figures == [f"{len(costs)}", short(pflop), short(hours(pflop, 790)), short(hours(pflop, 79))]
+    assert figures == runpy.run_path(str(ROOT / "docs/hours.py"))["row"](preset)
 
 
 def test_the_page_of_all_parameters_is_that_of_the_models() -> None:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from typing import NamedTuple
@@ -56,6 +56,25 @@ def in_turn(measure: Mapping[str, Callable[[], float]], rounds: int) -> dict[str
         if counted >= 0:
             found[name].append(value)
     return found
+
+
+def gaps(spans: Iterable[tuple[float, float]]) -> tuple[float, list[float]]:
+    """When a device did nothing.
+
+    Args:
+        spans: Begin and end of what it did; they may overlap.
+
+    Returns:
+        The share of the time from the first begin to the last end, 0-1; each gap's length.
+    """
+    found: list[float] = []
+    ordered = sorted(spans)
+    begun = until = ordered[0][0]
+    for start, end in ordered:
+        if start > until:
+            found.append(start - until)
+        until = max(until, end)
+    return sum(found) / (until - begun), found
 
 
 def spread(values: list[float]) -> Rate:

@@ -51,6 +51,32 @@ def product(device: torch.device, precision: Literal["32-true", "bf16-mixed"]) -
     return work, 2.0 * size**3
 
 
+def copying(device: torch.device) -> Callable[[], float]:
+    """Copies within the device's memory; returns how many bytes were read and written."""
+    size = 2**30 if device.type == "cuda" else 2**24
+    one = torch.zeros(size, dtype=torch.uint8, device=device)
+    other = torch.empty_like(one)
+
+    def work() -> float:
+        for _ in range(10):
+            other.copy_(one)
+        return 10 * 2.0 * size
+
+    return work
+
+
+def tiny_operations(device: torch.device, count: int = 5000) -> Callable[[], int]:
+    """Operations of next to no arithmetic, whose launches are what takes time; returns how many."""
+    one = torch.ones(4, device=device)
+
+    def work() -> int:
+        for _ in range(count):
+            one.add_(1)
+        return count
+
+    return work
+
+
 def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float], float]:
     """Measure how fast people are cut out.
 

@@ -8,7 +8,7 @@ parameter of the training, not of the machine.)
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +47,8 @@ class BatchGroups:
         # What is in eval mode now is frozen: its statistics stay, and to average equal numbers could round them.
         moving = (module for module in method.modules() if module.training)
         self.buffers = [one for module in moving for one in module.buffers(recurse=False)] if count > 1 else []
-        self.statistics = [one for one in self.buffers if one.is_floating_point()]  # the others count batches
+        self.statistics = [one for one in self.buffers if one.is_floating_point()]
+        self.counters = [one for one in self.buffers if not one.is_floating_point()]  # of batches
 
     @contextmanager
     def averaged_statistics(self) -> Iterator[Callable[[], AbstractContextManager[None]]]:
@@ -56,21 +57,25 @@ class BatchGroups:
         Yields a context for each group, which begins with the statistics of the step before. On leaving, the statistics
         are the mean of what the groups made of them.
         """
-        before = [one.clone() for one in self.buffers]
-        total = [torch.zeros_like(one) for one in self.statistics]
+        if not self.statistics:
+            yield nullcontext
+            return
+        kinds = [one for one in (self.statistics, self.counters) if one]  # all of a kind at once: one launch on a GPU
+        before = [torch._foreach_clone(one) for one in kinds]
+        flat = torch.cat([one.flatten() for one in self.statistics]).zero_()
+        parts = flat.split([one.numel() for one in self.statistics])
+        total = [part.view_as(one) for part, one in zip(parts, self.statistics, strict=True)]
 
         @contextmanager
         def of_group() -> Iterator[None]:
-            _copy(before, self.buffers)
+            for kind, values in zip(kinds, before, strict=True):
+                torch._foreach_copy_(kind, values)
             yield
-            for sums, one in zip(total, self.statistics, strict=True):
-                sums += one
+            torch._foreach_add_(total, self.statistics)
 
         yield of_group
-        if self.statistics:
-            flat = self._sum(torch.cat([sums.flatten() for sums in total])) / self.count
-            parts = flat.split([one.numel() for one in self.statistics])
-            _copy([part.view_as(one) for part, one in zip(parts, self.statistics, strict=True)], self.statistics)
+        self._sum(flat).div_(self.count)
+        torch._foreach_copy_(self.statistics, total)
 
     def mean(self, row: dict[str, float]) -> dict[str, float]:
         """Each number's mean over the processes."""
@@ -100,8 +105,3 @@ class BatchGroups:
         if self.fabric.world_size > 1:
             torch.distributed.all_reduce(numbers)
         return numbers
-
-
-def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)

@@ -3,7 +3,9 @@
 import json
 import runpy
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ import torch
 from typer.testing import CliRunner
 
 from semipose.bench import clock, components, run
-from semipose.bench.check_gpu import check_gpu
-from semipose.bench.clock import Clock, in_turn
+from semipose.bench.check_gpu import Check, check_gpu
+from semipose.bench.clock import Clock, gaps, in_turn
 from semipose.bench.packs import projected
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject, forget_peak
+from semipose.bench.ways import Found, Way
 from semipose.cli.app import app
 from semipose.config.text import whole_text
 from semipose.config.tree import Params
@@ -163,13 +166,37 @@ def test_the_command_writes_numbers_and_page(tmp_path: Path, few: None) -> None:
     assert np.isfinite(found["methods"]["supervised"]["of_floor"])
 
 
+def test_gaps_are_where_nothing_ran() -> None:
+    idle, between = gaps([(6.0, 7.0), (0.0, 4.0), (1.0, 2.0), (3.0, 5.0), (9.0, 10.0)])
+    assert (idle, between) == (0.3, [1.0, 2.0])
+
+
+def test_a_part_of_the_check_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that could take longer than what is left does not begin, one that does ends at its next step, and the others go on."""
+    seconds = [0.0]
+    monkeypatch.setattr("semipose.bench.check_gpu.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+
+    def train(way: Way, stop: Callable[[], str | None]) -> Found:
+        for _ in range(5):
+            seconds[0] += 20
+            stop()
+        return Found([{"loss/supervised": 1.0}], 7.0, 0.0)
+
+    check = Check(SimpleNamespace(train=train, device=CPU), 300)  # type: ignore[arg-type]
+    for limit in (50, 100, 150):
+        check.part("it", lambda: check.way(Way()), limit)
+    assert [name for name, _ in check.rows] == ["it: CUT OFF", str(Way()), "it: LEFT OUT"]
+    assert check.rows[2][1] == "it may take 150 s, and 140 s are left"
+
+
 @pytest.mark.slow
 def test_the_check_of_a_gpu_goes_through_on_a_cpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     check_gpu(dry=True)
     table = dict(line.split(" | ", 1) for line in capsys.readouterr().out.splitlines() if " | " in line)
     found = {name.strip(): value for name, value in table.items()}
-    assert not [name for name in found if "FAILED" in name]
+    assert not [name for name in found if name.endswith((": FAILED", ": CUT OFF", ": LEFT OUT"))]
+    assert "the device is idle" in found["kernels"]
     assert found["labels beside their image in bf16"] == "0.000 cells (95 %), at most 0.000"
     assert found["to the last bit, train.precision: 32-true, machine.deterministic: true"] == "again: equal, resumed: equal"
     assert found["set in params.yaml"].startswith("train.precision: 32-true")
@@ -247,3 +274,17 @@ def test_the_largest_memory_is_counted_anew() -> None:
     del filled
     forget_peak(here)
     assert peak_memory(here) < high - 200
+
+
+@pytest.mark.parametrize(
+    ("way", "asked"),
+    [({}, "0.200"), ({"compile": "none", "graphs": False}, "0.200"), ({"compile": "default"}, "0.400"), ({"graphs": True}, "0.400")],
+)
+def test_more_is_asked_where_kernels_are_launched_together(way: dict[str, object], asked: str) -> None:
+    goals = runpy.run_path(str(ROOT / "docs/goals.py"))["goals"]
+    methods = {"akm": {"of_floor": 0.9, "floor_of_matrix": 0.3, "end_to_end": 2272.0}}
+    known = {"backbone": "resnet18", "input": "256x192", "image_px": 199, "device": "NVIDIA H200", "methods": methods, "scoring": {}}
+    table = goals(known | {"data_road": 740.0, "cutting": 1800.0} | way)
+    assert table
+    (row,) = (row for row in table.records if row["what"] == "GPU: akm's floor, share of the matrix rate")
+    assert (row["target"], row["reached"]) == (asked, "yes" if asked == "0.200" else "no")

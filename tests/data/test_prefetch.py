@@ -89,7 +89,7 @@ def test_nothing_is_begun_beyond_the_end_or_kept_when_it_is_over() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs -m gpu, and a GPU")
 def test_batches_come_to_the_gpu_as_they_are_read(pack: CropPack) -> None:
     """However long they travel: the stream that brings them is held up before each one."""
     batches = Batches(pack, (32, 32), np.arange(8), np.arange(40), 8, seed=3)

@@ -1,11 +1,15 @@
 """How a GPU is told to compute, and how many threads a process has: flags alone, so that no GPU is needed."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import pytest_configure
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 from torch.backends import cudnn
@@ -33,6 +37,17 @@ def _as_before() -> Iterator[None]:
     cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = tf32, deterministic, benchmark
     torch.set_float32_matmul_precision(products)
     torch.use_deterministic_algorithms(strict)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen"),
+    [("", ""), ("not slow", ""), ("not gpu", ""), ("gpu", "3"), ("gpu and not slow", "3")],
+)
+def test_tests_see_a_gpu_only_where_it_is_asked_for(chosen: str, seen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    config: Any = SimpleNamespace(getoption={"markexpr": chosen}.get)
+    pytest_configure(config)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""What needs a GPU: a step that never waits for it, and figures near those of the CPU. Without one these tests are skipped and say so."""
+"""What needs a GPU: a step that never waits for it, and figures near those of the CPU. Without one, or without `-m gpu`
+(conftest.py), these tests are skipped and say so."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from semipose.training.trainer import Row, fit
 from semipose.utils.errors import Stopped
 from semipose.utils.seeding import generator_of, on_host
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs -m gpu, and a GPU")]
 
 STRENGTHENINGS = [
     "joint_cutout",
@@ -45,6 +47,14 @@ def everything(tiny: Params, demo: Params) -> Params:
     """Every strong augmentation in PoseCons, AKM as it stands in the demo: a moving average, rendered labels, Mixup at every layer."""
     method = tiny.method | {"akm": demo.method["akm"], "posecons": tiny.method["posecons"].model_copy(update={"strong": STRENGTHENINGS})}
     return tiny.model_copy(update={"method": method})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _workspace() -> Iterator[None]:
+    """Of cuBLAS where its results are to be equal; read when it is first used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUBLAS_WORKSPACE_CONFIG", os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8"))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """What a step asks of a GPU, found out without one: nothing that it would refuse or wait for, and few operations."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from semipose.augment.task import Task
+from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
@@ -23,15 +25,23 @@ from semipose.training import graphs
 from semipose.training.loss_log import LossLog
 from semipose.training.trainer import adam
 
-STRONG = ["joint_cutout", "adaptive_cutout", "cut_occlude", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment", "yoco"]
+ROOT = Path(__file__).parent.parent.parent
+STRONG = ["joint_cutout", "adaptive_cutout", "cut_occlude", "keypoint_mix", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment"]
+STRONG += ["yoco", "yoco_trivial"]
 BUGS = {"clamp": True, "channels": True, "shear": True, "half_cell": True, "transposed": True}
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "akm, simple joints": ("akm", {"joints": "simple", "masking": "shuffled", "response": "relative", "second_view": "shared"}),
     "akm, random masks": ("akm", {"masking": "random", "pseudo_label": "raw", "teacher_bn": "eval", "ramp_up_steps": 5}),
     "akm, fixed masks": ("akm", {"masking": "fixed", "ema": 0.0, "count": "inferred", "response": "relative_max"}),
-    "posecons, strong": ("posecons", {"strong": STRONG, "pseudo_label": "rendered"}),
-    "sspcm, position": ("sspcm", {"position": 0.5}),
-    "multiaugs, dual": ("multiaugs", {"dual": True}),
+    "akm, two mixed views": ("akm", {"strong_views": 2, "mixup": {"branches": "both", "weight": 0.3, "view": "weak"}, "average": 0.9}),
+    "akm, agreement": ("akm", {"masking": "none", "confidence": "agreement", "strong": ["cutout", "keypoint_mix"]}),
+    "posecons, strong": ("posecons", {"strong": STRONG, "pseudo_label": "rendered", "ema": 0.9}),
+    "posedual, ema": ("posedual", {"ema": 0.9}),
+    "sspcm, position": ("sspcm", {"position": 0.5, "ema": 0.9}),
+    "multiaugs, dual": ("multiaugs", {"dual": True, "ema": 0.9}),
+    "denoise_select, cross": ("denoise_select", {"select": "cross", "uncertainty": "cross", "ema": 0.9}),
+    "reviewer, epoch": ("reviewer", {"reviewer": "epoch"}),
+    "reviewer, best": ("reviewer", {"reviewer": "best"}),
 }
 CASES = {name: (name, {}) for name in METHODS} | OPTIONS
 
@@ -40,7 +50,10 @@ class Step:
     """A method and its optimiser, and the people of one batch, on the CPU or on the GPU that is not there."""
 
     def __init__(self, name: str, changes: dict[str, Any], p: Params, pack: CropPack, device: torch.device) -> None:
-        entry = p.method[name].model_copy(update=changes)
+        entry = p.method[name]
+        if "mixup" in changes:
+            changes = changes | {"mixup": entry.mixup.model_copy(update=changes["mixup"])}
+        entry = type(entry).model_validate(entry.model_copy(update=changes).model_dump())
         task = Task(COCO17, 32, 32, device, 1.0, p.augment).of(entry)
         self.method: Method = build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task)
         self.batches, self.device = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=1), device
@@ -82,7 +95,7 @@ def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack
             step()
         with StandIn():
             step()
-        if case == "posecons, strong":  # it draws on the host, so its steps are no graphs (test_graphs.py)
+        if case == "posecons, strong":  # they draw on the host, so its steps are no graphs (test_graphs.py)
             return
         monkeypatch.setattr(graphs, "Generator", lambda device: GPUGenerator())
         monkeypatch.setattr(GPUGenerator, "captured", True)
@@ -245,11 +258,36 @@ AT_MOST = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_step_takes_few_operations(name: str, known: Params, pack: CropPack) -> None:
-    """On a GPU each is launched by itself, in about the time that most of them take."""
-    step = Step(name, {}, known, pack, torch.device("cpu"))
+OF_COCO = {"supervised": 232, "akm": 1022}  # of the ResNet-18 and the settings of the preset
+
+
+def operations(name: str, p: Params, pack: CropPack) -> int:
+    step = Step(name, {}, p, pack, torch.device("cpu"))
     step()
     with Operations() as found:
         step()
-    assert found.number <= AT_MOST[name]
+    return found.number
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_takes_few_operations(name: str, known: Params, pack: CropPack) -> None:
+    """On a GPU each is launched by itself, in about the time that most of them take."""
+    assert operations(name, known, pack) <= AT_MOST[name]
+
+
+@pytest.mark.parametrize("name", OF_COCO)
+def test_so_does_a_step_of_coco(name: str, pack: CropPack) -> None:
+    """Of small crops, which the operations do not depend on."""
+    p = load(ROOT / "pipeline/presets/coco.yaml")
+    model = p.model.model_copy(update={"height": 32, "width": 32, "pretrained": False})
+    assert operations(name, p.model_copy(update={"model": model}), pack) <= OF_COCO[name]
+
+
+def test_the_page_about_gpus_has_these_numbers() -> None:
+    rows = [line.strip("|").split("|") for line in (ROOT / "docs/gpu.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    table = [[cell.strip().replace(",", "") for cell in row] for row in rows if len(row) == len(AT_MOST) + 1]
+    names, *numbers = table[0]
+    found = {row[0]: dict(zip(numbers, row[1:], strict=True)) for row in table}
+    assert names == "operations per step"
+    assert found["now"] == {name: str(number) for name, number in AT_MOST.items()}
+    assert {name: int(number) for name, number in found["now in `coco`"].items() if number.isdigit()} == OF_COCO
