@@ -3,6 +3,7 @@ set: same images, same category, same joints.
 """
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -55,15 +56,17 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
             raise InputError(f"{label}: [{index}]: {fault}")
         if with_box is None:
             result.pop("bbox", None)
-    if results and _farthest(results) <= 1 < _farthest(annotations.dataset["annotations"]):
+    labelled = (one for one in annotations.dataset["annotations"] if not one["iscrowd"])
+    if results and _farthest(results) <= 1 < _farthest(labelled):
         raise InputError(f"{label}: [0]: keypoints: x and y of all results are within 0 to 1, shares of the images; give px")
     _warn_of_the_unpredicted(results, annotations, label)
     return results
 
 
-def _farthest(people: list[dict[str, Any]]) -> float:
-    """The largest coordinate of a keypoint, in px."""
-    return max((max(one["keypoints"][0::3] + one["keypoints"][1::3], default=0.0) for one in people), default=0.0)
+def _farthest(people: Iterable[dict[str, Any]]) -> float:
+    """The largest coordinate of their keypoints that are labelled, or predicted, in px."""
+    points = (one["keypoints"][k : k + 3] for one in people for k in range(0, len(one["keypoints"]), 3))
+    return max((max(x, y) for x, y, visible in points if visible > 0), default=0.0)
 
 
 def _take_category(results: list[dict[str, Any]], annotations: Annotations, label: str) -> None:
