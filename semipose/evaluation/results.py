@@ -3,7 +3,6 @@ set: same images, same category, same joints.
 """
 
 import warnings
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,16 +55,23 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
             raise InputError(f"{label}: [{index}]: {fault}")
         if with_box is None:
             result.pop("bbox", None)
-    labelled = (one for one in annotations.dataset["annotations"] if not one["iscrowd"])
-    if results and _farthest(results) <= 1 < _farthest(labelled):
+    if _are_shares(results, annotations):
         raise InputError(f"{label}: [0]: keypoints: x and y of all results are within 0 to 1, shares of the images; give px")
     _warn_of_the_unpredicted(results, annotations, label)
     return results
 
 
-def _farthest(people: Iterable[dict[str, Any]]) -> float:
-    """The largest coordinate of their keypoints that are labelled, or predicted, in px."""
-    points = (one["keypoints"][k : k + 3] for one in people for k in range(0, len(one["keypoints"]), 3))
+def _are_shares(results: list[dict[str, Any]], annotations: Annotations) -> bool:
+    """Whether three or more results lie in the first pixel of images in which other pixels are labelled."""
+    images = {result["image_id"] for result in results}
+    labelled = [one for one in annotations.dataset["annotations"] if one["image_id"] in images and not one["iscrowd"]]
+    elsewhere = {one["image_id"] for one in labelled if _farthest(one) > 1}
+    return len(results) > 2 and images == elsewhere and max(map(_farthest, results)) <= 1
+
+
+def _farthest(person: dict[str, Any]) -> float:
+    """The largest coordinate of keypoints that are labelled, or predicted, in px."""
+    points = zip(*(iter(person["keypoints"]),) * 3, strict=True)
     return max((max(x, y) for x, y, visible in points if visible > 0), default=0.0)
 
 
