@@ -169,6 +169,21 @@ def choices() -> str:
     )
 
 
+def precisions() -> str:
+    """Markdown: AKM in bfloat16 against float32, the same people, steps and seeds."""
+    float32, sweep, _, _ = grid_runs("flic-large")
+    bfloat16, *_ = grid_runs("flic-large-bf16")
+    both = {("float32", *key[1:]): run for key, run in float32.items() if key[0] == "akm"}
+    both |= {("bfloat16", *key[1:]): run for key, run in bfloat16.items() if key[0] == "akm"}
+    (labels,) = sweep.labels
+    found = differences(both, "bfloat16", "float32", labels, sweep.seeds)
+    return (
+        "\n### bfloat16 against float32\n\n"
+        "AKM at 256 × 192 with 300 labels, on a CPU that computes in bfloat16 (presets `flic-large` and `flic-large-bf16`).\n"
+        f"The difference is {_signed(mean_difference(found))} AP; seed by seed: {', '.join(f'{value:+.1f}' for value, _ in found)}.\n"
+    )
+
+
 def suggestions() -> str:
     """Markdown: what 50 more labels are worth, of suggested people and of random ones."""
     archived, sweep, _, _ = grid_runs("flic-methods")
@@ -204,7 +219,7 @@ def suggestions() -> str:
 
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE, in_short("flic-methods"), choices()]
+    parts = [PAGE, in_short("flic-methods"), choices(), precisions()]
     for name in archives():
         runs, sweep, variants, ablation = grid_runs(name)
         tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
