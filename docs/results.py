@@ -179,7 +179,8 @@ def precisions() -> str:
     found = differences(both, "bfloat16", "float32", labels, sweep.seeds)
     return (
         "\n### bfloat16 against float32\n\n"
-        "AKM at 256 × 192 with 300 labels, on a CPU that computes in bfloat16 (presets `flic-large` and `flic-large-bf16`).\n"
+        "AKM at 256 × 192 with 300 labels, on a CPU that computes in bfloat16\n"
+        "(presets `flic-large` and `flic-large-bf16`).\n"
         f"The difference is {_signed(mean_difference(found))} AP; seed by seed: {', '.join(f'{value:+.1f}' for value, _ in found)}.\n"
     )
 
