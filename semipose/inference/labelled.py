@@ -10,6 +10,7 @@ from typing import NamedTuple
 from semipose.data.coco_file import read_set
 from semipose.inference.boxes import Asked, base_name, of_set
 from semipose.utils.errors import InputError
+from semipose.utils.files import is_file
 
 
 class Labelled(NamedTuple):
@@ -48,7 +49,7 @@ def find_labelled(
     own: dict[str, Path] = {}  # by the name in the set
     for image in images:
         name = image["file_name"].replace("\\", "/")
-        if found := next((place / name for place in places if (place / name).is_file()), None):
+        if found := next((place / name for place in places if is_file(place / name)), None):
             own[name] = found
     at_home = {base_name(name) for name in own}
     candidates = [*own.values(), *(path for path in paths if path.name not in at_home)]

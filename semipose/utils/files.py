@@ -21,6 +21,14 @@ foreign disk; they have the same suffix.
 """
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is this file; False also for a name that no file can have, where `Path.is_file` raises."""
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a temporary path in the target's folder; on success,

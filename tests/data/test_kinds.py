@@ -326,3 +326,9 @@ def test_sizes_decide_about_exif_or_the_user_is_asked(tmp_path: Path) -> None:
     assert all("4 of 4 images are turned or mirrored by their EXIF orientation" in text for text in told)
     with pytest.raises(InputError, match=r"train1\.png: its EXIF orientation \(3\) mirrors it or turns it by 180 degrees.*data\.exif"):
         write_pack(train, root, tmp_path / "pack", recipe, 0, 1)
+
+
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    long = "9" * 300
+    found = examine(make_set(tmp_path, lambda content: content["images"][0].update(file_name=long)), recognise(tmp_path))
+    assert any(finding.grade == "stops" and long[:50] in str(finding) for finding in found.findings)

@@ -11,7 +11,7 @@ from semipose.data.exports.convert import exporter
 from semipose.data.pixels import Exif
 from semipose.data.sources.flic import Films
 from semipose.utils.errors import InputError
-from semipose.utils.files import json_bytes, read_json
+from semipose.utils.files import is_file, json_bytes, read_json
 
 DEPTH = 3  # folders below the root in which annotations and images of the user's own set are searched
 KNOWN = ("lsp", "flic", "coco", "mpii", "aic")
@@ -112,7 +112,7 @@ def _images(root: Path, content: dict[str, Any], taken: list[str]) -> str:
         str(one["file_name"]).replace("\\", "/") for one in content.get("images", [])[:20] if isinstance(one, dict) and "file_name" in one
     ]
     folders = [root, *(path for path in _below(root, "*") if path.is_dir())]
-    counts = {folder.relative_to(root).as_posix(): sum((folder / name).is_file() for name in names) for folder in folders}
+    counts = {folder.relative_to(root).as_posix(): sum(is_file(folder / name) for name in names) for folder in folders}
     return max(counts, key=lambda folder: (counts[folder], counts[folder] > 0 and folder not in taken))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from semipose.data.alike import Thumbnail, difference, thumbnail
 from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
+from semipose.utils.files import is_file
 
 BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer bits than there are bands agree in one band
 NEAR = 4.0  # mean difference of the thumbnails' grey levels, 0-255, below which two images show the same
@@ -51,7 +52,7 @@ def inspect(
 
     def one(name: str) -> tuple[str, Picture | BrokenImage | InputError | None]:
         path = root / name
-        if not path.is_file():
+        if not is_file(path):
             return name, None
         try:
             image = read_image(path, sizes[name], exif)

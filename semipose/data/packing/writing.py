@@ -26,7 +26,7 @@ from semipose.data.people import People
 from semipose.data.pixels import Exif
 from semipose.pose import geometry
 from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
-from semipose.utils.files import naming, write_text
+from semipose.utils.files import is_file, naming, write_text
 from semipose.utils.progress import Progress
 from semipose.utils.workers import in_processes
 
@@ -139,7 +139,7 @@ def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int
 def _check_images(people: People, root: Path) -> list[tuple[str, int, int]]:
     """Each image with its bytes and modification time (ns)."""
     names = list(dict.fromkeys(people.images))
-    if missing := [name for name in names if not (root / name).is_file()]:
+    if missing := [name for name in names if not is_file(root / name)]:
         more = f" (and {len(missing) - 1:,} more images)" if len(missing) > 1 else ""
         raise InputError(
             f"{root / missing[0]}: missing, but annotation {people.ids[people.images.index(missing[0])]} needs it{more}; "
