@@ -10,8 +10,6 @@ from semipose.utils.errors import InputError
 
 FEW = 3
 """Below this number of boxes, each must reach far out of its image to count as corners."""
-
-
 PX = "must be x, y, width, height in px"
 
 
@@ -39,7 +37,7 @@ def check_corners(boxes: NDArray[np.floating], sizes: NDArray[np.number], where:
         where: Beginning of the message, such as the file.
 
     Raises:
-        InputError: Names the file.
+        InputError: Names the file; all boxes together tell.
     """
     if look_like_corners(boxes, sizes):
         raise InputError(

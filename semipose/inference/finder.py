@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from semipose.data.pixels import Exif
+import numpy as np
+
+from semipose.data.given_boxes import check_corners
+from semipose.data.pixels import BrokenImage, Exif, image_size
 from semipose.inference import videos
 from semipose.inference.boxes import Boxes, base_name, check_boxes, read_given
 from semipose.inference.media import BrokenMedium, Picture, Wanted, every, is_video, listing, of_image, of_video
@@ -58,12 +61,13 @@ def by_detector(name: Literal["small", "large"], weights: Path | None, score: fl
     return Finder(lambda picture: detector(picture.image), lambda name: every(seconds))
 
 
-def by_boxes(path: Path, names: Sequence[str]) -> Finder:
+def by_boxes(path: Path, root: Path, names: Sequence[str]) -> Finder:
     """Find people in a file of boxes.
 
     Args:
         path: A JSON list of {file_name, frame (of a video, from 1), bbox [x, y, width, height] px,
             score (default 1)}.
+        root: Folder of the images and videos.
         names: The images and videos; a box may name one by its last part if no other has it.
 
     Raises:
@@ -87,6 +91,11 @@ def by_boxes(path: Path, names: Sequence[str]) -> Finder:
         if is_video(found[0]) != bool(frame):
             raise InputError(f"{place}: {name} is {'a video: give `frame`, from 1' if not frame else 'an image, which has no `frame`'}")
         rows[found[0]][frame].append([*entry["bbox"], entry.get("score", 1.0)])
+
+    written = [(row[:4], name) for name, frames in rows.items() for some in frames.values() for row in some]
+    sizes = {name: _size(root, name) for _, name in written}
+    if written:
+        check_corners(np.array([box for box, _ in written]), np.array([sizes[name] for _, name in written]), str(path))
 
     def find(picture: Picture) -> Boxes:
         boxes = Boxes.of(rows[picture.name][picture.frame])
@@ -128,7 +137,7 @@ def check_given(path: Path, root: Path, folders: Sequence[str], score: float, ex
     names = listing(root, folders).names
     if any(map(is_video, names)):
         videos.library()  # if it is not installed, no video is broken
-    given = by_boxes(path, names)
+    given = by_boxes(path, root, names)
     for name, frames in given.rows.items():
         with suppress(BrokenMedium):
             if frames:
@@ -140,6 +149,14 @@ def check_given(path: Path, root: Path, folders: Sequence[str], score: float, ex
     if low == len(scores):
         raise nobody_left(root, {"low score": low} if low else {})
     return low
+
+
+def _size(root: Path, name: str) -> tuple[int, int]:
+    """Width and height (px) as viewers show it; 0 if it cannot be read."""
+    try:
+        return _first(root, name, "apply").image.size if is_video(name) else image_size(root / name, "apply")
+    except (BrokenImage, BrokenMedium):
+        return 0, 0
 
 
 def _first(root: Path, name: str, exif: Exif | None) -> Picture:

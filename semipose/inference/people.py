@@ -122,7 +122,7 @@ def _searched(search: Search, names: list[str], folder: Path) -> Found:
 def _finder(search: Search, names: list[str]) -> Finder:
     how = search.media
     if search.boxes:
-        return finder.by_boxes(search.boxes, names)
+        return finder.by_boxes(search.boxes, search.root, names)
     if how.detector:
         return finder.by_detector(how.detector, search.weights, how.score, search.device, how.every)
     return finder.whole(how.every)

@@ -373,6 +373,7 @@ def test_a_broken_file_of_boxes_of_media_stops_in_the_words_of_prepare(tmp_path:
     search = Search(root / "images", load(params).data.unlabelled.media, file, 0.5, None, None, 32, 0)  # type: ignore[union-attr, arg-type]
     for boxes, expected in (
         ([sound, entry], words),
+        ([sound | {"bbox": box} for box in ([30, 20, 62, 44], [20, 18, 50, 40], [8, 25, 40, 47])], "look like x1, y1, x2, y2"),
         ([sound | {"score": 0.1}], r"nobody is left \(1 low score\)"),
         ([], "nobody was found"),
     ):
