@@ -10,10 +10,14 @@ from typing import Any
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting.archive import read_archive
 from semipose.reporting.results import Grid, Key, Run, Score, grids
+from semipose.reporting.settings import settings_table
 from semipose.reporting.tables import ABOVE, ablation_tables, differences, main_table, mean_difference
 from semipose.reporting.typeset import broken, to_markdown
 
 ROOT = Path(__file__).parent.parent
+FLIC = "flic"
+SHARED = dict.fromkeys(("flic-methods", "flic-fair", "flic-labels"), FLIC)
+"""Presets whose runs share an archive, because a run of one name is the same training in each; other presets have one of their own name."""
 SHOWN = {"flic-methods": "PCK@0.2 torso", "demo": ""}
 """Archive of each table of the README, and the second metric that it shows, if any."""
 PAGE = """# Results
@@ -23,15 +27,20 @@ by `python docs/results.py`.
 What was tried on the way is in the [notebook](notebook/index.md).
 """
 SUGGESTED = "flic-suggest"
-"""Archive of the runs of `flic-methods` whose last 50 of 100 labelled people are those of `semipose suggest`."""
+"""Archive of the runs of FLIC whose last 50 of 100 labelled people are those of `semipose suggest`."""
 MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
+
+
+def archive_of(preset: str) -> Path:
+    """The archive with the runs of a preset."""
+    return ROOT / "results" / SHARED.get(preset, preset)
 
 
 def grid_runs(name: str) -> tuple[dict[Key, Run], Grid, dict[Key, Run], Grid]:
     """Archived runs of a preset's sweep and of its ablation, each with its grid."""
     p = load(ROOT / f"pipeline/presets/{name}.yaml")
     sweep, ablation = grids(p)
-    main, variants = (read_archive(ROOT / "results" / name, p.data.source, grid) for grid in (sweep, ablation))
+    main, variants = (read_archive(archive_of(name), p.data.source, grid) for grid in (sweep, ablation))
     return main, sweep, variants, ablation
 
 
@@ -116,13 +125,16 @@ def _signed(score: Score) -> str:
 
 def archives() -> list[str]:
     """Presets with finished runs, those of real people first."""
-    found = (path.name for path in (ROOT / "results").iterdir() if (path / "runs").is_dir() and path.name != SUGGESTED)
+    found = (path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml") if (archive_of(path.stem) / "runs").is_dir())
     return sorted(found, key=lambda name: (load(ROOT / f"pipeline/presets/{name}.yaml").data.source == "demo", name))
 
 
 def measured(methods: list[str]) -> str:
-    """Markdown: the rows of these methods in the main table of every archive, a row for each method and budget."""
-    lines = []
+    """Markdown: the rows of these methods in the main table of every archive, a row for each method and budget.
+
+    Of presets that share an archive, the one with most seeds is shown.
+    """
+    lines: dict[tuple[str, str, int], tuple[int, str]] = {}
     for name in archives():
         runs, sweep, _, _ = grid_runs(name)
         table = main_table(runs, sweep)
@@ -133,13 +145,13 @@ def measured(methods: list[str]) -> str:
                 if own:
                     cells = [row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE]
                     gain = cells[1] if len(cells) > 1 else "–"
-                    lines.append(
-                        f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {cells[0]} | {gain} | {row[gflop].text} |\n"
-                    )
+                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {cells[0]} | {gain} | {row[gflop].text} |\n"
+                    key = archive_of(name).name, method, own[0].labelled
+                    lines[key] = max(lines.get(key, (0, "")), (len(own), line), key=lambda entry: entry[0])
     if not lines:
         return "Not run yet in an archived sweep; first figures are in the [notebook](../notebook/index.md).\n"
     head = "| preset | entry | labels | seeds | AP | gain over supervised | GFLOP |\n|---|---|---:|---:|---:|---:|---:|\n"
-    return head + "".join(lines) + "\nMore: [results](../results.md).\n"
+    return head + "".join(line for _, line in lines.values()) + "\nMore: [results](../results.md).\n"
 
 
 def renewed_method(text: str) -> str:
@@ -155,7 +167,7 @@ def chosen_on(archive: str) -> dict[Key, float]:
 
 def choices() -> str:
     """Markdown: AP on the people for choices, seed by seed."""
-    found = chosen_on("flic-methods")
+    found = chosen_on(FLIC)
     rows = sorted({key[:2] for key in found})
     lines = ["| method | labels | seeds | AP, seed by seed |", "|---|---:|---|---:|"]
     for method, labels in rows:
@@ -202,7 +214,7 @@ def suggestions() -> str:
         each = ", ".join(f"{value:+.1f}" for value, _ in found)
         gain = f"{_signed(mean_difference(found))} ({each})" if found else "not run"
         lines.append(f"| `{method}` | {len(seeds)} | {' | '.join(means)} | {gain} |")
-    hard, usual = chosen_on(SUGGESTED), chosen_on("flic-methods")
+    hard, usual = chosen_on(SUGGESTED), chosen_on(FLIC)
     pairs = [f"{usual[key]:.1f} to {value:.1f}" for key, value in hard.items() if key in usual]
     harder = "AP of supervised on the four harder films for choices, random to suggested, seed by seed:\n"
     harder += f"{', '.join(pairs)}.\n\n"
@@ -211,7 +223,7 @@ def suggestions() -> str:
         "Mix them with random ones if usual people are what you want to measure.\n"
     )
     return (
-        "## Measured\n\nFLIC, validation AP (archives `flic-methods` and `flic-suggest`).\n"
+        "## Measured\n\nFLIC, validation AP (archives `flic` and `flic-suggest`).\n"
         "Each seed starts with 50 random people.\n"
         "AKM's network of that seed suggests 50 more of the other 2,735.\n"
         "The last column has the interval over people of the mean, and each seed.\n\n" + "\n".join(lines) + "\n\n" + harder
@@ -227,8 +239,9 @@ def page() -> str:
         p = load(ROOT / f"pipeline/presets/{name}.yaml")
         bases = {entry: p.method[entry].base for entry in ablation.methods}
         differs = {entry: changes(tree, entry) for entry in ablation.methods}
-        parts.append(f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{name}/`.\n")
-        tables = [main_table(runs, sweep)] if runs else []
+        parts.append(f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{archive_of(name).name}/`.\n")
+        tables = [settings_table(runs | variants, sweep, p.report.settings)] if p.report.settings else []
+        tables += [main_table(runs, sweep)] if runs and not tables else []
         tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations) if variants else []
         parts += ["\n" + to_markdown(table).replace("# ", "### ", 1) for table in tables]
     return "".join(parts)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, NullLocator
 
 from semipose.evaluation.metrics.statistics import rank_correlation
+from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Grid, Key, Run, headline
 from semipose.reporting.style import Picture, Styles, legend_of, panels_of, small_print, styled
@@ -44,7 +45,8 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, styles: Styles) -> Picture | N
     axes.set(xlabel="labelled people (logarithmic)", ylabel=f"{metric} (0–100)")
     legend_of(figure, [axes])
     small_print(figure, _protocol(runs))
-    caption = f"{metric} over labelled people. Bars: standard deviation over seeds, or one seed's 95 % interval."
+    saved = [sentence for method in shown for sentence in labels_saved(runs, sweep, method) if method != BASELINE]
+    caption = " ".join([f"{metric} over labelled people. Bars: standard deviation over seeds, or one seed's 95 % interval.", *saved])
     return Picture("budgets", figure, caption, f"Line chart of {metric} over labelled people: {'; '.join(words)}.")
 
 
