@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from semipose.data.coco_person import SHARES, are_shares, clamp, in_px, look_like_corners, understand, written
+from semipose.data.coco_person import SHARES, are_shares, clamp, corners_by_joints, in_px, understand, written
 from semipose.data.schema import Annotation, Category, Content, Image, SizedImage, find_category
 from semipose.utils.errors import InputError
 from semipose.utils.files import json_bytes, parse_json, without_collection
@@ -240,7 +240,7 @@ def _take(reading: Reading, entries: Entries) -> None:
     )
     for k in np.flatnonzero((clamp(boxes, sizes)[:, 2:] <= 0).any(axis=1)):
         reading.left_out[people[k][0]] = DEGENERATE
-    if look_like_corners([one for _, one in people], sizes):
+    if corners_by_joints([one for _, one in people], sizes):
         place, one = people[0]
         reading.faults.append(
             f"annotations[{place}]: bbox: {one['bbox']} looks like x1, y1, x2, y2, as do the boxes of all {len(people)} "

@@ -156,7 +156,7 @@ def clamp(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.
     return np.hstack([near, far - near])
 
 
-def look_like_corners(people: list[dict[str, Any]], sizes: NDArray[np.float64]) -> bool:
+def corners_by_joints(people: list[dict[str, Any]], sizes: NDArray[np.float64]) -> bool:
     """Whether boxes are x1, y1, x2, y2: all joints are inside them, and
     as x, y, width, height they are far too large.
 

@@ -39,14 +39,14 @@ def check_corners(boxes: NDArray[np.floating], sizes: NDArray[np.number], where:
     Raises:
         InputError: Names the file; all boxes together tell.
     """
-    if look_like_corners(boxes, sizes):
+    if corners_by_images(boxes, sizes):
         raise InputError(
             f"{where}: bbox: {boxes[0].tolist()} and the others look like x1, y1, x2, y2: all end on their images, but as x, y, width, "
             f"height many reach out of them; {PX}"
         )
 
 
-def look_like_corners(boxes: NDArray[np.floating], sizes: NDArray[np.number]) -> bool:
+def corners_by_images(boxes: NDArray[np.floating], sizes: NDArray[np.number]) -> bool:
     """Whether all boxes lie on their images as x1, y1, x2, y2, but many do not as x, y, width, height.
 
     The limits give no false alarm on FLIC, MPII and COCO, whole or in samples of any size, and find
