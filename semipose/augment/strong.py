@@ -2,7 +2,7 @@
 the other; pseudo-labels stay as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,14 +18,14 @@ from semipose.data.loading.normalise import denormalise, normalise
 from semipose.utils.seeding import on_host
 
 if TYPE_CHECKING:
-    from semipose.config.augment import Augment, Augmentation, Augmentations, ReferenceBugs
+    from semipose.config.augment import Augment, Augmentation, ReferenceBugs
 
 ON_HOST = ("mixup", "rand_augment", "trivial_augment", "yoco", "yoco_trivial")
 """Augmentations that take random numbers on the host, so that operations differ from step to step: no CUDA graph can hold them."""
 CHANNELS = 24  # channels of the released code's networks, whatever the number of keypoints (reference bug T3)
 
 
-def augment(images: Tensor, pseudo: PseudoLabels, path: "Augmentations", p: "Augment", generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, pseudo: PseudoLabels, path: "Sequence[Augmentation]", p: "Augment", generator: torch.Generator) -> Tensor:
     """Apply each strong augmentation of a path in turn.
 
     Args:

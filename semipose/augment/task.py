@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from semipose.augment import views
 from semipose.augment.pseudo import PseudoLabels, View
+from semipose.augment.strong import augment
 from semipose.data.loading.batch import Labelled
 from semipose.data.loading.normalise import normalise
 from semipose.data.loading.pack import Crops
@@ -48,8 +49,13 @@ class Task:
         """The task of an entry of `method`, whose own settings
         stand for those of `augment`.
         """
-        own = {"strong": entry.strong_view, "strong_augment": entry.strong_augment, "reference_bugs": entry.reference_bugs}
-        return replace(self, augment=self.augment.model_copy(update={key: value for key, value in own.items() if value}))
+        own = {
+            "labelled": entry.labelled,
+            "strong": entry.strong_view,
+            "strong_augment": entry.strong_augment,
+            "reference_bugs": entry.reference_bugs,
+        }
+        return replace(self, augment=self.augment.model_copy(update={key: value for key, value in own.items() if value is not None}))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,13 +86,15 @@ class Task:
         return geometry.warp(crops, matrices, self.size, normalise)
 
     def labelled(self, people: Labelled, generator: Generator) -> View:
-        """A weak view of each labelled person."""
+        """A weak view of each labelled person, augmented as `augment.labelled` says."""
         matrices, flipped = self.weak(people.crops, generator)
         points = geometry.transform(matrices, people.points)
         # A mirrored person's left hand is a right hand.
         points = torch.where(flipped[:, None, None], points[:, self.flip], points)
         visible = torch.where(flipped[:, None], people.visible[:, self.flip], people.visible)
-        return View(self.view(people.crops.pixels, matrices), *self.targets(points, visible))
+        view = View(self.view(people.crops.pixels, matrices), *self.targets(points, visible))
+        labels = PseudoLabels(view.targets, self.sigma)
+        return view._replace(images=augment(view.images, labels, self.augment.labelled, self.augment, generator))
 
     def weak(self, crops: Crops, generator: Generator) -> tuple[Tensor, Tensor]:
         """Sample weak views: matrices [B, 2, 3] from crop px to

@@ -20,6 +20,8 @@ Augmentation = Literal[
     "yoco_trivial",
 ]
 Augmentations = list[Augmentation]
+LabelledAugmentations = list[Literal["cutout", "rand_augment", "trivial_augment", "yoco", "yoco_trivial"]]
+"""Augmentations that need no keypoint and no second person."""
 
 
 class StrongView(Section):
@@ -141,9 +143,12 @@ class ReferenceBugs(Section):
 class Augment(Section):
     weak: WeakView
     """The labelled view and the weak view."""
+    labelled: LabelledAugmentations
+    """Augmentations of the labelled view after the warm-up, in this order: cutout, rand_augment, trivial_augment, yoco, yoco_trivial;
+    []: none."""
     strong: StrongView
     """From the weak view to the strong view."""
     strong_augment: StrongAugment
-    """What `strong` and `paths` of the methods may choose from."""
+    """What `labelled`, and `strong` and `paths` of the methods, may choose from."""
     reference_bugs: ReferenceBugs
     """Bugs of the released code, to measure what they do (docs/methods.md); false: corrected."""

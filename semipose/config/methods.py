@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from semipose.config.augment import Adaptive, Augmentations, Patch, ReferenceBugs, StrongAugment, StrongView
+from semipose.config.augment import Adaptive, Augmentations, LabelledAugmentations, Patch, ReferenceBugs, StrongAugment, StrongView
 from semipose.config.network import Network, Warmup
 from semipose.config.section import Count, Name, Positive, Ratio, Section, Share
 
@@ -49,6 +49,8 @@ class Entry(Section):
     """
     warmup: Warmup | None = None
     """The entry's own warm-up; missing keys are those of `warmup`."""
+    labelled: LabelledAugmentations | None = None
+    """The entry's own augmentations of the labelled view, instead of `augment.labelled`."""
     strong_view: StrongView | None = None
     """The entry's own strong view; missing keys are those of `augment.strong`."""
     strong_augment: StrongAugment | None = None

@@ -10,7 +10,7 @@ each has its own graph.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +34,8 @@ WARM_UP = 3
 
 def possible(method: Method, batches: Batches, device: torch.device) -> bool:
     """Whether steps of this training can be CUDA graphs; if not, standard error says why."""
-    on_host = [name for path in method.paths.values() for name in path if name in ON_HOST]
+    paths: list[Sequence[str]] = [method.task.augment.labelled, *method.paths.values()]
+    on_host = [name for path in paths for name in path if name in ON_HOST]
     if device.type != "cuda":
         why = "there is no GPU"
     elif batches.groups > 1:

@@ -45,6 +45,7 @@ def warm_up(
 ) -> PoseNet:
     """Train one network on labelled people only.
 
+    The labelled view is the weak view alone, whatever `augment.labelled` says.
     Its random weights and the order of its people are those of its name and the seed, so that
     networks of different names differ.
 
@@ -71,8 +72,9 @@ def warm_up(
         The trained network.
     """
     net = build(model, len(task.skeleton.joints), stream(seed, f"network {name}", 0))
+    plain = Nothing(base="supervised", labelled=[])
     fit(
-        Supervised([net], Nothing(base="supervised"), task).train(),
+        Supervised([net], plain, task.of(plain)).train(),
         Batches(pack, task.size, labelled, labelled, p.batch_size, stream(seed, f"warm-up {name}", 0), groups=groups),
         fabric,
         steps=by_budget(p.steps, labels),

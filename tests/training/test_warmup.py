@@ -9,6 +9,7 @@ import torch
 from pipeline.runtime.networks import warmed_up
 from pipeline.stages.evaluate import _networks
 from semipose.augment.task import Task
+from semipose.config.methods import Supervised
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.models.network import PoseNet, build, network_metadata, save_network
@@ -41,6 +42,12 @@ def test_name_and_seed_alone_decide(tiny: Params, pack: CropPack, task: Task, tm
     assert not torch.equal(begun, elsewhere), "their random weights differ, not only the order of their people"
     assert [step for _, step in rows] == [2, 4, 6], "8 people in batches of 4 are two steps an epoch; six steps for this budget"
     assert {"net/loss/supervised", "net/epoch"} <= set(rows[0][0])
+
+
+def test_the_labelled_view_of_the_warm_up_is_not_augmented(tiny: Params, pack: CropPack, task: Task, tmp_path: Path) -> None:
+    augmented = task.of(Supervised(base="supervised", labelled=["cutout"]))
+    (plain, _), (same, _) = (warm("net", tiny, pack, one, tmp_path) for one in (task, augmented))
+    assert all(torch.equal(a, b) for a, b in zip(plain.state_dict().values(), same.state_dict().values(), strict=True))
 
 
 def test_a_warm_up_of_another_network_or_skeleton_is_refused(tiny: Params, tmp_path: Path) -> None:
