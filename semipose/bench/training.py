@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import count
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,13 +76,14 @@ class Subject:
         self.images = torch.randn(count, 3, *self.size, device=self.device).to(memory_format=torch.channels_last)
 
     def floor(self) -> int:
+        count = len(self.images)
         for _ in range(self.steps):
             total = torch.zeros((), device=self.device)
             with self.fabric.autocast():
                 for (name, gradient), passes in self.cost.passes.items():
-                    for _ in range(passes):
+                    for images in self.images.repeat(ceil(passes), 1, 1, 1)[: round(passes * count)].split(count):
                         with torch.set_grad_enabled(gradient):
-                            heatmaps = self.method.get_submodule(name)(self.images)
+                            heatmaps = self.method.get_submodule(name)(images)
                         if gradient:
                             total = total + heatmaps.float().square().mean()
             self.optimiser.zero_grad()

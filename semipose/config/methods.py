@@ -11,7 +11,7 @@ from semipose.config.augment import Adaptive, Augmentations, LabelledAugmentatio
 from semipose.config.network import Network, Warmup
 from semipose.config.section import Count, Name, Positive, Ratio, Section, Share
 
-Place = Literal["input", "stem", "layer1", "layer2", "layer3", "none"]
+Place = Literal["input", "stem", "layer1", "layer2", "layer3"]
 Weight = Annotated[float, Field(ge=0)]
 Angle = Annotated[float, Field(ge=-180, le=180)]
 PseudoLabel = Literal["raw", "rendered"]
@@ -19,7 +19,7 @@ BatchNorm = Literal["train", "eval"]
 
 
 class Mixup(Section):
-    place: Annotated[list[Place], Field(min_length=1)]
+    place: Annotated[list[Place | Literal["none"]], Field(min_length=1)]
     """Places to mix at, one sampled uniformly in each step: input, stem, layer1, layer2, layer3; or none alone."""
     view: Literal["hard", "weak"]
     """What is mixed. hard: masked and moved people, as in branch 1; weak: the weak views, unmasked and unmoved."""
@@ -238,7 +238,29 @@ class Reviewer(Entry):
     """train or eval, as for akm."""
 
 
-Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill | DenoiseSelect | Reviewer
+class JointMix(Entry):
+    trains: ClassVar[int] = 1
+    base: Literal["jointmix"]
+    """File of semipose/methods/."""
+    labelled_share: Annotated[float, Field(gt=0, le=1)]
+    """Share of a step's labelled people that are used, at least one."""
+    strong: Augmentations
+    """Strong augmentations of the strong view, as for posecons."""
+    place: Annotated[list[Place], Field(min_length=1)]
+    """Places to mix the unlabelled people at, one sampled uniformly in each step."""
+    alpha: Ratio
+    """Concentration of alpha's distribution Beta(alpha, alpha), as for akm."""
+    lambda_m: Weight
+    """Weight of the mixed people's loss."""
+    pseudo_label: PseudoLabel
+    """raw or rendered, as for akm."""
+    teacher_bn: BatchNorm
+    """train or eval, as for akm."""
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    """Decay of the teacher's moving average, as for akm; 0: the network as it is."""
+
+
+Known = Supervised | AKM | PoseCons | PoseDual | SSPCM | MultiAugs | PseudoPose | DataDistill | DenoiseSelect | Reviewer | JointMix
 Method = Annotated[Known, Field(discriminator="base")]
 
 

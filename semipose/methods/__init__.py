@@ -9,6 +9,7 @@ from semipose.methods.akm import AKM
 from semipose.methods.base import Losses, Method
 from semipose.methods.datadistill import DataDistill
 from semipose.methods.denoise_select import DenoiseSelect
+from semipose.methods.jointmix import JointMix
 from semipose.methods.multiaugs import MultiAugs
 from semipose.methods.posecons import PoseCons
 from semipose.methods.posedual import PoseDual
@@ -27,6 +28,7 @@ __all__ = [
     "SSPCM",
     "DataDistill",
     "DenoiseSelect",
+    "JointMix",
     "Losses",
     "Method",
     "MultiAugs",
@@ -42,6 +44,7 @@ METHODS: dict[str, Any] = {
     "akm": AKM,
     "datadistill": DataDistill,
     "denoise_select": DenoiseSelect,
+    "jointmix": JointMix,
     "multiaugs": MultiAugs,
     "posecons": PoseCons,
     "posedual": PoseDual,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from semipose.config.methods import AKM, Reviewer
+from semipose.config.methods import AKM, JointMix, Reviewer
 from semipose.models.network import PoseNet
 from semipose.models.pretrained import shipped_file, timm_network
 from semipose.utils.errors import InputError
@@ -34,6 +34,8 @@ def check_networks(p: "Params") -> None:
             place, wanted, there = "mixup.place", list[str](), net.places
             if isinstance(entry, AKM):
                 wanted = [*entry.mixup.place]
+            elif isinstance(entry, JointMix):
+                place, wanted = "place", [*entry.place]
             elif isinstance(entry, Reviewer):
                 place, wanted, there = "levels", entry.levels, net.places[1:]
             if lacking := [one for one in wanted if one not in ("none", *there)]:

@@ -37,6 +37,7 @@ METHODS = {
     "denoise_select": Style("#8C6D31", "h", "-"),  # brown and olive: Okabe and Ito's eight are taken, except a yellow too pale for lines
     "reviewer": Style("#A6A600", "X", "-"),
     "akm": Style("#D55E00", "o", "-"),
+    "jointmix": Style("#5B2A86", "*", "-"),
 }
 # Variants: darker colours of Tol's muted set; their dashes also tell them from the methods.
 MUTED = ("#332288", "#999933", "#882255", "#117733", "#AA4499", "#CC6677")

@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from semipose.config.tree import Params
 
 SIDE = 32  # px, of the input of the measured step, unless a ViT has to see all of it: operations of convolutions go with its area
-PEOPLE = 2  # labelled and unlabelled; batch norm needs two
+PEOPLE = 8  # labelled and unlabelled, so that a quarter of them is two, as batch norm needs
 
 
 class Cost(NamedTuple):
     """Of one labelled and one unlabelled person in a training step.
 
     Attributes:
-        passes: Forward passes by module name of the network and by whether they have a gradient.
+        passes: Forward passes by module name of the network and by whether they have a gradient;
+            a pass of some of the people counts as a part.
         gflop: Floating-point operations of forward and backward passes, 10^9; a multiply-add is two.
     """
 
-    passes: dict[tuple[str, bool], int]
+    passes: dict[tuple[str, bool], float]
     gflop: float
 
 
@@ -49,9 +50,9 @@ def step_cost(method: Method) -> Cost:
     nets = {name: net for name, net in method.named_modules() if isinstance(net, PoseNet)}
     height, width = (SIDE, SIDE) if all(net.any_size for net in nets.values()) else task.size
     method.task, device = replace(task, height=height, width=width), task.device
-    passes: Counter[tuple[str, bool]] = Counter()
+    people: Counter[tuple[str, bool]] = Counter()
     for name, net in nets.items():
-        net.register_forward_pre_hook(lambda _, given, name=name: passes.update({(name, torch.is_grad_enabled()): len(given[0]) // PEOPLE}))
+        net.register_forward_pre_hook(lambda _, given, name=name: people.update({(name, torch.is_grad_enabled()): len(given[0])}))
     pixels = torch.full((PEOPLE, 3, height, width), 127, dtype=torch.uint8, device=device)
     crops = Crops(pixels, torch.eye(2, 3, device=device).repeat(PEOPLE, 1, 1))
     joints = len(task.skeleton.joints)
@@ -60,7 +61,8 @@ def step_cost(method: Method) -> Cost:
         losses = method(Batch(0, labelled, crops), generator_of(0, "cost", 0, device))
         torch.stack(list(losses.terms.values())).sum().backward()
     area = task.height * task.width / (height * width)
-    return Cost(dict(passes), counter.get_total_flops() * area / PEOPLE / 1e9)
+    passes = {key: count / PEOPLE if count % PEOPLE else count // PEOPLE for key, count in people.items()}
+    return Cost(passes, counter.get_total_flops() * area / PEOPLE / 1e9)
 
 
 def pair_gflop(p: "Params", name: str) -> float:

@@ -26,9 +26,10 @@ from semipose.utils.errors import InputError
         ("datadistill", 2, 18),  # mirrored or not, three scales, three rotations
         ("denoise_select", 4, 8),  # two students, four views each
         ("reviewer", 2, 2),
+        ("jointmix", 1.25, 1),  # a quarter of the labelled people
     ],
 )
-def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: int, no_gradient: int) -> None:
+def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: float, no_gradient: int) -> None:
     method = build([build_network(tiny.model, 17, seed=k) for k in range(demo.method[name].trains)], demo.method[name], task)
     before = {key: value.clone() for key, value in method.state_dict().items()}
     cost = step_cost(method)

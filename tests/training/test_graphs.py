@@ -32,6 +32,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "reviewer, best": ("reviewer", {"reviewer": "best"}),
 }
 CASES = {name: (name, {"mixup": EVERYWHERE} if name == "akm" else {}) for name in METHODS} | OPTIONS
+CASES["jointmix"] = "jointmix", {"strong": ["cutout"], "labelled": ["cutout"]}  # colours draw on the host
 
 
 def apart(generator: Generator) -> Generator:
@@ -41,7 +42,8 @@ def apart(generator: Generator) -> Generator:
 
 @pytest.fixture(autouse=True)
 def _as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semipose.methods.akm.on_host", apart)
+    for method in ("akm", "jointmix"):
+        monkeypatch.setattr(f"semipose.methods.{method}.on_host", apart)
     monkeypatch.setattr(graphs, "on_host", apart)
     monkeypatch.setattr(graphs, "GraphedStep", Taped)
     monkeypatch.setattr(graphs, "WARM_UP", 1)
@@ -60,7 +62,7 @@ def made(case: str, p: Params, task: Task) -> Method:
     if "mixup" in changes:
         changes = changes | {"mixup": entry.mixup.model_copy(update=changes["mixup"])}
     entry = entry.model_copy(update=changes)
-    return build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task)
+    return build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task.of(entry))
 
 
 def trained(method: Method, people: Batches, state: Path, graphed: bool, precision: Any = "32-true", **settings: Any) -> list[Row]:

@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "denoise_select, cross": ("denoise_select", {"select": "cross", "uncertainty": "cross", "ema": 0.9}),
     "reviewer, epoch": ("reviewer", {"reviewer": "epoch"}),
     "reviewer, best": ("reviewer", {"reviewer": "best"}),
+    "jointmix, cutout": ("jointmix", {"strong": ["cutout", "joint_cutout"], "labelled": ["cutout"], "pseudo_label": "raw"}),
 }
 CASES = {name: (name, {}) for name in METHODS} | OPTIONS
 
@@ -95,7 +96,7 @@ def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack
             step()
         with StandIn():
             step()
-        if case == "posecons, strong":  # they draw on the host, so its steps are no graphs (test_graphs.py)
+        if case in ("posecons, strong", "jointmix"):  # they draw on the host, so their steps are no graphs (test_graphs.py)
             return
         monkeypatch.setattr(graphs, "Generator", lambda device: GPUGenerator())
         monkeypatch.setattr(GPUGenerator, "captured", True)
@@ -255,6 +256,7 @@ AT_MOST = {
     "datadistill": 856,
     "denoise_select": 1873,
     "reviewer": 886,
+    "jointmix": 604,
 }
 
 

@@ -1,0 +1,74 @@
+"""JointMix, our own method (docs/methods/jointmix.md): few labelled people and mixed unlabelled
+people, in one batch.
+
+For an unlabelled person, x is the weak view, H = g(x) the heatmaps of the teacher g, a moving
+average of the network f, and X = W(S(x), theta) the strong view, with pseudo-labels W(H, theta).
+In one pass f sees the labelled views x_l and the mixtures X_m = alpha X_i + (1 - alpha) X_j:
+L = L(f(x_l), Y) + lambda_m (alpha L(f(X_m), W H_i) + (1 - alpha) L(f(X_m), W H_j)).
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from semipose.augment import mixing
+from semipose.augment.pseudo import PseudoLabels
+from semipose.augment.task import Task
+from semipose.config.methods import JointMix as Params
+from semipose.data.loading.batch import Batch, Labelled
+from semipose.methods.base import Consistency, Losses, teach
+from semipose.models.ema import Averages
+from semipose.models.network import PoseNet
+from semipose.pose.heatmap import heatmap_loss
+from semipose.utils.seeding import on_host
+
+
+class JointMix(Consistency):
+    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
+        super().__init__()
+        (self.net,) = nets
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {"strong view": params.strong}
+        self.averages = Averages(nets, params.ema)
+
+    def decisions(self, step: int, host: Generator) -> Iterator[Any]:
+        """The place of Mixup, alpha and 1 - alpha."""
+        p = self.p
+        yield p.place[int(torch.randint(len(p.place), (1,), generator=host))]
+        alpha = mixing.sample_alpha(p.alpha, host)
+        yield from (alpha, 1 - alpha)
+
+    def forward(self, batch: Batch, generator: Generator, decided: Iterator[Any] | None = None) -> Losses:
+        p, task = self.p, self.task
+        decided = self.decisions(batch.step, on_host(generator)) if decided is None else decided
+        place, alpha, rest = islice(decided, 3)  # rest: 1 - alpha
+        labelled = task.labelled(self.few(batch.labelled), generator)
+        easy = task.weak_view(batch.unlabelled, generator)
+        theta = task.strong(len(easy), generator)
+        strong = self.strong_view(easy, self.pseudo_labels(easy, generator), theta, p.strong, generator)
+        partner, few = mixing.partner(len(easy), generator), len(labelled.images)
+
+        def mixed(x: Tensor) -> Tensor:
+            return torch.cat([x[:few], mixing.mix(x[few:], partner, alpha, rest)])
+
+        heatmaps = self.net(torch.cat([labelled.images, strong.images]), place, mixed)
+        loss_l = heatmap_loss(heatmaps[:few], labelled.targets, labelled.weight)
+        loss_i = heatmap_loss(heatmaps[few:], strong.targets, strong.weight)
+        loss_j = heatmap_loss(heatmaps[few:], strong.targets[partner], strong.weight[partner])
+        return Losses({"supervised": loss_l, "mixed": p.lambda_m * (alpha * loss_i + rest * loss_j)}, {})
+
+    def few(self, people: Labelled) -> Labelled:
+        """The first of a step's labelled people, as many as `labelled_share` says, at least one."""
+        count = max(1, round(self.p.labelled_share * len(people.points)))
+        crops = type(people.crops)(*(part[:count] for part in people.crops))
+        return Labelled(crops, people.points[:count], people.visible[:count])
+
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
+        (teacher,) = self.averages.teachers([self.net])
+        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
+
+    def after_step(self) -> None:
+        self.averages.follow([self.net])
