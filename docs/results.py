@@ -4,19 +4,22 @@ import csv
 import re
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from semipose.config.load import changes, load, overlaid, read_layers
+from semipose.reporting import figures, style
 from semipose.reporting.archive import read_archive
+from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.results import Grid, Key, Run, Score, grids
 from semipose.reporting.settings import settings_table
-from semipose.reporting.tables import ABOVE, ablation_tables, differences, main_table, mean_difference
+from semipose.reporting.tables import ABOVE, NOT_RUN, NOTHING, Table, ablation_tables, differences, main_table, mean_difference
 from semipose.reporting.typeset import broken, to_markdown
 
 ROOT = Path(__file__).parent.parent
 FLIC = "flic"
-SHARED = dict.fromkeys(("flic-methods", "flic-fair", "flic-labels"), FLIC)
+SHARED = {"flic-methods": FLIC, "flic-fair": FLIC, "flic-labels": "flic-equal-cost"}
 """Presets whose runs share an archive, because a run of one name is the same training in each; other presets have one of their own name."""
 SHOWN = {"flic-methods": "PCK@0.2 torso", "demo": ""}
 """Archive of each table of the README, and the second metric that it shows, if any."""
@@ -181,6 +184,50 @@ def choices() -> str:
     )
 
 
+def same_cost() -> str:
+    """Markdown: JointMix against others whose training costs the same."""
+    runs, sweep, variants, _ = grid_runs("flic-equal-cost")
+    runs |= variants
+    lines = []
+    for labels in sweep.labels:
+        for other in ("akm", "akm_colours", "posedual", "posedual_colours", "supervised", "supervised_colours"):
+            found = differences(runs, "jointmix", other, labels, sweep.seeds)
+            if found:
+                each = ", ".join(f"{value:+.1f}" for value, _ in found)
+                lines.append(f"| {labels.removeprefix('L')} | `{other}` | {len(found)} | {_signed(mean_difference(found))} | {each} |\n")
+    if not lines:
+        return ""
+    return (
+        "\n### JointMix at AKM's cost\n\n"
+        "Every training costs what AKM's does: steps follow from the operations of a step, warm-up included.\n"
+        "`…_colours`: with JointMix's colours on labelled and strong views.\n\n"
+        "| labels | JointMix over | seeds | difference, AP | seed by seed |\n|---:|---|---:|---:|---:|\n" + "".join(lines)
+    )
+
+
+def label_figure() -> style.Picture | None:
+    """AP over labelled people; None before three budgets were run."""
+    runs, sweep, _, _ = grid_runs("flic-labels")
+    picture = figures.budgets(runs, sweep, style.styles(sweep.methods))
+    return replace(picture, name="flic-labels") if picture and len({labels for _, labels, _ in runs}) > 2 else None
+
+
+def learning_curves() -> str:
+    """Markdown: the figure of AP over labelled people, and how many labels a method saves."""
+    runs, sweep, _, _ = grid_runs("flic-labels")
+    picture = label_figure()
+    if picture is None:
+        return ""
+    saved = [sentence for method in sweep.methods if method != BASELINE for sentence in labels_saved(runs, sweep, method)]
+    return (
+        "\n### How many labels a method saves\n\n"
+        + "".join(f"- {sentence}\n" for sentence in saved)
+        + (
+            f"\n![{picture.alt}](pictures/flic-labels.png)\n\n*{picture.caption.partition('.')[0]}; every training costs what AKM's does.*\n"
+        )
+    )
+
+
 def precisions() -> str:
     """Markdown: AKM in bfloat16 against float32, the same people, steps and seeds."""
     float32, sweep, _, _ = grid_runs("flic-large")
@@ -230,9 +277,18 @@ def suggestions() -> str:
     )
 
 
+def trimmed(table: Table) -> Table:
+    """The table without rows and columns in which nothing was run; its notes say what was not run."""
+    some = [[cell.text not in (NOT_RUN, NOTHING) for cell in row] for row in table.rows]
+    rows = [k for k, row in enumerate(some) if any(row[1:])]
+    columns = [k for k in range(len(table.columns)) if k == 0 or any(some[row][k] for row in rows)]
+    kept = [[table.rows[row][k] for k in columns] for row in rows]
+    return replace(table, columns=[table.columns[k] for k in columns], rows=kept)
+
+
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE, in_short("flic-methods"), choices(), precisions()]
+    parts = [PAGE, in_short("flic-methods"), same_cost(), learning_curves(), choices(), precisions()]
     for name in archives():
         runs, sweep, variants, ablation = grid_runs(name)
         tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
@@ -243,11 +299,13 @@ def page() -> str:
         tables = [settings_table(runs | variants, sweep, p.report.settings)] if p.report.settings else []
         tables += [main_table(runs, sweep)] if runs and not tables else []
         tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations) if variants else []
-        parts += ["\n" + to_markdown(table).replace("# ", "### ", 1) for table in tables]
+        parts += ["\n" + to_markdown(trimmed(table)).replace("# ", "### ", 1) for table in tables]
     return "".join(parts)
 
 
 if __name__ == "__main__":
+    if figure := label_figure():
+        style.save(figure, ROOT / "docs/pictures")
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs/results.md").write_text(page(), encoding="utf-8")
