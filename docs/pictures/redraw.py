@@ -35,6 +35,7 @@ METHOD_PAGES = (
     "pseudopose",
     "denoise_select",
     "reviewer",
+    "jointmix",
 )  # AKM's picture is its training's
 ALPHAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 TILE = (120, 160)  # px

@@ -14,7 +14,7 @@ from semipose.augment.pseudo import MaskedLabels
 from semipose.augment.task import Task
 from semipose.data.loading.normalise import denormalise
 from semipose.data.loading.pack import CropPack
-from semipose.methods import AKM, Method
+from semipose.methods import AKM, JointMix, Method
 from semipose.methods.base import Consistency
 from semipose.models.network import evaluating
 from semipose.pose.drawing import draw_heatmap, sheet
@@ -54,8 +54,8 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
 
     A row begins with the weak view and its pseudo-label, or the network's heatmaps if the method
     has no teacher.
-    Then it shows each strong view with its pseudo-label and the student's heatmaps; for AKM the
-    mixed view last.
+    Then it shows each strong view with its pseudo-label and the student's heatmaps; for AKM and
+    JointMix the mixed view last.
 
     Args:
         method: The trained method.
@@ -83,13 +83,14 @@ def strip(method: Method, task: Task, pack: CropPack, positions: NDArray[np.int6
                 }
         if isinstance(method, AKM) and isinstance(pseudo, MaskedLabels):
             view = method.strong_view(weak, pseudo, generator)
-            partner = torch.arange(len(positions), device=device).roll(1)  # each person with another one
             columns |= {
                 "masked strong view": _pictures(view.images),
                 "its pseudo-label": _maps(view.images, view.targets),
                 "student on it": _maps(view.images, method.net(view.images)),
-                f"mixed view, alpha {MIXED}": _pictures(mixing.mix(view.images, partner, MIXED)),
             }
+        if isinstance(method, AKM | JointMix):
+            partner = torch.arange(len(positions), device=device).roll(1)  # each person with another one
+            columns[f"mixed view, alpha {MIXED}"] = _pictures(mixing.mix(view.images, partner, MIXED))
     return _rows(columns, task)
 
 
