@@ -219,12 +219,11 @@ def learning_curves() -> str:
     if picture is None:
         return ""
     saved = [sentence for method in sweep.methods if method != BASELINE for sentence in labels_saved(runs, sweep, method)]
+    caption = picture.caption.partition(".")[0]
     return (
         "\n### How many labels a method saves\n\n"
         + "".join(f"- {sentence}\n" for sentence in saved)
-        + (
-            f"\n![{picture.alt}](pictures/flic-labels.png)\n\n*{picture.caption.partition('.')[0]}; every training costs what AKM's does.*\n"
-        )
+        + (f"\n![{picture.alt}](pictures/flic-labels.png)\n\n*{caption}; every training costs what AKM's does.*\n")
     )
 
 

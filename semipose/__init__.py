@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from semipose.evaluation.metrics.pck import evaluate_pck
     from semipose.evaluation.metrics.pckh import evaluate_pckh
     from semipose.inference.poser import Poser
-    from semipose.models.network import PoseNet, load_network
+    from semipose.models.network import PoseNet
+    from semipose.models.weight_file import load_network
     from semipose.pose.skeleton import SKELETONS, Skeleton
 
 PUBLIC = {
@@ -29,7 +30,7 @@ PUBLIC = {
     "evaluate_oks": "semipose.evaluation.metrics.oks",
     "evaluate_pck": "semipose.evaluation.metrics.pck",
     "evaluate_pckh": "semipose.evaluation.metrics.pckh",
-    "load_network": "semipose.models.network",
+    "load_network": "semipose.models.weight_file",
     "read_people": "semipose.data.sources",
 }
 

@@ -20,7 +20,8 @@ from pages import ROOT
 from PIL import Image
 
 from semipose.config.tree import Params
-from semipose.models.network import build, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 
 OPTIONAL = ("export", "video", "fast", "weights")  # extras of a user; the others are for the project's own work

@@ -15,7 +15,7 @@ from semipose.config.load import load
 from semipose.data.loading.normalise import denormalise
 from semipose.data.loading.pack import CropPack
 from semipose.methods import build
-from semipose.models.network import load_network
+from semipose.models.weight_file import load_network
 from semipose.pose.drawing import sheet
 from semipose.reporting.results import read_columns
 from semipose.training.gallery import strip

@@ -10,7 +10,8 @@ from lightning_fabric import Fabric
 from pipeline.runtime.material import Material
 from pipeline.runtime.stage import Stage
 from semipose.config.network import Model, Warmup
-from semipose.models.network import PoseNet, load_network
+from semipose.models.network import PoseNet
+from semipose.models.weight_file import load_network
 from semipose.pose.skeleton import Skeleton
 from semipose.training.trainer import Row
 from semipose.training.warmup import warm_up

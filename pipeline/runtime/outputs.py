@@ -14,7 +14,7 @@ from semipose.config.budget import by_budget
 from semipose.config.tree import Params
 from semipose.data.loading.batches import Batches
 from semipose.methods import Method
-from semipose.models.network import network_metadata, save_network
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import Skeleton
 from semipose.training.cost import step_cost, warmup_gflop
 from semipose.training.devices import peak_memory

@@ -19,7 +19,8 @@ from semipose.data.loading.pack import CropPack
 from semipose.data.people import CLAMPED
 from semipose.evaluation.evaluate import Evaluation, evaluate, headline, mean
 from semipose.evaluation.overlays import found_poses, ranked, sample, true_poses
-from semipose.models.network import Ensemble, PoseNet, load_network, save_network
+from semipose.models.network import Ensemble, PoseNet
+from semipose.models.weight_file import load_network, save_network
 from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch

@@ -7,7 +7,7 @@ from pipeline.runtime import stage
 from pipeline.runtime.limit import Limit
 from pipeline.runtime.material import read_material
 from pipeline.runtime.networks import warming
-from semipose.models.network import network_metadata, save_network
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.training.devices import launch
 
 

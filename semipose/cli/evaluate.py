@@ -85,7 +85,7 @@ def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -
     if weights and params:
         raise InputError("--weights and --params both give sigmas and torso; use only one of them")
     if weights:
-        from semipose.models.network import load_weights, skeleton_of
+        from semipose.models.weight_file import load_weights, skeleton_of
 
         return skeleton_of(load_weights(weights)[1])
     if params is None:

@@ -22,7 +22,8 @@ from semipose.data.packing.cutting import cut_out, through_jpeg
 from semipose.data.pixels import BrokenImage, as_shown
 from semipose.inference.boxes import check_boxes
 from semipose.inference.predict import SURE, Predictions, predict_crops
-from semipose.models.network import evaluating, load_network, skeleton_of
+from semipose.models.network import evaluating
+from semipose.models.weight_file import load_network, skeleton_of
 from semipose.pose.drawing import draw_heatmap, draw_pose
 from semipose.pose.geometry import invert, transform, warp
 from semipose.utils.errors import InputError

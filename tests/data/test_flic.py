@@ -15,7 +15,7 @@ from semipose.config.text import whole_text
 from semipose.data.download.datasets import download
 from semipose.data.sources import read_people
 from semipose.data.sources.flic import CHOICE, VALIDATION
-from semipose.models.network import load_weights
+from semipose.models.weight_file import load_weights
 from semipose.pose.skeleton import FLIC11
 from semipose.utils.errors import InputError
 

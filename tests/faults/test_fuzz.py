@@ -43,7 +43,8 @@ from semipose.evaluation.metrics.pck import evaluate_pck
 from semipose.evaluation.metrics.pckh import evaluate_pckh
 from semipose.inference.boxes import of_images, of_set
 from semipose.inference.photos import Photo, find_photos
-from semipose.models.network import build, load_network, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import load_network, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.reporting.results import Grid, read_columns, read_runs
 from semipose.training import checkpoint

@@ -19,7 +19,8 @@ from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.inference.detector import Detector
-from semipose.models.network import build, load_network
+from semipose.models.network import build
+from semipose.models.weight_file import load_network
 from semipose.training import checkpoint
 from semipose.utils.errors import InputError
 

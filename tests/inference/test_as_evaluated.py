@@ -15,7 +15,8 @@ from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import read_people
 from semipose.demo.dataset import render_set
 from semipose.inference.predict import predict_pack, to_results
-from semipose.models.network import build, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 
 run = CliRunner().invoke

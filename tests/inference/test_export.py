@@ -21,7 +21,8 @@ from semipose.inference.export import onnx
 from semipose.inference.export.card import model_card
 from semipose.inference.export.onnx import export, export_onnx
 from semipose.inference.poser import Poser
-from semipose.models.network import build, load_network, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import load_network, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 

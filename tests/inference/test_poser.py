@@ -16,7 +16,8 @@ from semipose.config.network import Model
 from semipose.demo.dataset import render_set
 from semipose.inference.detector import CLASSES, Detector
 from semipose.inference.poser import Poser
-from semipose.models.network import build, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 

@@ -23,7 +23,8 @@ from semipose.data.sources.coco import read_custom
 from semipose.inference.label_tasks import Task, write_tasks
 from semipose.inference.poser import Poser
 from semipose.inference.suggestions import VIEWS, ask_networks, choose, disagreement
-from semipose.models.network import build, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17, FLIC11, Skeleton
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from semipose.cli.app import app
 from semipose.config.network import Model
-from semipose.models.network import build, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 
 av = pytest.importorskip("av")

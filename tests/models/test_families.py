@@ -19,7 +19,8 @@ from semipose.data.loading.pack import CropPack
 from semipose.methods import build as build_method
 from semipose.models import backbones
 from semipose.models.check import check_networks
-from semipose.models.network import PoseNet, build, load_network, network_metadata, save_network
+from semipose.models.network import PoseNet, build
+from semipose.models.weight_file import load_network, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.training.cost import step_cost
 from semipose.training.trainer import adam

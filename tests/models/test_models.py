@@ -10,7 +10,8 @@ from torch import nn
 
 from semipose.config.network import Model
 from semipose.config.tree import Params
-from semipose.models.network import build, load_network, load_weights, network_metadata, save_network
+from semipose.models.network import build
+from semipose.models.weight_file import load_network, load_weights, network_metadata, save_network
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
 

@@ -12,7 +12,8 @@ from semipose.augment.task import Task
 from semipose.config.methods import Supervised
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
-from semipose.models.network import PoseNet, build, network_metadata, save_network
+from semipose.models.network import PoseNet, build
+from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17, LSP14
 from semipose.training.devices import launch
 from semipose.training.warmup import warm_up

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from semipose.data.loading.normalise import MEAN, STD
 from semipose.inference.export.card import model_card
-from semipose.models.network import PoseNet, load_network, save_network
+from semipose.models.network import PoseNet
+from semipose.models.weight_file import load_network, save_network
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json, replacing, write_text
 
