@@ -20,7 +20,7 @@ from semipose.training.devices import launch
 from semipose.training.trainer import fit
 from semipose.utils.errors import Everywhere, Stopped
 
-COUNT, METHODS = 24, ("akm", "sspcm", "denoise_select", "reviewer")
+COUNT, METHODS = 24, ("akm", "sspcm", "denoise_select", "reviewer", "jointmix")
 PRESET = Path(__file__).parent.parent / "pipeline" / "presets" / "demo.yaml"
 
 
@@ -38,7 +38,7 @@ def trained(fabric: Fabric, out: Path, name: str = "akm", stop_after: int = 0, s
     model = p.model.model_copy(update={"height": 32, "width": 32, "head_channels": [8, 8, 8], "options": options})
     pack, entry = made_up(COUNT), p.method[name]
     task = Task(COCO17, 32, 32, fabric.device, 1.0, p.augment)
-    method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task)
+    method = build([build_network(model, 17, seed=k) for k in range(entry.trains)], entry, task.of(entry))
     done = iter(range(1, 100))
     if fabric.global_rank == processes - 1 and spoilt >= 0:
         whole = method.forward
