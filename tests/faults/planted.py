@@ -1,4 +1,4 @@
-"""Forty-nine faults that are easy to make, each planted by hand in a copy of the project and caught by a fast test:
+"""Fifty-two faults that are easy to make, each planted by hand in a copy of the project and caught by a fast test:
 `python tests/faults/planted.py [NUMBER...]`.
 
 A test suite that lets one of them pass guards too little. Nothing is changed in the checkout.
@@ -365,6 +365,27 @@ FAULTS = [
         "for grid in grids(p) for run",
         "for grid in grids(p)[:1] for run",
         "tests/reporting/test_archive.py",
+    ),
+    Fault(
+        "JointMix learns each person's own pseudo-labels twice",
+        "semipose/methods/jointmix.py",
+        "strong.targets[partner]",
+        "strong.targets",
+        "tests/methods/test_jointmix.py",
+    ),
+    Fault(
+        "JointMix mixes labelled people too",
+        "semipose/methods/jointmix.py",
+        "torch.cat([x[:few], mixing.mix(x[few:], partner, alpha, rest)])",
+        "torch.cat([mixing.mix(x[:few], torch.arange(few).flip(0), alpha, rest), mixing.mix(x[few:], partner, alpha, rest)])",
+        "tests/methods/test_jointmix.py",
+    ),
+    Fault(
+        "the warm-up augments its labelled people",
+        "semipose/training/warmup.py",
+        "labelled=[])",
+        "labelled=None)",
+        "tests/training/test_warmup.py",
     ),
 ]
 
