@@ -109,7 +109,10 @@ def in_short(name: str) -> str:
         for words, kept in (("below", [r for r in rows if (r[3].high or 0) < 0]), ("above", [r for r in rows if (r[3].low or 0) > 0])):
             names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
             parts.append(broken(f"Variants {words} AKM by more than their interval: {names or 'none'}.") + "\n")
-        parts.append("All others are within their interval; one seed shows only large effects.\n")
+        parts.append(
+            "All others are within their interval.\nIntervals are over validation people: the noise of training is not in them\n"
+            "([how large it is](notebook/jointmix.md#how-much-two-trainings-differ)), so one seed shows only large effects.\n"
+        )
         parts.append("\n| variant | what differs from AKM | labels | seeds | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
         for variant, labels, seeds, score in rows:
             parts.append(
