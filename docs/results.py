@@ -184,7 +184,9 @@ def choices() -> str:
     return (
         "\n### The people for choices\n\n"
         "547 people of four other films, who are harder.\n"
-        "Settings may be chosen on them, never on the validation people.\n\n" + "\n".join(lines) + "\n"
+        "Settings may be chosen on them, never on the validation people.\n"
+        "Runs of different days come from different processors\n"
+        "([how much that matters](notebook/jointmix.md#how-much-two-trainings-differ)).\n\n" + "\n".join(lines) + "\n"
     )
 
 

@@ -11,11 +11,13 @@ from semipose.augment import strong
 from semipose.augment.pseudo import PseudoLabels, View
 from semipose.augment.task import Task
 from semipose.data.loading.batch import Batch
+from semipose.models.ema import Averages
 from semipose.models.network import PoseNet
 from semipose.pose.heatmap import heatmap_loss
 
 if TYPE_CHECKING:
     from semipose.config.augment import Augmentations
+    from semipose.config.methods import JointMix, PoseCons
 
 
 class Losses(NamedTuple):
@@ -137,3 +139,23 @@ class Consistency(Method):
         """
         augmented = strong.augment(easy, pseudo, path, self.task.augment, generator)
         return self.task.moved(augmented, pseudo, theta, self.pseudo_label)
+
+
+class SelfTaught(Consistency):
+    """A consistency method with one network, which learns from its moving average, or from itself if `ema` is 0."""
+
+    p: "PoseCons | JointMix"
+
+    def __init__(self, nets: list[PoseNet], params: "PoseCons | JointMix", task: Task) -> None:
+        super().__init__()
+        (self.net,) = nets
+        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
+        self.paths = {"strong view": params.strong}
+        self.averages = Averages(nets, params.ema)
+
+    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
+        (teacher,) = self.averages.teachers([self.net])
+        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
+
+    def after_step(self) -> None:
+        self.averages.follow([self.net])

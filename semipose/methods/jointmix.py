@@ -15,24 +15,16 @@ import torch
 from torch import Generator, Tensor
 
 from semipose.augment import mixing
-from semipose.augment.pseudo import PseudoLabels
-from semipose.augment.task import Task
 from semipose.config.methods import JointMix as Params
 from semipose.data.loading.batch import Batch, Labelled
-from semipose.methods.base import Consistency, Losses, teach
-from semipose.models.ema import Averages
-from semipose.models.network import PoseNet
+from semipose.data.loading.pack import Crops
+from semipose.methods.base import Losses, SelfTaught
 from semipose.pose.heatmap import heatmap_loss
 from semipose.utils.seeding import on_host
 
 
-class JointMix(Consistency):
-    def __init__(self, nets: list[PoseNet], params: Params, task: Task) -> None:
-        super().__init__()
-        (self.net,) = nets
-        self.p, self.task, self.pseudo_label = params, task, params.pseudo_label
-        self.paths = {"strong view": params.strong}
-        self.averages = Averages(nets, params.ema)
+class JointMix(SelfTaught):
+    p: Params
 
     def decisions(self, step: int, host: Generator) -> Iterator[Any]:
         """The place of Mixup, alpha and 1 - alpha."""
@@ -63,12 +55,5 @@ class JointMix(Consistency):
     def few(self, people: Labelled) -> Labelled:
         """The first of a step's labelled people, as many as `labelled_share` says, at least one."""
         count = max(1, round(self.p.labelled_share * len(people.points)))
-        crops = type(people.crops)(*(part[:count] for part in people.crops))
+        crops = Crops(*(part[:count] for part in people.crops))
         return Labelled(crops, people.points[:count], people.visible[:count])
-
-    def pseudo_labels(self, weak: Tensor, generator: Generator) -> PseudoLabels:
-        (teacher,) = self.averages.teachers([self.net])
-        return PseudoLabels(teach(teacher, weak, self.p.teacher_bn), self.task.sigma)
-
-    def after_step(self) -> None:
-        self.averages.follow([self.net])

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from naive import PEOPLE, check, hard_view, mse, nets_of
+from naive import PEOPLE, check, hard_view, mse
 from torch import Tensor
 
 from semipose.augment.task import Task
@@ -20,17 +20,6 @@ from semipose.models.network import PoseNet
 from semipose.pose.heatmap import decode, encode
 from semipose.utils.errors import InputError
 from semipose.utils.seeding import generator_of, on_host
-
-
-@pytest.fixture
-def net(tiny: Params) -> PoseNet:
-    return nets_of(tiny)[0]
-
-
-@pytest.fixture
-def batch(pack: CropPack) -> Batch:
-    everybody = np.arange(len(pack))
-    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
 
 
 def jointmix(demo: Params, net: PoseNet, task: Task, **changes: object) -> JointMix:

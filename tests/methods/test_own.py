@@ -3,10 +3,9 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
-from naive import PEOPLE, check, mse, nets_of
+from naive import PEOPLE, check, mse
 from torch import Tensor
 
 from semipose.augment import patches
@@ -15,24 +14,11 @@ from semipose.augment.strong import augment
 from semipose.augment.task import Task
 from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch
-from semipose.data.loading.batches import Batches
-from semipose.data.loading.pack import CropPack
 from semipose.methods import AKM, build
 from semipose.models.network import PoseNet
 from semipose.pose.heatmap import decode, encode
 from semipose.training.cost import step_cost
 from semipose.utils.seeding import generator_of
-
-
-@pytest.fixture
-def net(tiny: Params) -> PoseNet:
-    return nets_of(tiny)[0]
-
-
-@pytest.fixture
-def batch(pack: CropPack) -> Batch:
-    everybody = np.arange(len(pack))
-    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
 
 
 def akm(tiny: Params, net: PoseNet, task: Task, **changes: object) -> AKM:

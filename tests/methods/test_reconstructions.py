@@ -32,12 +32,6 @@ def nets(tiny: Params) -> list[PoseNet]:
     return nets_of(tiny)
 
 
-@pytest.fixture
-def batch(pack: CropPack) -> Batch:
-    everybody = np.arange(len(pack))
-    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
-
-
 def turned(angle: float, mirrored: bool) -> Tensor:
     """A turn about the centre of a 32 px image, after mirroring it."""
     radians, c = np.deg2rad(angle), 15.5

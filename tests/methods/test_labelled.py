@@ -2,10 +2,9 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from naive import PEOPLE, nets_of
+from naive import nets_of
 
 from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.strong import augment
@@ -13,18 +12,10 @@ from semipose.augment.task import Task
 from semipose.config.methods import Supervised
 from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch
-from semipose.data.loading.batches import Batches
-from semipose.data.loading.pack import CropPack
 from semipose.methods import build
 from semipose.utils.seeding import generator_of
 
 CUTOUT = Supervised(base="supervised", labelled=["cutout"])
-
-
-@pytest.fixture
-def batch(pack: CropPack) -> Batch:
-    everybody = np.arange(len(pack))
-    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
 
 
 def test_images_are_augmented_and_labels_stay(task: Task, batch: Batch) -> None:
