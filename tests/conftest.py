@@ -15,7 +15,9 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from semipose.augment.task import Task
     from semipose.config.tree import Params
+    from semipose.data.loading.batch import Batch
     from semipose.data.loading.pack import CropPack
+    from semipose.models.network import PoseNet
 
 ROOT = Path(__file__).parent.parent
 LONGEST = ("test_stages.py", "test_pipeline.py", "test_track.py", "test_steps.py", "test_server.py", "test_groups.py", "test_trainer.py")
@@ -117,3 +119,23 @@ def stages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         return folder
 
     return run
+
+
+@pytest.fixture
+def net(tiny: "Params") -> "PoseNet":
+    """A network with heatmaps of some height."""
+    from naive import nets_of
+
+    return nets_of(tiny)[0]
+
+
+@pytest.fixture
+def batch(pack: "CropPack") -> "Batch":
+    """A step of few people, of whom twelve are labelled."""
+    import numpy as np
+    from naive import PEOPLE
+
+    from semipose.data.loading.batches import Batches
+
+    everybody = np.arange(len(pack))
+    return Batches(pack, (32, 32), everybody[:12], everybody, batch_size=PEOPLE, seed=3)(0)
