@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from semipose.data.people import People
     from semipose.data.sources import read_people
-    from semipose.evaluation.metrics.oks import evaluate_oks
+    from semipose.evaluation.metrics.average_precision import evaluate_oks
     from semipose.evaluation.metrics.pck import evaluate_pck
     from semipose.evaluation.metrics.pckh import evaluate_pckh
     from semipose.inference.poser import Poser
@@ -27,7 +27,7 @@ PUBLIC = {
     "Poser": "semipose.inference.poser",
     "SKELETONS": "semipose.pose.skeleton",
     "Skeleton": "semipose.pose.skeleton",
-    "evaluate_oks": "semipose.evaluation.metrics.oks",
+    "evaluate_oks": "semipose.evaluation.metrics.average_precision",
     "evaluate_pck": "semipose.evaluation.metrics.pck",
     "evaluate_pckh": "semipose.evaluation.metrics.pckh",
     "load_network": "semipose.models.weight_file",

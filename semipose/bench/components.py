@@ -16,7 +16,7 @@ from semipose.data.packing.cutting import Cut, cut_image
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.evaluation.evaluate import suppressed
-from semipose.evaluation.metrics.oks import Backend, evaluate_oks
+from semipose.evaluation.metrics.average_precision import Backend, evaluate_oks
 from semipose.inference.predict import Predictions
 from semipose.pose.heatmap import STRIDE, decode, encode
 from semipose.pose.skeleton import COCO17

@@ -23,7 +23,7 @@ from semipose.bench.components import cut_out, product, scoring
 from semipose.bench.training import Subject
 from semipose.data.sources import read_people
 from semipose.demo.dataset import render_set
-from semipose.evaluation.metrics.oks import Backend
+from semipose.evaluation.metrics.average_precision import Backend
 from semipose.models.backbones import backbone_of
 from semipose.pose.heatmap import STRIDE
 from semipose.training.devices import launch

@@ -60,7 +60,7 @@ def evaluate(
         skeleton = _skeleton(weights, params, known)
         if metric == "oks":
             from semipose.evaluation.joints import sigmas_of
-            from semipose.evaluation.metrics.oks import evaluate_oks
+            from semipose.evaluation.metrics.average_precision import evaluate_oks
 
             values = evaluate_oks(known, predictions, _numbers(sigmas) if sigmas else sigmas_of(known, skeleton), backend)
             note = f"COCO keypoint evaluation ({backend})"

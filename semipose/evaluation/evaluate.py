@@ -15,8 +15,9 @@ from torch import nn
 from semipose.data.annotations import annotations_of
 from semipose.data.loading.pack import CropPack
 from semipose.data.people import People
+from semipose.evaluation.metrics.average_precision import evaluate_oks, match
 from semipose.evaluation.metrics.nms import oks_nms
-from semipose.evaluation.metrics.oks import evaluate_oks, joint_hits, match, person_oks
+from semipose.evaluation.metrics.oks import joint_hits, person_oks
 from semipose.evaluation.metrics.pck import Hits, box_sizes, pck, pck_tables, torso_sizes
 from semipose.evaluation.metrics.pckh import pckh
 from semipose.evaluation.metrics.statistics import Measure, interval, intervals, resampled

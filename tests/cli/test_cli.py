@@ -14,7 +14,7 @@ from pipeline import estimate, use
 from semipose.cli.app import app
 from semipose.config.load import load
 from semipose.config.network import Model
-from semipose.evaluation.metrics.oks import KEYS
+from semipose.evaluation.metrics.average_precision import KEYS
 from semipose.models.network import build
 from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import COCO17, Skeleton

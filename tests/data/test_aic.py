@@ -11,7 +11,7 @@ from semipose.data.download.datasets import check_layout, describe, download
 from semipose.data.ground_truth import ground_truth
 from semipose.data.sources import read_people
 from semipose.data.sources.aic import read_aic
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.pose.skeleton import AIC14
 from semipose.utils.errors import InputError
 

@@ -19,7 +19,7 @@ from semipose.data.ground_truth import ground_truth
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import ARRAYS, People
 from semipose.data.sources import read_people
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.inference.predict import Predictions, to_results
 from semipose.utils.errors import InputError
 

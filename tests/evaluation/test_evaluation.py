@@ -23,7 +23,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import read_people
 from semipose.evaluation.evaluate import evaluate, headline, mean, validate
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.evaluation.metrics.pck import pck, torso_sizes
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.inference.predict import Predictions, to_results

@@ -13,7 +13,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from semipose.evaluation.metrics.oks import KEYS, evaluate_oks, joint_hits, match, person_oks
+from semipose.evaluation.metrics.average_precision import KEYS, evaluate_oks, match
+from semipose.evaluation.metrics.oks import joint_hits, person_oks
 from semipose.evaluation.metrics.pck import Hits, box_sizes, evaluate_pck, pck, pck_area, torso_sizes
 from semipose.evaluation.metrics.statistics import interval, intervals, resampled, sample_weights
 from semipose.pose.skeleton import COCO17, LSP14
@@ -275,7 +276,7 @@ def test_a_resample_is_a_data_set_with_images_repeated(monkeypatch):
     matches = match(annotations, results)
     weights = sample_weights(15, 6, rng)
     ours = matches.metrics(weights)
-    monkeypatch.setattr("semipose.evaluation.metrics.oks.CHUNK", 1)
+    monkeypatch.setattr("semipose.evaluation.metrics.average_precision.CHUNK", 1)
     in_pieces = matches.metrics(weights)
     assert all(np.array_equal(ours[key], in_pieces[key]) for key in KEYS)
     for b, row in enumerate(weights):

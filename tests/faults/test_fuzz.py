@@ -38,7 +38,7 @@ from semipose.data.pixels import BrokenImage, read_image
 from semipose.data.sources import read_people
 from semipose.data.sources.detections import read_detections, read_images
 from semipose.data.splits import make_splits, read_split
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.evaluation.metrics.pck import evaluate_pck
 from semipose.evaluation.metrics.pckh import evaluate_pckh
 from semipose.inference.boxes import of_images, of_set

@@ -32,7 +32,7 @@ from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.sources import check_parts, read_people
 from semipose.data.splits import make_splits
 from semipose.evaluation.evaluate import evaluate
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.inference.predict import Predictions, to_results
 from semipose.methods import build
 from semipose.models.network import build as build_network

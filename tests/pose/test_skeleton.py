@@ -13,7 +13,7 @@ from semipose.config.data import Custom
 from semipose.data.ground_truth import ground_truth
 from semipose.data.people import People
 from semipose.data.sources.coco import read_custom
-from semipose.evaluation.metrics.oks import evaluate_oks
+from semipose.evaluation.metrics.average_precision import evaluate_oks
 from semipose.inference.predict import Predictions, to_results
 from semipose.pose.skeleton import AIC14, COCO17, DEFAULT_SIGMA, LSP14, MPII16, SKELETONS, custom, decode, named_pairs
 from semipose.utils.errors import InputError
