@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semipose.reporting.tables import Cell, Column, Table
+from semipose.reporting.cells import Cell
+from semipose.reporting.tables import Column, Table
 from semipose.reporting.typeset import to_markdown
 
 ASKED = ("resnet18", "256x192")  # backbone and input of the targets

@@ -11,10 +11,12 @@ from typing import Any
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting import figures, style
 from semipose.reporting.archive import read_archive
+from semipose.reporting.cells import NOT_RUN, NOTHING
+from semipose.reporting.differences import differences, mean_difference
 from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.results import Grid, Key, Run, Score, grids
 from semipose.reporting.settings import settings_table
-from semipose.reporting.tables import ABOVE, NOT_RUN, NOTHING, Table, ablation_tables, differences, main_table, mean_difference
+from semipose.reporting.tables import ABOVE, Table, ablation_tables, main_table
 from semipose.reporting.typeset import broken, to_markdown
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semipose.bench.packs import projected
-from semipose.reporting.tables import Cell, Column, Table
+from semipose.reporting.cells import Cell
+from semipose.reporting.tables import Column, Table
 
 PROJECTED = (150_000 + 123_000, 10_000_000)  # COCO's people and one for each unlabelled image; and a larger set
 TEXTS = ("format", "method", "people", "what")  # headings of columns of words; the others are numbers

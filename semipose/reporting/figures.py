@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, NullLocator
 
 from semipose.evaluation.metrics.statistics import rank_correlation
+from semipose.reporting.cells import scored
+from semipose.reporting.differences import spread
 from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Grid, Key, Run, headline
 from semipose.reporting.style import Picture, Styles, legend_of, panels_of, small_print, styled
-from semipose.reporting.tables import scored, spread
 
 
 @styled

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
+from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, scored
 from semipose.reporting.results import Grid, Key, Run, Score
-from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, scored
+from semipose.reporting.tables import Column, Table
 
 FILE = Path(__file__).with_name("published.csv")
 DATASETS = {"coco": "COCO val2017"}  # whose runs; on MPII: of the test server (semi-supervised), or with a flip test

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any
 
+from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored
+from semipose.reporting.differences import differences, mean_difference
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
-from semipose.reporting.tables import NOT_RUN, NOTHING, Cell, Column, Table, difference, differences, mean_difference, number, scored
+from semipose.reporting.tables import Column, Table
 
 COSTS = {"steps": "steps", "networks": "networks", "forward_passes": "passes"}  # and GFLOP, warm-up included
 REFERENCE = "supervised"

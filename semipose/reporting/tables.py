@@ -1,20 +1,16 @@
 """Tables of the report: method x budget with the gain over supervised, and the ablation."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from semipose.evaluation.metrics.statistics import interval
+from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored
+from semipose.reporting.differences import differences, mean_difference
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 
-NOT_RUN = "not run"
-NOTHING = "–"
 ABOVE = "over row above"
 Changes = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
 
@@ -25,15 +21,6 @@ class Column:
     group: str = ""  # the budget, above several columns
     text: bool = False  # left-aligned
     signed: bool = False  # differences: zero means none
-
-
-class Cell(NamedTuple):
-    """A cell of a table: its text and the number behind it, with its interval, or one standard
-    deviation to each side.
-    """
-
-    text: str
-    number: Score = Score(None)
 
 
 @dataclass(frozen=True)
@@ -103,44 +90,6 @@ def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, 
     return _build(name, caption, "difference", runs, grid, reference, dict.fromkeys(families, NOTHING) | words)
 
 
-def spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation (n - 1; None for a single value)."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
-
-
-def differences(
-    runs: Mapping[Key, Run | None], method: str, reference: str, labels: str, seeds: Iterable[int]
-) -> list[tuple[float, NDArray[np.float64]]]:
-    """Compute the headline metric, method minus reference, for each seed that both have run.
-
-    Args:
-        runs: The finished runs.
-        method: Entry of `method`.
-        reference: Another entry.
-        labels: The budget.
-        seeds: The seeds wanted.
-
-    Returns:
-        For each seed the difference, and the difference in each resample [B] of the validation set
-        (empty if a run has no resamples).
-    """
-    found = []
-    for seed in seeds:
-        ours, theirs = runs.get((method, labels, seed)), runs.get((reference, labels, seed))
-        if ours and theirs and ours.score.value is not None and theirs.score.value is not None:
-            resamples = np.subtract(ours.resamples, theirs.resamples) if len(ours.resamples) == len(theirs.resamples) else np.empty(0)
-            found.append((ours.score.value - theirs.score.value, resamples))
-    return found
-
-
-def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:
-    """Mean over seeds, with the paired bootstrap's 95 % interval: how far other validation people would move it."""
-    value = statistics.fmean(difference for difference, _ in found)
-    if len({len(resamples) for _, resamples in found}) > 1 or not len(found[0][1]):
-        return Score(value)
-    return Score(*interval(value, np.mean([resamples for _, resamples in found], axis=0)))
-
-
 def _build(
     name: str, caption: str, delta: str, runs: Mapping[Key, Run], grid: Grid, reference: Mapping[str, str], changes: Mapping[str, str]
 ) -> Table:
@@ -190,28 +139,6 @@ def _build(
         legend.append("A difference uses only the seeds that both runs have, so it need not equal the difference of the columns.")
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), *legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
-
-
-def scored(scores: Sequence[Score]) -> Cell:
-    """Mean and standard deviation over seeds; for a single one its bootstrap interval."""
-    known = [score for score in scores if score.value is not None]
-    if not known:
-        return Cell("undefined" if scores else NOT_RUN)
-    mean, deviation = spread([score.value for score in known if score.value is not None])
-    if deviation is not None:
-        return Cell(f"{mean:.1f} ± {deviation:.1f}", Score(mean, mean - deviation, mean + deviation))
-    _, low, high = known[0]
-    return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
-
-
-def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
-    """`mean_difference`, with the standard deviation over seeds if there are several."""
-    if not found:
-        return Cell(NOT_RUN)
-    mean, low, high = mean_difference(found)
-    _, deviation = spread([difference for difference, _ in found])
-    text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
-    return Cell(text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]", Score(mean, low, high))
 
 
 def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Cell]:
@@ -284,8 +211,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " + ".join(map(_plain, value))
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
-
-
-def number(value: float) -> str:
-    """Three digits, thousands separated."""
-    return f"{float(f'{value:.3g}'):,.15g}"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from made_runs import ABLATION, BASES, COMMIT, DIFFERS, FINGERPRINT, SWEEP, record, runs_of, write_resamples
 
+from semipose.reporting.cells import NOT_RUN, NOTHING
 from semipose.reporting.protocol import SHARED
 from semipose.reporting.results import Grid
-from semipose.reporting.tables import NOT_RUN, NOTHING, ablation_table, ablation_tables, main_table
+from semipose.reporting.tables import ablation_table, ablation_tables, main_table
 from semipose.reporting.typeset import escape, to_csv, to_latex, to_markdown
 
 VALUES = {

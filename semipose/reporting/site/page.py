@@ -12,9 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
+from semipose.reporting.cells import NOTHING
 from semipose.reporting.protocol import evaluation
 from semipose.reporting.results import Run, Score, read_columns
-from semipose.reporting.tables import ABOVE, NOTHING, Table
+from semipose.reporting.tables import ABOVE, Table
 from semipose.utils.errors import InputError
 from semipose.utils.flat import flat
 

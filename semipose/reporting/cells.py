@@ -1,0 +1,49 @@
+"""Cells of tables: a score or a difference over seeds, as text and as number."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semipose.reporting.differences import mean_difference, spread
+from semipose.reporting.results import Score
+
+NOT_RUN = "not run"
+NOTHING = "–"
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its text and the number behind it, with its interval, or one standard
+    deviation to each side.
+    """
+
+    text: str
+    number: Score = Score(None)
+
+
+def scored(scores: Sequence[Score]) -> Cell:
+    """Mean and standard deviation over seeds; for a single one its bootstrap interval."""
+    known = [score for score in scores if score.value is not None]
+    if not known:
+        return Cell("undefined" if scores else NOT_RUN)
+    mean, deviation = spread([score.value for score in known if score.value is not None])
+    if deviation is not None:
+        return Cell(f"{mean:.1f} ± {deviation:.1f}", Score(mean, mean - deviation, mean + deviation))
+    _, low, high = known[0]
+    return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
+
+
+def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
+    """`mean_difference`, with the standard deviation over seeds if there are several."""
+    if not found:
+        return Cell(NOT_RUN)
+    mean, low, high = mean_difference(found)
+    _, deviation = spread([difference for difference, _ in found])
+    text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
+    return Cell(text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]", Score(mean, low, high))
+
+
+def number(value: float) -> str:
+    """Three digits, thousands separated."""
+    return f"{float(f'{value:.3g}'):,.15g}"
