@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from semipose.data.loading.pack import CropPack, RawCrops, pack_matrices
+from semipose.data.loading.matrices import pack_matrices
+from semipose.data.loading.pack import CropPack, RawCrops
 from semipose.data.people import People
 from semipose.pose.geometry import invert, transform
 from semipose.pose.skeleton import COCO17

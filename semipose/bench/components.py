@@ -11,7 +11,8 @@ import torch
 
 from semipose.bench.clock import in_turn, rate, spread
 from semipose.data.annotations import annotations_of
-from semipose.data.loading.pack import CropPack, pack_matrices
+from semipose.data.loading.matrices import pack_matrices
+from semipose.data.loading.pack import CropPack
 from semipose.data.packing.cutting import Cut, cut_image
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from semipose.data.loading.matrices import pack_matrices, view_matrices
 from semipose.data.loading.normalise import denormalise, normalise
-from semipose.data.loading.pack import Crops, pack_matrices, view_matrices
+from semipose.data.loading.pack import Crops
 from semipose.data.packing.cutting import cut_out, through_jpeg
 from semipose.data.pixels import BrokenImage, as_shown
 from semipose.inference.boxes import check_boxes

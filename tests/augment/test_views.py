@@ -11,8 +11,9 @@ import torch
 from semipose.augment import mixing, patches, views
 from semipose.augment.task import Task
 from semipose.data.loading.batch import Labelled
+from semipose.data.loading.matrices import base_matrix
 from semipose.data.loading.normalise import MEAN, STD, normalise
-from semipose.data.loading.pack import Crops, base_matrix
+from semipose.data.loading.pack import Crops
 
 
 def generator(seed: int = 0) -> torch.Generator:

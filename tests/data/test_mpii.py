@@ -22,7 +22,8 @@ from semipose.cli.app import app
 from semipose.data.annotations import annotations_of
 from semipose.data.download.datasets import BY_HAND, DATASETS, check_layout, describe, download
 from semipose.data.ground_truth import ground_truth
-from semipose.data.loading.pack import CropPack, crop_matrices
+from semipose.data.loading.matrices import crop_matrices
+from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.data.sources import read_people

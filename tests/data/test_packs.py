@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from semipose.data.loading.pack import CropPack, crop_matrices
+from semipose.data.loading.matrices import crop_matrices
+from semipose.data.loading.pack import CropPack
 from semipose.data.packing import cutting, writing
 from semipose.data.packing.cutting import MEAN_COLOUR
 from semipose.data.packing.unfinished import Unfinished

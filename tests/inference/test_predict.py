@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from semipose.data.loading.matrices import base_matrix
 from semipose.data.loading.normalise import MEAN, STD
-from semipose.data.loading.pack import CropPack, Crops, base_matrix
+from semipose.data.loading.pack import CropPack, Crops
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.inference.poser import Poser

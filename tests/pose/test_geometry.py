@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from semipose.augment import views
+from semipose.data.loading.matrices import base_matrix
 from semipose.data.loading.normalise import normalise
-from semipose.data.loading.pack import base_matrix
 from semipose.pose import geometry, heatmap
 
 

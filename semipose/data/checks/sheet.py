@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semipose.data.loading.pack import crop_matrices
+from semipose.data.loading.matrices import crop_matrices
 from semipose.data.packing.cutting import resample
 from semipose.data.people import People
 from semipose.data.pixels import BrokenImage, Exif, read_image

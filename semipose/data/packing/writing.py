@@ -17,8 +17,9 @@ import PIL
 from numpy.typing import NDArray
 
 from semipose.data import pixels
-from semipose.data.loading import pack
-from semipose.data.loading.pack import PACK, digest_of, pack_matrices
+from semipose.data.loading import matrices, pack
+from semipose.data.loading.matrices import pack_matrices
+from semipose.data.loading.pack import PACK, digest_of
 from semipose.data.packing import cutting
 from semipose.data.packing.cutting import Cut, cut_image
 from semipose.data.packing.unfinished import Unfinished
@@ -128,7 +129,7 @@ def _beside(folder: Path, kind: str) -> Path:
 
 def _key(people: People, root: Path, recipe: Recipe, images: list[tuple[str, int, int]]) -> str:
     """A digest of everything that determines the pack, including the code that cuts."""
-    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, pack, pixels)]
+    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (cutting, geometry, matrices, pack, pixels)]
     decides = [str(root), people.images, images, people.skeleton.joints, people.dropped, asdict(recipe), PIL.__version__, code]
     digest = hashlib.sha256(json.dumps(decides).encode())
     for name, array in people.arrays().items():
