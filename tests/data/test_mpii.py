@@ -27,7 +27,8 @@ from semipose.data.loading.pack import CropPack
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.data.sources import read_people
-from semipose.data.sources.mpii import head_sizes, read_mpii
+from semipose.data.sources.mpii import read_mpii
+from semipose.data.sources.mpii_rows import head_sizes
 from semipose.evaluation.metrics.pckh import evaluate_pckh, pckh
 from semipose.evaluation.metrics.statistics import intervals, resampled, sample_weights
 from semipose.inference.predict import Predictions, to_results
