@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from semipose.augment import patches
 from semipose.augment.keypoint_mix import keypoint_mix
-from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment.occlusion import cut_occlude
+from semipose.augment.patches import cutmix, cutout
 from semipose.augment.task import Task
 from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from semipose.augment import mixing
-from semipose.augment.patches import REFERENCE_WIDTH, sample_joints, sample_patches, transplanted
+from semipose.augment.occlusion import transplanted
+from semipose.augment.patches import REFERENCE_WIDTH, sample_patches
+from semipose.augment.selection import sample_joints
 
 if TYPE_CHECKING:
     from semipose.config.augment import KeypointMix, Patch

@@ -12,7 +12,8 @@ from semipose.augment import colour, mixing, patches
 from semipose.augment.adaptive import adaptive_count, simple_keypoints
 from semipose.augment.keypoint_mix import keypoint_mix
 from semipose.augment.mixing import yoco
-from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment.occlusion import cut_occlude
+from semipose.augment.patches import cutmix, cutout
 from semipose.augment.pseudo import PseudoLabels
 from semipose.data.loading.normalise import denormalise, normalise
 from semipose.utils.seeding import on_host

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from semipose.augment import patches
-from semipose.augment.patches import cut_occlude, cutmix, cutout, holes
+from semipose.augment import patches, selection
+from semipose.augment.occlusion import cut_occlude
+from semipose.augment.patches import cutmix, cutout, holes
 
 SIZE = (128, 96)  # half of the released code's 256 x 192, so patches are half as large too
 SCALE = 0.5
@@ -85,15 +86,15 @@ def test_with_the_released_clamp_ankles_are_never_masked() -> None:
 def test_five_draws_among_24_channels_hide_3_26_keypoints() -> None:
     """methods.md 3.8: of five draws 3.54 fall on real joints, on 3.26 distinct ones."""
     n, k = 20000, 17
-    chosen = patches.choose_with_replacement(torch.full((n,), 5), CHANNELS, generator()).float()
+    chosen = selection.choose_with_replacement(torch.full((n,), 5), CHANNELS, generator()).float()
     assert chosen.shape == (n, CHANNELS)
     torch.testing.assert_close(chosen.mean(0), torch.full((CHANNELS,), 1 - (23 / 24) ** 5), atol=0.015, rtol=0)
     assert chosen[:, :k].sum(1).mean().item() == pytest.approx(3.26, abs=0.02)
-    once = patches.choose_with_replacement(torch.ones(n), CHANNELS, generator())
+    once = selection.choose_with_replacement(torch.ones(n), CHANNELS, generator())
     assert once.sum(1).eq(1).all()
     assert once[:, :k].sum().item() / n == pytest.approx(17 / 24, abs=0.01)
     counts = torch.arange(n) % 6
-    several = patches.choose_with_replacement(counts, CHANNELS, generator()).sum(1)
+    several = selection.choose_with_replacement(counts, CHANNELS, generator()).sum(1)
     assert (several <= counts).all()
     assert torch.equal(several > 0, counts > 0)
     assert (several[counts == 5] < 5).float().mean().item() == pytest.approx(1 - 23 * 22 * 21 * 20 / 24**4, abs=0.02)
@@ -101,7 +102,7 @@ def test_five_draws_among_24_channels_hide_3_26_keypoints() -> None:
 
 def test_unreal_channels_mask_anywhere_and_real_ones_their_keypoint() -> None:
     outside = torch.full((4000, 17, 2), -500.0)
-    points = patches.add_unreal(outside, CHANNELS, SIZE, generator())
+    points = selection.add_unreal(outside, CHANNELS, SIZE, generator())
     assert torch.equal(points[:, :17], outside)
     anywhere = points[:, 17:].flatten(0, 1)
     extent = torch.tensor([96.0, 128.0])

@@ -11,7 +11,8 @@ from torch import Tensor
 from semipose.augment import colour, patches
 from semipose.augment.adaptive import adaptive_count
 from semipose.augment.mixing import yoco
-from semipose.augment.patches import cut_occlude, cutmix, cutout
+from semipose.augment.occlusion import cut_occlude
+from semipose.augment.patches import cutmix, cutout
 from semipose.augment.pseudo import PseudoLabels
 from semipose.augment.strong import one
 from semipose.augment.task import Task

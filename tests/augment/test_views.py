@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from semipose.augment import mixing, patches, views
+from semipose.augment import mixing, patches, selection, views
 from semipose.augment.task import Task
 from semipose.data.loading.batch import Labelled
 from semipose.data.loading.matrices import base_matrix
@@ -144,14 +144,14 @@ def test_base_matrix_fills_the_view_with_the_padded_box(size: tuple[int, int]) -
 def test_exactly_count_distinct_eligible_keypoints_are_chosen_uniformly() -> None:
     n, k = 20000, 6
     counts = torch.arange(n) % (k + 2)  # 0 ... 7: also more than there are
-    chosen = patches.choose(counts, k, None, generator())
+    chosen = selection.choose(counts, k, None, generator())
     assert torch.equal(chosen.sum(1), counts.clamp(max=k))
     two = chosen[counts == 2].float()
     torch.testing.assert_close(two.mean(0), torch.full((k,), 2 / k), atol=0.03, rtol=0)
     pairs = two.T @ two / len(two)  # every pair equally often: without replacement, without preference
     torch.testing.assert_close(pairs[~torch.eye(k, dtype=torch.bool)], torch.full((k * (k - 1),), 1 / 15), atol=0.02, rtol=0)
     eligible = torch.tensor([True, False, True, False, False, True]).expand(n, k)
-    some = patches.choose(counts, k, eligible, generator())
+    some = selection.choose(counts, k, eligible, generator())
     assert not some[~eligible].any()
     assert torch.equal(some.sum(1), counts.clamp(max=3))
 
@@ -198,7 +198,7 @@ def test_patches_equal_a_loop_over_people_with_the_same_draws() -> None:
     counts, eligible = torch.arange(12), torch.rand(12, 17, generator=g) < 0.7
     mask = patches.keypoint_masks(points, counts, eligible, size, PATCH, generator(4))
     same = generator(4)
-    chosen = patches.choose(counts, eligible.shape[1], eligible, same)
+    chosen = selection.choose(counts, eligible.shape[1], eligible, same)
     centres, halves = patches.sample_patches(points, 1.0, PATCH, same)
     assert mask.shape == (12, *size)
     assert mask.dtype == torch.bool
