@@ -16,8 +16,8 @@ from semipose.data.loading.batches import Batches
 from semipose.methods import Method
 from semipose.models.weight_file import network_metadata, save_network
 from semipose.pose.skeleton import Skeleton
-from semipose.training.cost import step_cost, warmup_gflop
-from semipose.training.devices import peak_memory
+from semipose.training.cost import people_of, step_cost, warmup_gflop
+from semipose.training.devices import peak_memory, processor
 from semipose.training.probe import Probe
 from semipose.training.reliability import Columns
 from semipose.training.trainer import Row
@@ -36,7 +36,7 @@ def training_record(p: Params, name: str, labels: str, steps: int, method: Metho
         batches: Its people.
         rows: Its history.
     """
-    cost = step_cost(method)
+    cost = step_cost(method, people_of(p, name))
     return {
         "steps": steps,
         "warmup_steps": by_budget((p.method[name].warmup or p.warmup).steps, labels),
@@ -123,6 +123,7 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
         "steps": steps,
         "peak_memory_mib": round(peak_memory(device)),
         "device": str(device),
+        "processor": processor(device),
         "host": socket.gethostname(),
         "commit": head,
         "changed": changed,

@@ -5,6 +5,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+UNCOUNTED = ("dvc.lock", "reports", "params.yaml", "pipeline/presets")
+
 
 def repo_root() -> Path:
     """The root of the real repository.
@@ -19,12 +21,13 @@ def repo_root() -> Path:
 
 def commit() -> tuple[str, bool]:
     """The commit of the running code ("" outside git), and
-    whether code or parameters differ from it.
+    whether code differs from it.
 
     DVC rewrites its lock file and the reports while it works; these do not count as differences.
+    Nor do params.yaml and the presets, because a run's record has its parameters.
     """
     head = _git("rev-parse", "HEAD") or ""
-    changed = _git("status", "--porcelain", "--", ":/", ":(top,exclude)dvc.lock", ":(top,exclude)reports")
+    changed = _git("status", "--porcelain", "--", ":/", *(f":(top,exclude){path}" for path in UNCOUNTED))
     return head, bool(head and changed)
 
 

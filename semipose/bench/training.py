@@ -24,7 +24,7 @@ from semipose.models.compile import compile_networks
 from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
 from semipose.training import trainer
-from semipose.training.cost import step_cost
+from semipose.training.cost import people_of, step_cost
 from semipose.training.devices import peak_memory
 from semipose.utils.seeding import generator_of
 
@@ -62,7 +62,7 @@ class Subject:
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
         nets = [build_network(model, len(task.skeleton.joints), seed) for seed, model in enumerate(models)]
         self.method: Method = build_method(nets, entry, task)
-        self.cost = step_cost(self.method)
+        self.cost = step_cost(self.method, people_of(p, name))
         self.p, self.pack, self.fabric, self.steps, self.task = p, pack, fabric, steps, task
         self.size, self.device, self.state = task.size, fabric.device, folder / "state"
         everybody = np.arange(len(pack))

@@ -19,7 +19,7 @@ class DemoData(Section):
 
 class Flic(Section):
     split: Literal["films", "choose", "official"]
-    """Validation by film: films, or choose (other films, for choices); or the authors' own test frames: official."""
+    """Validation by film: films, or choose (other films: the development set); or the authors' own test frames: official."""
 
 
 class Crop(Section):

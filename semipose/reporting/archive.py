@@ -49,7 +49,8 @@ def add_run(archive: Path, root: Path, run: Run, date: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    about = {"archived": date, "machine": {name: cost.get(name) for name in ("host", "device")}, "dirty": cost.get("changed"), "cost": cost}
+    machine = {name: cost.get(name) for name in ("host", "device", "processor")}
+    about = {"archived": date, "machine": machine, "dirty": cost.get("changed"), "cost": cost}
     write_json(path, record | about | {"split": {name: value for name, value in split.items() if name != "labelled"}})
     return path
 

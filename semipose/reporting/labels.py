@@ -1,24 +1,16 @@
 """How many labels a method saves: with how many labels the supervised baseline is as good."""
 
 import math
-import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+
+import numpy as np
 
 from semipose.reporting.results import Grid, Key, Run
 
 BASELINE = "supervised"
-
-
-def learning_curve(runs: Mapping[Key, Run], sweep: Grid, method: str) -> dict[int, float]:
-    """Labelled people -> the headline metric, a mean over the seeds of the sweep; in rising order of labelled people."""
-    scores: dict[int, list[float]] = {}
-    for labels in sweep.labels:
-        for seed in sweep.seeds:
-            run = runs.get((method, labels, seed))
-            if run is not None and run.score.value is not None:
-                scores.setdefault(run.labelled, []).append(run.score.value)
-    return {labelled: statistics.fmean(values) for labelled, values in sorted(scores.items())}
+FEWER, MORE = 0.0, math.inf
+"""Answers of a resample whose score the learning curve does not have: below its first one, above its last one."""
 
 
 def labels_for(curve: Mapping[int, float], score: float) -> float | None:
@@ -34,6 +26,8 @@ def labels_for(curve: Mapping[int, float], score: float) -> float | None:
         A number from the smallest budget to the largest; None if the curve does not reach the score, or begins above it.
     """
     points = list(curve.items())
+    if not points or score < points[0][1]:
+        return None
     for (few, low), (many, high) in pairwise(points):
         if low <= score <= high and high > low:
             return math.exp(math.log(few) + (score - low) / (high - low) * math.log(many / few))
@@ -41,12 +35,66 @@ def labels_for(curve: Mapping[int, float], score: float) -> float | None:
 
 
 def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: str = BASELINE) -> list[str]:
-    """Sentences, one for each budget at which the baseline's learning curve reaches the method's score."""
-    curve, sentences = learning_curve(runs, sweep, baseline), []
-    for labelled, score in learning_curve(runs, sweep, method).items():
-        needed = labels_for(curve, score)
-        if needed is not None:
+    """Say at each budget with how many labels the baseline is as good.
+
+    Each seed has its own learning curve, because it has its own labelled people.
+    Seeds whose curve does not reach the score are left out.
+    The number is the geometric mean over the others; its 95 % interval is the bootstrap's over validation people.
+
+    Args:
+        runs: The finished runs.
+        sweep: Budgets and seeds.
+        method: Entry of `method`.
+        baseline: Another entry.
+
+    Returns:
+        Sentences, one for each budget at which the curve of some seed reaches the method's score.
+    """
+    sentences = []
+    for labels in sweep.labels:
+        own = [run for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and run.score.value is not None]
+        found = {run.seed: number for run in own if (number := _needed(_curve(runs, sweep, baseline, run.seed), run)) is not None}
+        if found:
+            curves = {seed: _curve(runs, sweep, baseline, seed) for seed in found}
+            many = math.exp(sum(map(math.log, found.values())) / len(found))
+            between = _interval([_resampled(curves[run.seed], run) for run in own if run.seed in found], curves)
+            seeds = "one seed" if len(found) == 1 else f"{len(found)} seeds"
+            times = many / own[0].labelled
             sentences.append(
-                f"With {labelled:,} labels, {method} is as good as {baseline} with {needed:,.0f} ({needed / labelled:.1f} times as many)."
+                f"With {own[0].labelled:,} labels, {method} is as good as {baseline} with {many:,.0f}{between} "
+                f"({times:.1f} times as many; {seeds})."
             )
     return sentences
+
+
+Curve = Mapping[int, Run]  # labelled people -> run of one seed, in rising order
+
+
+def _curve(runs: Mapping[Key, Run], sweep: Grid, method: str, seed: int) -> Curve:
+    known = [run for labels in sweep.labels if (run := runs.get((method, labels, seed))) and run.score.value is not None]
+    return {run.labelled: run for run in sorted(known, key=lambda run: run.labelled)}
+
+
+def _needed(curve: Curve, run: Run) -> float | None:
+    return labels_for({labelled: other.score.value or 0.0 for labelled, other in curve.items()}, run.score.value or 0.0)
+
+
+def _resampled(curve: Curve, run: Run) -> list[float]:
+    """The number in each resample; FEWER or MORE outside the curve, [] if a run has no resamples."""
+    numbers = []
+    for k in range(min(len(one.resamples) for one in (run, *curve.values()))):
+        scores = {labelled: other.resamples[k] for labelled, other in curve.items()}
+        number = labels_for(scores, run.resamples[k])
+        numbers.append(number or (FEWER if run.resamples[k] < next(iter(scores.values())) else MORE))
+    return numbers
+
+
+def _interval(numbers: Sequence[Sequence[float]], curves: Mapping[int, Curve]) -> str:
+    """The interval of the geometric mean over seeds, in brackets; "" without resamples."""
+    if not all(numbers):
+        return ""
+    with np.errstate(divide="ignore"):
+        means = np.log(np.array(numbers)).mean(axis=0)
+    low, high = np.exp(np.quantile(means, (0.025, 0.975), method="nearest"))
+    fewest, most = min(min(curve) for curve in curves.values()), max(max(curve) for curve in curves.values())
+    return f" [{f'{low:,.0f}' if low > FEWER else f'fewer than {fewest:,}'}, {f'{high:,.0f}' if high < MORE else f'more than {most:,}'}]"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from semipose.config.tree import Params
 
 SIDE = 32  # px, of the input of the measured step, unless a ViT has to see all of it: operations of convolutions go with its area
-PEOPLE = 8  # labelled and unlabelled, so that a quarter of them is two, as batch norm needs
+PEOPLE = 8  # labelled and unlabelled, of a measured step whose method takes all of them
 
 
 class Cost(NamedTuple):
@@ -43,26 +43,36 @@ class Cost(NamedTuple):
     gflop: float
 
 
-def step_cost(method: Method) -> Cost:
-    """Measure a step of a copy of the method, as from the second epoch on, on grey people."""
+def step_cost(method: Method, people: int = PEOPLE) -> Cost:
+    """Measure a step of a copy of the method, as from the second epoch on, on grey people.
+
+    Args:
+        method: The method.
+        people: Labelled and unlabelled people of the step, from `people_of` if the method takes a share of them.
+    """
     method, task = copy.deepcopy(method).train(), method.task
     method.after_epoch()
     nets = {name: net for name, net in method.named_modules() if isinstance(net, PoseNet)}
     height, width = (SIDE, SIDE) if all(net.any_size for net in nets.values()) else task.size
     method.task, device = replace(task, height=height, width=width), task.device
-    people: Counter[tuple[str, bool]] = Counter()
+    passed: Counter[tuple[str, bool]] = Counter()
     for name, net in nets.items():
-        net.register_forward_pre_hook(lambda _, given, name=name: people.update({(name, torch.is_grad_enabled()): len(given[0])}))
-    pixels = torch.full((PEOPLE, 3, height, width), 127, dtype=torch.uint8, device=device)
-    crops = Crops(pixels, torch.eye(2, 3, device=device).repeat(PEOPLE, 1, 1))
+        net.register_forward_pre_hook(lambda _, given, name=name: passed.update({(name, torch.is_grad_enabled()): len(given[0])}))
+    pixels = torch.full((people, 3, height, width), 127, dtype=torch.uint8, device=device)
+    crops = Crops(pixels, torch.eye(2, 3, device=device).repeat(people, 1, 1))
     joints = len(task.skeleton.joints)
-    labelled = Labelled(crops, torch.zeros(PEOPLE, joints, 2, device=device), torch.ones(PEOPLE, joints, device=device))
+    labelled = Labelled(crops, torch.zeros(people, joints, 2, device=device), torch.ones(people, joints, device=device))
     with FlopCounterMode(display=False) as counter, torch.enable_grad():
         losses = method(Batch(0, labelled, crops), generator_of(0, "cost", 0, device))
         torch.stack(list(losses.terms.values())).sum().backward()
     area = task.height * task.width / (height * width)
-    passes = {key: count / PEOPLE if count % PEOPLE else count // PEOPLE for key, count in people.items()}
-    return Cost(passes, counter.get_total_flops() * area / PEOPLE / 1e9)
+    passes = {key: count / people if count % people else count // people for key, count in passed.items()}
+    return Cost(passes, counter.get_total_flops() * area / people / 1e9)
+
+
+def people_of(p: "Params", name: str) -> int:
+    """With how many people to measure a step of an entry of `method`: of a share of the labelled ones, whole people of a batch train."""
+    return p.train.batch_size if hasattr(p.method[name], "labelled_share") else PEOPLE
 
 
 def pair_gflop(p: "Params", name: str) -> float:
@@ -78,7 +88,8 @@ def pair_gflop(p: "Params", name: str) -> float:
         10^9 floating-point operations for one labelled and one unlabelled person.
     """
     entry = p.method[name]
-    return step_cost(build([_network(p, name, one) for one in p.model.networks[: entry.trains]], entry, _task(p))).gflop
+    nets = [_network(p, name, one) for one in p.model.networks[: entry.trains]]
+    return step_cost(build(nets, entry, _task(p)), people_of(p, name)).gflop
 
 
 def warmup_gflop(p: "Params", name: str, labels: str, own: bool = False) -> float:

@@ -1,6 +1,7 @@
 """Which GPU of a machine a training takes, where several trainings share the machine (the workers of `dvc queue`)."""
 
 import os
+import platform
 import resource
 import tempfile
 from contextlib import suppress
@@ -97,6 +98,17 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     if fabric.local_rank > 0:
         end_with(os.getppid())
     return fabric
+
+
+def processor(device: torch.device) -> str:
+    """Name of the GPU, or of the CPU with its vector instructions: the same training has other bits on another processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def peak_memory(device: torch.device) -> float:

@@ -17,6 +17,7 @@ from semipose.reporting.tables import main_table
 from semipose.utils.errors import InputError
 
 PEOPLE = 2000
+HERE = {"host": "here", "device": "cpu", "processor": "a CPU, AVX2"}
 
 
 def archived(root: Path, method: str = "akm", value: float = 40.0, seed: int = 0, **changed: object) -> Path:
@@ -32,7 +33,7 @@ def finished(root: Path, method: str, value: float, labels: str, seed: int, **ch
     path = write(root, made)
     scores = {f"score/{name}": generator.random(PEOPLE, dtype=np.float32) for name in ("net1", "net2", "ensemble")}
     np.savez_compressed(path.with_suffix("") / "scores.npz", id=generator.choice(10**6, PEOPLE, replace=False), **scores)
-    cost = {"seconds": 12.5, "device": "cpu", "host": "here", "commit": made["commit"], "changed": True}
+    cost = {"seconds": 12.5, "device": "cpu", "processor": "a CPU, AVX2", "host": "here", "commit": made["commit"], "changed": True}
     split = {"counts": {"pool": 20000, "labelled": 10000, "unlabelled": 20000}, "unlabelled": "all", "digest": "d"}
     split["labelled"] = np.sort(generator.choice(10**6, 10000, replace=False)).tolist()
     for name, content in {f"runs/{made['cell']}/cost.json": cost, f"data/split/{labels}-s{seed}.json": split}.items():
@@ -45,7 +46,7 @@ def test_a_run_comes_back_and_is_small(tmp_path: Path) -> None:
     path = archived(tmp_path)
     assert sum(file.stat().st_size for file in path.parent.iterdir()) < 200_000
     about = json.loads(path.read_text())
-    assert (about["archived"], about["dirty"], about["cost"]["seconds"], about["machine"]["host"]) == ("2026-01-02", True, 12.5, "here")
+    assert (about["archived"], about["dirty"], about["cost"]["seconds"], about["machine"]) == ("2026-01-02", True, 12.5, HERE)
     assert about["split"]["counts"]["unlabelled"] == 20000
     with np.load(path.with_suffix(".npz")) as arrays, np.load(tmp_path / "reports/runs/demo-akm-L100-s0/scores.npz") as scores:
         assert all((arrays[name] == scores[name]).all() for name in scores)

@@ -9,7 +9,7 @@ from semipose.config.tree import Params
 from semipose.methods import build
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
-from semipose.training.cost import equal_steps, step_cost, warmup_gflop
+from semipose.training.cost import equal_steps, pair_gflop, step_cost, supervised_gflop, warmup_gflop
 from semipose.utils.errors import InputError
 
 
@@ -36,6 +36,15 @@ def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, n
     assert sum(count for (_, there_and_back), count in cost.passes.items() if there_and_back) == gradient
     assert sum(count for (_, there_and_back), count in cost.passes.items() if not there_and_back) == no_gradient
     assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), "the method is left as it was"
+
+
+def test_a_share_of_the_labelled_people_costs_what_whole_people_of_a_batch_do(demo: Params, tiny: Params) -> None:
+    """A third of 16 is 5 people, so a step passes 21 of 32 with a gradient; of the 8 of other measurements it would be 3."""
+    jointmix = demo.method["jointmix"].model_copy(update={"labelled_share": 1 / 3})
+    p = demo.model_copy(update={"model": tiny.model, "method": demo.method | {"jointmix": jointmix}})
+    one, batch = supervised_gflop(p, build_network(p.model, 17, seed=0)), p.train.batch_size
+    assert batch == 16
+    assert pair_gflop(p, "jointmix") == pytest.approx(one * (21 / 16 + 1 / 3), rel=0.02)  # a pass without a gradient is a third
 
 
 def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:

@@ -20,7 +20,7 @@ Films = Literal["films", "choose", "official"]
 VALIDATION = {"american-wedding-unrated6x9", "collateral-disc1", "hitch", "irma-la-douce"}
 """Films of the validation people of `films`: 655 of the authors' 3,987 training people."""
 CHOICE = {"12-oclock-high-special-edition", "batman-returns", "bend-of-the-river", "princess-diaries-2"}
-"""Films of the validation people of `choose` (547): for choices of steps, methods and settings. Nobody trains on them."""
+"""Films of the development set, the 547 validation people of `choose`, for choices of steps and settings. Nobody trains on them."""
 COLUMNS = [16, 12, 13, 0, 3, 1, 4, 2, 5, 6, 9]
 """Columns of `coords`, which has 29 joints, for the 11 that are labelled, in FLIC11's order."""
 MARGIN, MARGIN_ABOVE = 0.15, 0.35
