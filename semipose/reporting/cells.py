@@ -1,6 +1,6 @@
 """Cells of tables: a score or a difference over seeds, as text and as number."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,17 @@ def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
     _, deviation = spread([difference for difference, _ in found])
     text = f"{mean:+.1f}" if deviation is None else f"{mean:+.1f} ± {deviation:.1f}"
     return Cell(text if low is None or high is None else f"{text} [{low:+.1f}, {high:+.1f}]", Score(mean, low, high))
+
+
+def seed_counts(budgets: Sequence[Sized], asked: int) -> Cell:
+    """How many seeds were run: one number, or one for each budget if they differ.
+
+    Args:
+        budgets: The runs at each budget.
+        asked: How many seeds the grid has.
+    """
+    texts = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
+    return Cell(" / ".join(texts if len(set(texts)) > 1 else texts[:1]), Score(sum(map(len, budgets))))
 
 
 def number(value: float) -> str:

@@ -1,7 +1,7 @@
 """Paired differences of two methods, seed by seed; their mean, and the spread over seeds."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ def differences(
             resamples = np.subtract(ours.resamples, theirs.resamples) if len(ours.resamples) == len(theirs.resamples) else np.empty(0)
             found.append((ours.score.value - theirs.score.value, resamples))
     return found
+
+
+def uneven(runs: Mapping[Key, Run | None], methods: Collection[str], labels: Iterable[str], seeds: Sequence[int]) -> list[str]:
+    """The note that a table needs if two of its rows have run different seeds at the same budget."""
+    for budget in labels:
+        run = {tuple(seed for seed in seeds if runs.get((method, budget, seed))) for method in methods}
+        if len(run - {()}) > 1:
+            return ["A difference uses only the seeds that both runs have, so it need not equal the difference of the columns."]
+    return []
 
 
 def mean_difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Score:

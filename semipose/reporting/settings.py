@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
 from typing import Any
 
-from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored
-from semipose.reporting.differences import differences, mean_difference
+from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored, seed_counts
+from semipose.reporting.differences import differences, mean_difference, uneven
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 from semipose.reporting.tables import Column, Table
@@ -23,7 +23,7 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
 
     Columns: for each budget and setting, the headline metric and the gain over the same setting of
     `supervised`; the difference between neighbouring settings; the training cost of each, warm-up
-    included.
+    included, and how many seeds were run.
 
     Args:
         runs: The finished runs.
@@ -38,7 +38,7 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
     for labels in sweep.labels:
         columns += [Column(text, f"{labels}, {setting}", signed=text == "gain") for setting in settings for text in (metric, "gain")]
         columns += [Column(f"{after} − {before}", labels, signed=True) for before, after in pairs]
-    columns += [Column(text, setting) for setting in settings for text in (*COSTS.values(), "GFLOP")]
+    columns += [Column(text, setting) for setting in settings for text in (*COSTS.values(), "GFLOP", "seeds")]
     rows = []
     for method in methods:
         row = [Cell(method)]
@@ -61,6 +61,7 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
     ]
     notes = [note for note in unequal(present, sweep.labels) if not note.startswith("unequal: steps ")]  # steps have columns
     notes += [f"not run: {', '.join(missing)}"] if missing else []
+    legend += uneven(runs, entries, sweep.labels, sweep.seeds)
     notes += [*protocol_lines(present, sweep.labels), *legend, *reconstructions(present)]
     return Table("settings", f"Methods with their settings: {', '.join(settings)}", columns, rows, notes, _records(runs, sweep, settings))
 
@@ -77,7 +78,7 @@ def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, 
 
 
 def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell]:
-    """Steps, networks, passes, GFLOP: means over the runs, or one for each budget if they differ."""
+    """Steps, networks, passes, GFLOP, seeds: means over the runs, or one for each budget if they differ."""
     budgets = [[run for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))] for labels in sweep.labels]
     cells = []
     for cost in (*COSTS, "gflop"):
@@ -85,7 +86,7 @@ def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell
         texts = dict.fromkeys(number(mean) if cost == "gflop" else f"{mean:,.15g}" for mean in means)
         nothing = NOT_RUN if entry else NOTHING
         cells.append(Cell(" / ".join(texts) or nothing, Score(statistics.fmean(means) if means else None)))
-    return cells
+    return [*cells, seed_counts(budgets, len(sweep.seeds)) if entry else Cell(NOTHING)]
 
 
 def _records(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored
-from semipose.reporting.differences import differences, mean_difference
+from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored, seed_counts
+from semipose.reporting.differences import differences, mean_difference, uneven
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 
@@ -135,8 +135,7 @@ def _build(
     ]
     if stepwise:
         legend.append(f"{ABOVE.capitalize()}: the same difference, to the method in the row above.")
-    if _uneven(wanted, grid):
-        legend.append("A difference uses only the seeds that both runs have, so it need not equal the difference of the columns.")
+    legend += uneven(wanted, grid.methods, grid.labels, grid.seeds)
     notes = [*unequal(present, grid.labels), *_missing(wanted), *protocol_lines(present, grid.labels), *legend, *reconstructions(present)]
     return Table(name, caption, columns, rows, notes, _records(wanted, reference, delta, changes))
 
@@ -159,24 +158,12 @@ def _costs(wanted: Mapping[Key, Run | None], method: str, grid: Grid) -> list[Ce
 
     costs = [cost("masks", "{:.2f}".format), *(cost(field, number) for field in ("networks", "forward_passes", "gflop"))]
     reported = together(lambda runs: "/".join(dict.fromkeys(run.training["reported"] for run in runs)))
-    asked = len(grid.seeds)
-    seeds = [f"{len(runs)}" if len(runs) == asked else f"{len(runs)} of {asked}" for runs in budgets]
-    counted = Cell(" / ".join(seeds if len(set(seeds)) > 1 else seeds[:1]), Score(sum(map(len, budgets))))
-    return [*costs, Cell(reported), counted]
+    return [*costs, Cell(reported), seed_counts(budgets, len(grid.seeds))]
 
 
 def _mean(runs: Sequence[Run], field: str) -> float | None:
     numbers = [run.training[field] for run in runs if run.training[field] is not None]
     return statistics.fmean(numbers) if numbers else None
-
-
-def _uneven(wanted: Mapping[Key, Run | None], grid: Grid) -> bool:
-    """Whether two rows have run different seeds at the same budget."""
-    for labels in grid.labels:
-        seeds = {tuple(seed for seed in grid.seeds if wanted[method, labels, seed]) for method in grid.methods}
-        if len(seeds - {()}) > 1:
-            return True
-    return False
 
 
 def _missing(wanted: Mapping[Key, Run | None], shown: int = 6) -> list[str]:
@@ -209,5 +196,5 @@ def _records(
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return " + ".join(map(_plain, value))
+        return " + ".join(map(_plain, value)) or "none"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)

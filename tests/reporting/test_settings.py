@@ -30,7 +30,7 @@ def test_a_row_for_each_method_and_columns_for_each_setting(tmp_path) -> None:
         ("L100, shared", "gain"),
         ("L100", "shared − paper"),
     ]
-    assert heads[6:] == [(setting, cost) for setting in SETTINGS for cost in ("steps", "networks", "passes", "GFLOP")]
+    assert heads[6:] == [(setting, cost) for setting in SETTINGS for cost in ("steps", "networks", "passes", "GFLOP", "seeds")]
     rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
     assert rows["supervised"][:5] == ["30.5 ± 0.7", "–", "30.5 ± 0.7", "–", "–"]
     assert rows["posecons"][:5] == [
@@ -40,12 +40,22 @@ def test_a_row_for_each_method_and_columns_for_each_setting(tmp_path) -> None:
         "+7.0 ± 0.0 [+7.0, +7.0]",
         "+3.0 ± 0.0 [+3.0, +3.0]",
     ]
-    assert rows["posecons"][5:] == ["1,500", "1", "4", "1,250"] * 2, "GFLOP with the warm-up"
-    assert rows["reviewer"] == ["not run", "not run", "–", "–", "–", *["not run"] * 4, *["–"] * 4]
+    assert rows["posecons"][5:] == ["1,500", "1", "4", "1,250", "2"] * 2, "GFLOP with the warm-up"
+    assert rows["reviewer"] == ["not run", "not run", "–", "–", "–", *["not run"] * 4, "0 of 2", *["–"] * 5]
     assert "not run: reviewer-L100" in table.notes
     assert "paper,posecons,L100" in to_csv(table)
     assert "L100, shared: gain" in to_markdown(table)
     assert not any("Reconstructions" in note for note in table.notes)
+
+
+def test_missing_seeds_are_counted_and_said(tmp_path) -> None:
+    made = [record(name, "L100", 0, 30.0) for name in ("supervised", "posecons", "posecons_shared")] + [record("posecons", "L100", 1, 40.0)]
+    table = settings_table(runs_of(tmp_path, *made), SWEEP, SETTINGS)
+    row = next(row for row in table.rows if row[0].text == "posecons")
+    texts = {(column.group, column.name): cell.text for column, cell in zip(table.columns, row, strict=True)}
+    assert (texts["paper", "seeds"], texts["shared", "seeds"]) == ("2", "1 of 2")
+    assert texts["L100", "shared − paper"] == "+0.0", "of the one seed that both have, though the columns differ by 5"
+    assert any(note.startswith("A difference uses only the seeds that both runs have") for note in table.notes)
 
 
 def test_reconstructions_are_called_so_under_every_table(tmp_path) -> None:

@@ -154,6 +154,8 @@ def test_ablation_begins_with_akm_of_its_own_seeds(tmp_path, runs):
     difference = np.array([39.0 - 40.0, 42.5 - 44.5])
     assert cell(table, "akm_no_mixup", "difference", "L100") == f"{difference.mean():+.1f} ± {difference.std(ddof=1):.1f}"
     assert cell(table, "akm_no_mixup", "changes") == "mixup.place: none, lambda_m: 0.0"
+    plain = ablation_table(runs | more, ABLATION, BASES, DIFFERS | {"akm_no_mixup": {"strong": []}})
+    assert cell(plain, "akm_no_mixup", "changes") == "strong: none"
     assert [cell(table, name, "masks") for name in ("akm", "akm_no_mixup")] == ["2.50", NOTHING]
     assert [cell(table, name, "seeds") for name in ("akm", "akm_shuffled")] == ["2", "0 of 2"]
 
