@@ -20,6 +20,11 @@ PAGE = """# Results
 Every number on this page is read from the archive [`results/`](../results/README.md)
 by `python docs/results.py`.
 What was tried on the way is in the [notebook](notebook/index.md).
+
+Intervals are over validation people.
+FLIC's 655 are frames of only four films.
+So an interval says how far other frames of these films would move a figure;
+people of other films may move it by more.
 """
 MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
 

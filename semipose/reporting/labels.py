@@ -62,7 +62,7 @@ def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: st
             times = many / own[0].labelled
             sentences.append(
                 f"With {own[0].labelled:,} labels, {method} is as good as {baseline} with {many:,.0f}{between} "
-                f"({times:.1f} times as many; {seeds})."
+                f"({times:.1f} times; {seeds})."
             )
     return sentences
 

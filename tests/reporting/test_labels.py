@@ -36,7 +36,7 @@ CURVES = [("supervised", "L100", 20.0), ("supervised", "L400", 40.0), ("akm", "L
 
 def test_the_sentence_is_in_the_caption_of_the_learning_curves(tmp_path):
     runs = runs_of(tmp_path, *(record(method, labels, seed, score) for seed in (0, 1) for method, labels, score in CURVES))
-    sentence = "With 100 labels, akm is as good as supervised with 200 (2.0 times as many; 2 seeds)."
+    sentence = "With 100 labels, akm is as good as supervised with 200 (2.0 times; 2 seeds)."
     assert labels_saved(runs, GRID, "akm") == [sentence]  # nobody ran supervised with enough labels to reach 45
     assert budgets(runs, GRID, styles(GRID.methods)).caption.endswith(sentence)
 
@@ -45,10 +45,10 @@ def test_each_seed_has_its_own_curve_and_one_that_ends_too_early_is_left_out(tmp
     made = [record(method, labels, 0, score) for method, labels, score in CURVES]
     made += [record("supervised", "L100", 1, 25.0), record("akm", "L100", 1, 33.0)]
     (sentence,) = labels_saved(runs_of(tmp_path, *made), GRID, "akm")
-    assert sentence == "With 100 labels, akm is as good as supervised with 200 (2.0 times as many; one seed)."
+    assert sentence == "With 100 labels, akm is as good as supervised with 200 (2.0 times; one seed)."
     made.append(record("supervised", "L400", 1, 33.0))
     (sentence,) = labels_saved(runs_of(tmp_path, *made), GRID, "akm")
-    assert "with 283 (2.8 times as many; 2 seeds)" in sentence  # 200 and 400: the geometric mean
+    assert "with 283 (2.8 times; 2 seeds)" in sentence  # 200 and 400: the geometric mean
 
 
 def test_the_interval_is_that_of_the_resamples(tmp_path):
