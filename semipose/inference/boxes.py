@@ -154,12 +154,20 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
             photos, or if the boxes are of several categories.
     """
     rows: dict[Path, list[list[float]]] = {photo.path: [] for photo in photos}
-    by_name, by_id = {photo.path.name: photo for photo in photos}, {photo.image_id: photo for photo in known}
+    by_id = {photo.image_id: photo for photo in known}
+    by_name: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_name[photo.path.name].append(photo)
     entries = read_given(path)
     for index, entry in enumerate(entries):
         place = f"{path}: [{index}]"
         if "file_name" in entry:
-            what, owner = f"file_name {entry['file_name']!r}", by_name.get(base_name(entry["file_name"]))
+            what, found = f"file_name {entry['file_name']!r}", by_name[base_name(entry["file_name"])]
+            if len(found) > 1:
+                found = [photo for photo in found if _ends_with(photo.path, entry["file_name"])]
+                if len(found) != 1:
+                    raise InputError(f"{place}: {what}: several images have this name; give it with the folders before it")
+            owner = found[0] if found else None
         elif "image_id" in entry:
             what, owner = f"image_id {entry['image_id']}", by_id.get(entry["image_id"])
             if not known:
@@ -228,10 +236,14 @@ def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
         name = image["file_name"]
         found = here[base_name(name)]
         if often[base_name(name)] > 1 or len(found) > 1:
-            whole = "/" + name.replace("\\", "/").lstrip("./")
-            found = [path for path in found if path.resolve().as_posix().endswith(whole)]
+            found = [path for path in found if _ends_with(path, name)]
         photos += [Photo(path, image["id"], (int(image["width"]), int(image["height"]))) for path in found[:1]]
     return photos
+
+
+def _ends_with(path: Path, name: str) -> bool:
+    """Whether a path ends with this name and the folders before it, which may be Windows'."""
+    return path.resolve().as_posix().endswith("/" + name.replace("\\", "/").lstrip("./"))
 
 
 def read_given(path: Path) -> list[GivenBox]:

@@ -3,6 +3,7 @@ that is read with one sentence per fault.
 """
 
 import gc
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from pydantic_core import from_json
 
 from semipose.utils.errors import InputError
 
+LONG = 250
+"""Bytes of a file name: with .tmp it is longer than file systems take."""
 COMPANION = "._"
 """Beginning of the files that macOS writes beside each file on a
 foreign disk; they have the same suffix.
@@ -38,7 +41,9 @@ def replacing(target: Path) -> Iterator[Path]:
     An OSError then names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")  # always the same name: the next run overwrites what a killed one left
+    # Always the same name: the next run overwrites what a killed one left.
+    name = target.name if len(os.fsencode(target.name)) < LONG else hashlib.sha256(os.fsencode(target.name)).hexdigest()
+    temporary = target.with_name(f".{name}.tmp")
     try:
         with naming(target):
             yield temporary

@@ -265,6 +265,54 @@ def test_faults_of_exports_are_named(tmp_path: Path, kind: str, spoil: tuple[str
         convert(out, tmp_path / "made")
 
 
+def test_people_of_two_classes_are_not_made_one(tmp_path: Path) -> None:
+    for kind in ("Ultralytics", "CVAT"):
+        (out := tmp_path / kind).mkdir()
+        EXPORTS[kind](make_set(tmp_path / f"set of {kind}"), out)
+    label = tmp_path / "Ultralytics/labels/train/train1.txt"
+    label.write_text("1" + label.read_text()[1:])
+    with pytest.raises(InputError, match=r"the labels are of several classes \(0, 1\); keep the lines of one"):
+        convert(tmp_path / "Ultralytics", tmp_path / "made")
+    xml = tmp_path / "CVAT/annotations.xml"
+    xml.write_text(xml.read_text().replace('label="person"', 'label="dog"', 1))
+    with pytest.raises(InputError, match=r"the skeletons are of several labels \(dog, person\); export one of them"):
+        convert(tmp_path / "CVAT", tmp_path / "made")
+
+
+def test_a_label_file_of_notepad_begins_with_a_mark(tmp_path: Path) -> None:
+    (out := tmp_path / "export").mkdir()
+    ultralytics(make_set(tmp_path / "set"), out)
+    label = out / "labels/train/train1.txt"
+    label.write_bytes(b"\xef\xbb\xbf" + label.read_bytes())
+    convert(out, tmp_path / "made")
+    assert len(content(tmp_path / "made", "train")["annotations"]) == len(content(tmp_path / "set", "train")["annotations"])
+
+
+def test_label_studio_has_skipped_annotations_and_other_fields(tmp_path: Path) -> None:
+    (out := tmp_path / "export").mkdir()
+    label_studio(make_set(tmp_path / "set"), out)
+    tasks = json.loads((out / "project-1.json").read_text())
+    for task in tasks:
+        task["data"] = {"title": "Mr. Smith"} | task["data"]
+        task["annotations"].insert(0, {"was_cancelled": True, "result": []})
+    (out / "project-1.json").write_text(json.dumps(tasks))
+    convert(out, tmp_path / "made", val=2)
+    made = sum(len(content(tmp_path / "made", part)["annotations"]) for part in ("train", "val"))
+    assert made == sum(len(content(tmp_path / "set", part)["annotations"]) for part in ("train", "val"))
+
+
+def test_links_to_images_become_the_images(tmp_path: Path) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    (out / "pics").mkdir(parents=True)
+    for path in (root / "images").iterdir():
+        (out / "pics" / path.name).symlink_to(Path("../../set/images") / path.name)
+    (out / "labels.json").write_text((root / "train.json").read_text())
+    convert(out, tmp_path / "made")
+    images = [path for path in (tmp_path / "made/images").rglob("*") if path.suffix]
+    assert images
+    assert not any(path.is_symlink() for path in images)
+
+
 @pytest.mark.parametrize("given", ["the file", "the folder"])
 def test_a_plain_file_is_split_into_as_many_validation_images_as_asked_for(tmp_path: Path, given: str) -> None:
     root = make_set(tmp_path / "set", images=11)

@@ -64,6 +64,25 @@ def custom() -> Custom:
     return Custom.model_validate(parts | {"category": None, "pairs": None, "sigmas": None, "torso": None})
 
 
+def test_a_folder_may_have_brackets_and_only_folders_in_it(root: Path, custom: Custom) -> None:
+    """Also a changed image in them is noticed."""
+    folder = root / "photos [1]" / "monday" / "morning"
+    folder.parent.mkdir(parents=True)
+    (root / "photos").rename(folder)
+    own = custom.model_copy(update={part: getattr(custom, part).model_copy(update={"images": "photos [1]"}) for part in ("train", "val")})
+    before = describe("custom", root, own)
+    assert before[2] == {"path": "photos [1]/", "files": 6, "stock": before[3]["stock"]}
+    next(folder.iterdir()).write_bytes(b"another")
+    assert describe("custom", root, own)[2]["stock"] != before[2]["stock"]
+    with pytest.raises(InputError, match=r"lacks photos/, photos/ .*; correct data\.custom"):
+        describe("custom", root, custom)
+    with pytest.raises(InputError, match=r"is not there; .*; set data\.root in params\.yaml to the folder of your set"):
+        describe("custom", root / "elsewhere", own)
+    absolute = own.model_copy(update={"val": own.val.model_copy(update={"annotations": str(root / "val.json")})})
+    with pytest.raises(InputError, match=r"data\.custom: .*val\.json must be relative to data\.root"):
+        describe("custom", root, absolute)
+
+
 def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = describe("custom", root, custom)
     assert [record["path"] for record in records] == ["train.json", "val.json", "photos/", "photos/"]

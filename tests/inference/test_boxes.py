@@ -118,6 +118,21 @@ def test_boxes_go_by_name_or_by_ids_that_say_something(photos: Path) -> None:
         of_images(paths, written(photos.parent / "c.json", [both[0], both[0] | {"image_id": 78}]))
 
 
+def test_frames_of_several_clips_have_the_same_names(tmp_path: Path) -> None:
+    for clip in ("clip1", "clip2"):
+        (tmp_path / "frames" / clip).mkdir(parents=True)
+        for name in ("f1.png", "f2.png"):
+            Image.new("RGB", (60, 80)).save(tmp_path / "frames" / clip / name)
+    paths, box = find_photos([tmp_path / "frames" / clip for clip in ("clip1", "clip2")]), {"bbox": [1, 2, 30, 40]}
+    entries = [box | {"file_name": name} for name in ("clip1/f1.png", "frames\\clip2\\f2.png")]
+    boxes = of_images(paths, written(tmp_path / "boxes.json", entries)).boxes
+    assert boxes is not None
+    counts = {path.relative_to(tmp_path).as_posix(): len(one.xywh) for path, one in boxes.items()}
+    assert counts == {"frames/clip1/f1.png": 1, "frames/clip1/f2.png": 0, "frames/clip2/f1.png": 0, "frames/clip2/f2.png": 1}
+    with pytest.raises(InputError, match=r"\[0\]: file_name 'f1.png': several images have this name; give it with the folders"):
+        of_images(paths, written(tmp_path / "boxes.json", [box | {"file_name": "f1.png"}]))
+
+
 def test_boxes_are_of_one_category_which_results_take_over(photos: Path) -> None:
     box = {"bbox": np.array([1, 2, 30, 40]).tolist(), "file_name": "img1.jpg"}
     paths = find_photos([photos])

@@ -137,12 +137,19 @@ def check_layout(source: str, root: Path, custom: "Custom | None" = None) -> Non
     Raises:
         InputError: Names everything that is missing, and how to get it.
     """
+    for entry in layouts(source, custom)[0] if custom is not None else ():
+        if Path(entry).is_absolute():
+            raise InputError(
+                f"data.custom: {entry} must be relative to data.root, {root}; put it below, or set data.root to a folder above it"
+            )
     lacking = [[entry for entry in layout if not is_there(root, entry)] for layout in layouts(source, custom)]
     if all(lacking):
         found = "lacks" if root.is_dir() else "is not there; it lacks"
         nearest = min(lacking, key=len)
         remedy = f"set data.root in params.yaml to the folder that has it, or to null and {DOWNLOAD_AGAIN}"
-        if custom is not None:
+        if custom is not None and not root.is_dir():
+            remedy = "set data.root in params.yaml to the folder of your set"
+        elif custom is not None:
             remedy = "correct data.custom in params.yaml: its paths are relative to data.root"
         if source in BY_HAND:
             remedy = f"{BY_HAND[source]}, and unpack them there, or set data.root in params.yaml to the folder where they are unpacked"
@@ -171,9 +178,9 @@ def describe(source: str, root: Path, custom: "Custom | None" = None) -> list[di
     records: list[dict[str, Any]] = []
     for entry in layout:
         if entry.endswith("/"):
-            records.append({"path": entry} | _stock(root, root.glob(f"{entry}*")))
+            records.append({"path": entry} | _stock(root, _paths(root, entry)))
         else:
-            records += [_described(path, path.relative_to(root).as_posix()) for path in sorted(root.glob(entry))]
+            records += [_described(path, path.relative_to(root).as_posix()) for path in sorted(_paths(root, entry))]
     return records
 
 
@@ -226,4 +233,11 @@ def _stock(root: Path, paths: Iterable[Path]) -> dict[str, Any]:
 
 def is_there(root: Path, entry: str) -> bool:
     """Whether a data root contains an entry of a layout."""
-    return any(path.is_file() for path in root.glob(f"{entry}*" if entry.endswith("/") else entry))
+    return any(path.is_file() for path in _paths(root, entry))
+
+
+def _paths(root: Path, entry: str) -> Iterable[Path]:
+    """What is in the folder of an entry, or its file; where there is none of this name, the name is a pattern."""
+    if entry.endswith("/"):
+        return (root / entry).rglob("*") if (root / entry).is_dir() else root.glob(f"{entry}**/*")
+    return [root / entry] if (root / entry).is_file() else root.glob(entry)

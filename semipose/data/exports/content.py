@@ -117,7 +117,7 @@ def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
 
 def _place(path: Path, target: Path) -> None:
     try:
-        os.link(path, target)
+        os.link(path.resolve(), target)  # the file itself, not a symbolic link to it
     except OSError:  # another disk, or one without links
         shutil.copyfile(path, target)
 
@@ -137,7 +137,8 @@ def _held_out(parts: Parts, val: int | None) -> Parts:
     images = sorted(content["images"], key=lambda image: str(image["path"]))
     fifth = images[HELD_OUT - 1 :: HELD_OUT] or images[-1:]
     chosen = {"val": fifth if val is None else [images[(k + 1) * count // val - 1] for k in range(val)]}
-    chosen["train"] = [image for image in images if image not in chosen["val"]]
+    held_out = {id(image) for image in chosen["val"]}
+    chosen["train"] = [image for image in images if id(image) not in held_out]
     made: Parts = {}
     for part, some in chosen.items():
         ids = {image.get("id") for image in some}

@@ -33,6 +33,11 @@ def read(path: Path, images: Path | None = None) -> Parts:
     joints = list(dict.fromkeys(one.get("label", "") for one in tree.iterfind("image/skeleton/points")))
     if not joints:
         raise InputError(f"{path}: no image has a skeleton; label people as skeletons in CVAT, and export as `CVAT for images 1.1`")
+    kinds = list(dict.fromkeys(one.get("label", "") for one in tree.iterfind("image/skeleton")))
+    if len(kinds) > 1:
+        raise InputError(
+            f"{path}: the skeletons are of several labels ({', '.join(kinds)}); export one of them, because a set has one kind of people"
+        )
     photos = []
     for image in tree.iterfind("image"):
         where = f"{path}: image {image.get('name')!r}"

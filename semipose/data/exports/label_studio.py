@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import Stock, files
+from semipose.data.exports.stock import Stock, files, is_image
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
 
@@ -40,7 +40,7 @@ def read(path: Path, images: Path | None = None) -> Parts:
         where = f"{path}: [{number}]"
         try:
             people = _people(task, where)
-            image = next(value for value in task["data"].values() if isinstance(value, str) and "." in value)
+            image = next(value for value in task["data"].values() if isinstance(value, str) and is_image(value))
         except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
             if isinstance(error, InputError):
                 raise
@@ -59,7 +59,8 @@ def read(path: Path, images: Path | None = None) -> Parts:
 
 
 def _people(task: dict[str, Any], where: str) -> list[tuple[dict[str, tuple[float, float, int]], list[float] | None]]:
-    results = [one for annotation in task["annotations"][:1] for one in annotation["result"]]
+    kept = [annotation["result"] for annotation in task["annotations"] if not annotation.get("was_cancelled")]
+    results: list[dict[str, Any]] = next(filter(None, kept), [])  # the first annotation that has any
     boxes, points = {}, defaultdict(dict)  # type: ignore[var-annotated]
     for one in results:
         value, width, height = one.get("value", {}), one.get("original_width", 0), one.get("original_height", 0)

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from semipose.utils.errors import InputError
@@ -54,6 +54,11 @@ class Stock:
                 break
         what = f"exists {len(known)} times ({', '.join(str(path) for path in known[:3])})" if known else "is missing"
         raise InputError(f"{where}: the image {name!r} {what}; put each image once below {self.root}, or name its folder with --images")
+
+
+def is_image(name: str) -> bool:
+    """Whether a path or an address is of an image, by its suffix."""
+    return PurePosixPath(_path(name)).suffix.lower() in SUFFIXES
 
 
 def _path(name: str) -> str:

@@ -44,15 +44,20 @@ def read(path: Path) -> Parts:
         raise InputError(f"{path}: is not a YAML of a pose set ({error}); it needs kpt_shape: [joints, 2 or 3], train and val") from None
     above = path.parent
     base = next((base for base in (above / str(told.get("path") or "."), above) if base.is_dir()), above)
-    photos = []
+    photos, classes = [], set[float]()
     for part, folder in folders:
         place = next((one for one in (base / folder, above / folder, above / Path(folder).name) if one.is_dir()), None)
         if place is None:
             raise InputError(f"{path}: {part}: there is no folder {folder} below {base}; correct `path` and `{part}`")
         images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES and not image.name.startswith(COMPANION)]
-        photos += [Photo(image, [*_people(image, count, values)], part) for image in images]
+        photos += [Photo(image, [*_people(image, count, values, classes)], part) for image in images]
     if not photos:
         raise InputError(f"{path}: there is no image in the folders of train and val; correct `path`, `train` and `val`")
+    if len(classes) > 1:
+        numbers = ", ".join(f"{one:g}" for one in sorted(classes))
+        raise InputError(
+            f"{path}: the labels are of several classes ({numbers}); keep the lines of one, because a set has one kind of people"
+        )
     return content_of(joints, photos)
 
 
@@ -60,7 +65,7 @@ def _listed(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
 
 
-def _people(image: Path, count: int, values: int) -> Iterator[Person]:
+def _people(image: Path, count: int, values: int, classes: set[float]) -> Iterator[Person]:
     parts = list(image.parts)
     for place in range(len(parts) - 1, -1, -1):  # the last folder `images` of the path
         if parts[place] == "images":
@@ -73,17 +78,18 @@ def _people(image: Path, count: int, values: int) -> Iterator[Person]:
         width, height = image_size(image, "apply")
     except BrokenImage as error:
         raise InputError(f"{image}: {error}; replace it, or remove it") from None
-    for line, text in enumerate(label.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for line, text in enumerate(label.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
         if not text.strip():
             continue
         try:
-            _, x, y, w, h, *rest = (float(one) for one in text.split())
+            kind, x, y, w, h, *rest = (float(one) for one in text.split())
             if not np.isfinite([x, y, w, h, *rest]).all():
                 raise ValueError
         except ValueError:
             raise InputError(f"{label}: line {line}: must be numbers: class, box, joints; repair it") from None
         if len(rest) != count * values:
             raise InputError(f"{label}: line {line}: has {len(rest)} numbers after the box, must have {count * values}; repair it")
+        classes.add(kind)
         points = []
         for k in range(0, len(rest), values):
             visible = int(rest[k + 2]) if values == 3 else 2 * bool(rest[k] or rest[k + 1])
