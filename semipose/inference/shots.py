@@ -96,8 +96,8 @@ def of_video(source: str, find: Detect | None, out: Path, limit: int | None) -> 
     name = f"webcam{source}" if source.isdigit() else Path(source).name
     stem = Path(name).stem
     target = out / f"{stem}.mp4"
-    if target.resolve() == Path(source).resolve():
-        raise InputError(f"--out {out} contains {name}, which the overlay would replace; name another folder")
+    if not source.isdigit() and Path(source).resolve().parent == out.resolve():
+        raise InputError(f"--out {out} contains {name}, the video itself; name another folder for its overlay")
     with opened(source) as video, written(target, video.rate) as add:
 
         def shots() -> Iterator[Shot]:

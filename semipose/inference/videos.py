@@ -199,7 +199,8 @@ def _seconds(container: Any, stream: Any) -> Fraction:
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska's
     minutes, _, seconds = rest.partition(":")
     try:
-        return Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+        end = Fraction(hours) * 3600 + Fraction(minutes) * 60 + Fraction(seconds)
+        return end - (stream.start_time or 0) * stream.time_base
     except ValueError:
         alone = len(container.streams) == 1 and container.duration
         return Fraction(container.duration, 1_000_000) if alone else Fraction(0)

@@ -88,6 +88,21 @@ def test_what_cannot_be_decoded_says_so(tmp_path: Path, weights: Path) -> None:
     assert "truncated or damaged" in predict(without_index, weights, tmp_path / "mp4").stderr
 
 
+def test_a_recording_that_starts_late_is_whole(tmp_path: Path, weights: Path) -> None:
+    late = encoded(tmp_path / "late.mkv", 6, times_ms=[10_000 + 40 * k for k in range(6)])
+    result = predict(late, weights, tmp_path / "out", "--strict")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_an_overlay_never_replaces_another_video_of_the_folder(tmp_path: Path, weights: Path) -> None:
+    clip, other = encoded(tmp_path / "clip.mkv", 3), encoded(tmp_path / "clip.mp4", 2)
+    before = other.read_bytes()
+    result = predict(clip, weights, tmp_path)
+    assert result.exit_code == 1
+    assert "contains clip.mkv, the video itself; name another folder for its overlay" in result.stderr
+    assert other.read_bytes() == before
+
+
 def test_times_are_the_sources(tmp_path: Path, weights: Path) -> None:
     times = [0, 33, 66, 1066, 1100, 3000]
     result = predict(encoded(tmp_path / "vfr.mkv", 6, times_ms=times), weights, tmp_path / "out")
