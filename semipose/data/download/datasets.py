@@ -237,7 +237,7 @@ def is_there(root: Path, entry: str) -> bool:
 
 
 def _paths(root: Path, entry: str) -> Iterable[Path]:
-    """What is in the folder of an entry, or its file; where there is none of this name, the name is a pattern."""
+    """What is in the folder of an entry, or its file; a name of neither is a pattern."""
     if entry.endswith("/"):
         return (root / entry).rglob("*") if (root / entry).is_dir() else root.glob(f"{entry}**/*")
     return [root / entry] if (root / entry).is_file() else root.glob(entry)
