@@ -91,6 +91,8 @@ def suggest(
         if boxes and detect:
             raise InputError("--boxes and --detect both say who is in an image: give one of them")
         paths = find_photos(images)
+        if any(path.resolve().parent == out.resolve() for path in paths):
+            raise InputError(f"--out {out} contains the images, and its contact sheet would be one of them; name another folder")
         posers = _networks(weights, batch_size)
         asked = of_images(paths, boxes)
         known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped, category)

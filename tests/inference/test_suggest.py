@@ -198,6 +198,9 @@ def test_the_command_leaves_a_list_a_sheet_and_tasks(folder: Path) -> None:
 
 def test_wrong_input_is_named(folder: Path, demo: Params) -> None:
     assert "--count 9: there are 8 people without labels" in suggested(folder, "--count", "9", code=1)
+    here = suggested(folder, "--count", "2", "--out", str(folder / "images"), code=1)
+    assert "contains the images, and its contact sheet would be one of them; name another folder" in " ".join(here.split())
+    assert not (folder / "images/sheet.jpg").exists()
     other = weights_of(demo, FLIC11, folder / "flic.safetensors")
     assert "has other joints than" in suggested(folder, "--weights", str(other), code=1)
     (folder / "images/4.png").write_bytes(b"no image")
