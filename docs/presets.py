@@ -67,5 +67,5 @@ def compact(name: str, second: str, beside: Sequence[str] = ()) -> str:
 
 def archives() -> list[str]:
     """Presets with finished runs, those of real people first."""
-    found = (path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml") if (archive_of(path.stem) / "runs").is_dir())
+    found = (path.stem for path in (ROOT / "pipeline/presets").glob("*.yaml") if any(archive_of(path.stem).glob("runs/*.json")))
     return sorted(found, key=lambda name: (load(ROOT / f"pipeline/presets/{name}.yaml").data.source == "demo", name))
