@@ -38,8 +38,9 @@ def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: st
     """Say at each budget with how many labels the baseline is as good.
 
     Each seed has its own learning curve, because it has its own labelled people.
-    Seeds whose curve does not reach the score are left out.
-    The number is the geometric mean over the others; its 95 % interval is the bootstrap's over validation people.
+    The number is the geometric mean over the seeds whose curve has the score, and the sentence says of how many:
+    a curve may end below it, or begin above it.
+    Its 95 % interval is the bootstrap's over validation people.
 
     Args:
         runs: The finished runs.
@@ -55,10 +56,11 @@ def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: st
         own = [run for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and run.score.value is not None]
         found = {run.seed: number for run in own if (number := _needed(_curve(runs, sweep, baseline, run.seed), run)) is not None}
         if found:
-            curves = {seed: _curve(runs, sweep, baseline, seed) for seed in found}
+            curves = {run.seed: _curve(runs, sweep, baseline, run.seed) for run in own}
+            asked = sum(len(curve) > 1 for curve in curves.values())
             many = math.exp(sum(map(math.log, found.values())) / len(found))
-            between = _interval([_resampled(curves[run.seed], run) for run in own if run.seed in found], curves)
-            seeds = "one seed" if len(found) == 1 else f"{len(found)} seeds"
+            between = _interval([_resampled(curves[run.seed], run) for run in own if run.seed in found], [curves[seed] for seed in found])
+            seeds = f"{len(found)} of {asked} seeds" if len(found) < asked else "one seed" if asked == 1 else f"{asked} seeds"
             times = many / own[0].labelled
             sentences.append(
                 f"With {own[0].labelled:,} labels, {method} is as good as {baseline} with {many:,.0f}{between} "
@@ -89,12 +91,12 @@ def _resampled(curve: Curve, run: Run) -> list[float]:
     return numbers
 
 
-def _interval(numbers: Sequence[Sequence[float]], curves: Mapping[int, Curve]) -> str:
+def _interval(numbers: Sequence[Sequence[float]], curves: Sequence[Curve]) -> str:
     """The interval of the geometric mean over seeds, in brackets; "" without resamples."""
     if not all(numbers):
         return ""
     with np.errstate(divide="ignore"):
         means = np.log(np.array(numbers)).mean(axis=0)
     low, high = np.exp(np.quantile(means, (0.025, 0.975), method="nearest"))
-    fewest, most = min(min(curve) for curve in curves.values()), max(max(curve) for curve in curves.values())
+    fewest, most = min(map(min, curves)), max(map(max, curves))
     return f" [{f'{low:,.0f}' if low > FEWER else f'fewer than {fewest:,}'}, {f'{high:,.0f}' if high < MORE else f'more than {most:,}'}]"

@@ -49,6 +49,9 @@ def test_each_seed_has_its_own_curve_and_one_that_ends_too_early_is_left_out(tmp
     made.append(record("supervised", "L400", 1, 33.0))
     (sentence,) = labels_saved(runs_of(tmp_path, *made), GRID, "akm")
     assert "with 283 (2.8 times; 2 seeds)" in sentence  # 200 and 400: the geometric mean
+    made[made.index(record("akm", "L100", 1, 33.0))] = record("akm", "L100", 1, 24.0)  # worse than supervised with as many
+    (sentence,) = labels_saved(runs_of(tmp_path, *made), GRID, "akm")
+    assert "with 200 (2.0 times; 1 of 2 seeds)" in sentence, "a seed that saves nothing is not passed over in silence"
 
 
 def test_the_interval_is_that_of_the_resamples(tmp_path):
