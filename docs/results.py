@@ -9,7 +9,7 @@ from presets import PCK, ROOT, archive_of, archives, compact, grid_runs
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting import style
 from semipose.reporting.cells import NOT_RUN, NOTHING
-from semipose.reporting.settings import settings_table
+from semipose.reporting.settings import settings_tables
 from semipose.reporting.tables import ABOVE, Table, ablation_tables, main_table
 from semipose.reporting.typeset import to_markdown
 
@@ -73,8 +73,9 @@ def renewed_method(text: str) -> str:
 def trimmed(table: Table) -> Table:
     """The table without rows and columns in which nothing was run; its notes say what was not run."""
     some = [[cell.text not in (NOT_RUN, NOTHING) and not cell.text.startswith("0 of ") for cell in row] for row in table.rows]
-    rows = [k for k, row in enumerate(some) if any(row[1:])]
-    columns = [k for k in range(len(table.columns)) if k == 0 or any(some[row][k] for row in rows)]
+    figures = [k for k, column in enumerate(table.columns) if not column.text]
+    rows = [k for k, row in enumerate(some) if any(row[figure] for figure in figures)]
+    columns = [k for k, column in enumerate(table.columns) if column.text or any(some[row][k] for row in rows)]
     kept = [[table.rows[row][k] for k in columns] for row in rows]
     return replace(table, columns=[table.columns[k] for k in columns], rows=kept)
 
@@ -89,7 +90,7 @@ def page() -> str:
         bases = {entry: p.method[entry].base for entry in ablation.methods}
         differs = {entry: changes(tree, entry) for entry in ablation.methods}
         parts.append(f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{archive_of(name).name}/`.\n")
-        tables = [settings_table(runs | variants, sweep, p.report.settings)] if p.report.settings else []
+        tables = settings_tables(runs | variants, sweep, p.report.settings) if p.report.settings else []
         tables += [main_table(runs, sweep)] if runs and not tables else []
         tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations) if variants else []
         parts += ["\n" + to_markdown(trimmed(table)).replace("# ", "### ", 1) for table in tables]

@@ -12,7 +12,7 @@ from pipeline.runtime import stage
 from semipose.config.load import changes, read_yaml
 from semipose.reporting.published import published_table
 from semipose.reporting.results import Grid, Key, Run, grids, headline, read_columns, read_runs, write_results
-from semipose.reporting.settings import settings_table
+from semipose.reporting.settings import settings_tables
 from semipose.reporting.site.page import page
 from semipose.reporting.tables import Changes, ablation_tables, main_table
 from semipose.reporting.typeset import to_csv, to_latex, to_markdown
@@ -61,7 +61,7 @@ def report(
     main_ = main_table(trained, sweep)
     ablations = ablation_tables(runs, ablation, bases, differs, topics)
     if settings:
-        ablations = [settings_table(runs, sweep, settings), *ablations]
+        ablations = [*settings_tables(runs, sweep, settings), *ablations]
     beside = published_table(trained, sweep)
     tables = {table.name: table for table in (main_, *ablations, *([beside] if beside else []))}
     for name, table in tables.items():

@@ -1,6 +1,4 @@
-"""The table of one method with several settings in columns:
-those of its paper, shared ones, equal cost.
-"""
+"""The tables of methods with several settings in columns: those of the paper, shared ones, colours."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,57 +11,89 @@ from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
 from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
 from semipose.reporting.tables import Column, Table
 
-COSTS = {"steps": "steps", "networks": "networks", "forward_passes": "passes"}  # and GFLOP, warm-up included
+COSTS = {"steps": "steps", "networks": "networks", "forward_passes": "passes", "gflop": "GFLOP"}
 REFERENCE = "supervised"
 Settings = Mapping[str, Mapping[str, str]]  # setting -> method -> entry
 
 
-def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> Table:
-    """Make the table of settings; rows are methods.
-
-    Columns: for each budget and setting, the headline metric and the gain over the same setting of
-    `supervised`; the difference between neighbouring settings; the training cost of each, warm-up
-    included, and how many seeds were run.
+def settings_tables(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> list[Table]:
+    """Make the tables of settings: one of scores for each budget, then one of costs.
 
     Args:
         runs: The finished runs.
         sweep: Its budgets and seeds are shown.
         settings: For each setting, the entry of `method` that each method has there.
     """
-    methods = list(dict.fromkeys(method for rows in settings.values() for method in rows))
-    entries = list(dict.fromkeys(entry for rows in settings.values() for entry in rows.values()))
-    present = [run for key in product(entries, sweep.labels, sweep.seeds) if (run := runs.get(key))]
+    return [*(_scores(runs, labels, sweep.seeds, settings) for labels in sweep.labels), _costs(runs, sweep, settings)]
+
+
+def _scores(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings: Settings) -> Table:
+    """Rows: methods. Columns: for each setting the headline metric and the gain over `supervised` with
+    that setting, then the differences between neighbouring settings.
+    """
+    entries = list(dict.fromkeys(entry for rows_of in settings.values() for entry in rows_of.values()))
+    present = [run for entry, seed in product(entries, seeds) if (run := runs.get((entry, labels, seed)))]
     metric, pairs = headline(present), list(pairwise(settings))
     columns = [Column("method", text=True)]
-    for labels in sweep.labels:
-        columns += [Column(text, f"{labels}, {setting}", signed=text == "gain") for setting in settings for text in (metric, "gain")]
-        columns += [Column(f"{after} − {before}", labels, signed=True) for before, after in pairs]
-    columns += [Column(text, setting) for setting in settings for text in (*COSTS.values(), "GFLOP", "seeds")]
+    columns += [Column(text, setting, signed=text == "gain") for setting in settings for text in (metric, "gain")]
+    columns += [Column(f"{after} − {before}", signed=True) for before, after in pairs]
     rows = []
-    for method in methods:
+    for method in _methods(settings):
         row = [Cell(method)]
-        for labels in sweep.labels:
-            for rows_of in settings.values():
-                entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
-                scores = [run.score for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))]
-                row.append(scored(scores) if entry else Cell(NOTHING))
-                row.append(_against(runs, entry, reference, labels, sweep.seeds))
-            row += [
-                _against(runs, settings[after].get(method), settings[before].get(method), labels, sweep.seeds) for before, after in pairs
-            ]
-        rows.append(row + [cell for rows_of in settings.values() for cell in _costs(runs, rows_of.get(method), sweep)])
-    wanted = {(rows_of[method], labels) for rows_of in settings.values() for method in rows_of for labels in sweep.labels}
-    missing = sorted(f"{entry}-{labels}" for entry, labels in wanted if not any((entry, labels, seed) in runs for seed in sweep.seeds))
-    legend = [
+        for rows_of in settings.values():
+            entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
+            scores = [run.score for seed in seeds if entry and (run := runs.get((entry, labels, seed)))]
+            row.append(scored(scores) if entry else Cell(NOTHING))
+            row.append(_against(runs, entry, reference, labels, seeds))
+        row += [_against(runs, settings[after].get(method), settings[before].get(method), labels, seeds) for before, after in pairs]
+        rows.append(row)
+    missing = sorted(entry for entry in entries if not any((entry, labels, seed) in runs for seed in seeds))
+    notes = [note for note in unequal(present, [labels]) if not note.startswith("unequal: steps ")]  # the table of costs has them
+    notes += [f"not run: {', '.join(missing)}"] if missing else []
+    notes += [
+        *protocol_lines(present, [labels]),
         f"Gain: over {REFERENCE} with the same setting.",
         "Gain and difference between settings: mean over seeds of paired differences, in brackets its 95 % interval (paired bootstrap).",
-        "GFLOP: cost of one run's training, forward and backward passes of all its networks, their warm-up included.",
+        *uneven(runs, entries, [labels], seeds),
+        *reconstructions(present),
     ]
-    notes = [note for note in unequal(present, sweep.labels) if not note.startswith("unequal: steps ")]  # steps have columns
-    notes += [f"not run: {', '.join(missing)}"] if missing else []
-    legend += uneven(runs, entries, sweep.labels, sweep.seeds)
-    notes += [*protocol_lines(present, sweep.labels), *legend, *reconstructions(present)]
-    return Table("settings", f"Methods with their settings: {', '.join(settings)}", columns, rows, notes, _records(runs, sweep, settings))
+    caption = f"Methods with their settings at {labels}: {', '.join(settings)}"
+    return Table(f"settings-{labels}", caption, columns, rows, notes, _records(runs, labels, seeds, settings))
+
+
+def _costs(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> Table:
+    """Rows: the entry of each method with each setting. Costs are means over its runs, or one for each budget if they differ."""
+    columns = [Column(text, text=True) for text in ("method", "setting", "entry")]
+    columns += [Column(text) for text in (*COSTS.values(), "seeds")]
+    rows, records = [], []
+    for method, setting in product(_methods(settings), settings):
+        if not (entry := settings[setting].get(method)):
+            continue
+        budgets = [[run for seed in sweep.seeds if (run := runs.get((entry, labels, seed)))] for labels in sweep.labels]
+        row = [Cell(method), Cell(setting), Cell(entry)]
+        for cost in COSTS:
+            means = [statistics.fmean(_cost(run, cost) for run in found) for found in budgets if found]
+            texts = dict.fromkeys(number(mean) if cost == "gflop" else f"{mean:,.15g}" for mean in means)
+            row.append(Cell(" / ".join(texts) or NOT_RUN, Score(statistics.fmean(means) if means else None)))
+        rows.append([*row, seed_counts(budgets, len(sweep.seeds))])
+        for labels, found in zip(sweep.labels, budgets, strict=True):
+            costs = {name: statistics.fmean(_cost(run, cost) for run in found) if found else None for cost, name in COSTS.items()}
+            records.append({"method": method, "setting": setting, "entry": entry, "labels": labels, **costs, "seeds": len(found)})
+    notes = [
+        "Steps: of the training after its warm-up.",
+        "Passes: forward passes for one labelled and one unlabelled person.",
+        "GFLOP: cost of one run's training, forward and backward passes of all its networks, their warm-up included.",
+        "A slash separates budgets if they differ.",
+    ]
+    return Table("settings-costs", "What each setting costs", columns, rows, notes, records)
+
+
+def _methods(settings: Settings) -> list[str]:
+    return list(dict.fromkeys(method for rows_of in settings.values() for method in rows_of))
+
+
+def _cost(run: Run, cost: str) -> float:
+    return gflop(run) if cost == "gflop" else run.training[cost]
 
 
 def gflop(run: Run) -> float:
@@ -77,21 +107,9 @@ def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, 
     return difference(differences(runs, entry, reference, labels, seeds))
 
 
-def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell]:
-    """Steps, networks, passes, GFLOP, seeds: means over the runs, or one for each budget if they differ."""
-    budgets = [[run for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))] for labels in sweep.labels]
-    cells = []
-    for cost in (*COSTS, "gflop"):
-        means = [statistics.fmean(gflop(run) if cost == "gflop" else run.training[cost] for run in found) for found in budgets if found]
-        texts = dict.fromkeys(number(mean) if cost == "gflop" else f"{mean:,.15g}" for mean in means)
-        nothing = NOT_RUN if entry else NOTHING
-        cells.append(Cell(" / ".join(texts) or nothing, Score(statistics.fmean(means) if means else None)))
-    return [*cells, seed_counts(budgets, len(sweep.seeds)) if entry else Cell(NOTHING)]
-
-
-def _records(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> list[dict[str, Any]]:
+def _records(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings: Settings) -> list[dict[str, Any]]:
     records = []
-    for (setting, rows), labels, seed in product(settings.items(), sweep.labels, sweep.seeds):
+    for (setting, rows), seed in product(settings.items(), seeds):
         for method, entry in rows.items():
             record: dict[str, Any] = {"method": method, "setting": setting, "entry": entry, "labels": labels, "seed": seed}
             run, reference = runs.get((entry, labels, seed)), rows.get(REFERENCE, REFERENCE)
