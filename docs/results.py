@@ -1,6 +1,7 @@
 """Write the README's tables and docs/results.md from the archive of finished runs, results/: `python docs/results.py`."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 from findings import choices, in_short, label_figure, learning_curves, precisions, same_cost, saved_by, suggestions
@@ -11,7 +12,7 @@ from semipose.reporting import style
 from semipose.reporting.cells import NOT_RUN, NOTHING
 from semipose.reporting.settings import settings_tables
 from semipose.reporting.tables import ABOVE, Table, ablation_tables, main_table
-from semipose.reporting.typeset import to_markdown
+from semipose.reporting.typeset import broken, to_markdown
 
 SHOWN = {"flic-equal-cost": (PCK, ("supervised_colours", "akm_colours", "posedual_colours")), "demo": ("", ())}
 """Archive of each table of the README, the second metric that it shows, if any, and variants that it shows beside the methods."""
@@ -26,6 +27,16 @@ FLIC's 655 are frames of only four films.
 So an interval says how far other frames of these films would move a figure;
 people of other films may move it by more.
 """
+LEGEND = """
+## How to read the tables
+
+Unless a table says otherwise:
+
+"""
+OFTEN = 4
+"""A note that so many tables have is said once, above them."""
+OWN = ("Protocol: ", "Training, ", "Statistics: ", "not run: ", "unequal: ")
+"""How notes begin that belong to their table, even if another table has the same."""
 MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
 
 
@@ -82,18 +93,29 @@ def trimmed(table: Table) -> Table:
 
 def page() -> str:
     """docs/results.md: the tables of every archive."""
-    parts = [PAGE, in_short("flic-methods"), same_cost(), learning_curves(), choices(), precisions()]
+    sections: list[tuple[str, list[Table]]] = []
     for name in archives():
         runs, sweep, variants, ablation = grid_runs(name)
         tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
         p = load(ROOT / f"pipeline/presets/{name}.yaml")
         bases = {entry: p.method[entry].base for entry in ablation.methods}
         differs = {entry: changes(tree, entry) for entry in ablation.methods}
-        parts.append(f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{archive_of(name).name}/`.\n")
+        title = f"\n## {p.report.title}\n\nPreset `{name}`, archive `results/{archive_of(name).name}/`.\n"
         tables = settings_tables(runs | variants, sweep, p.report.settings) if p.report.settings else []
         tables += [main_table(runs, sweep)] if runs and not tables else []
-        tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations) if variants else []
-        parts += ["\n" + to_markdown(trimmed(table)).replace("# ", "### ", 1) for table in tables]
+        shown = {entry for rows in p.report.settings.values() for entry in rows.values()}
+        if {method for method, _, _ in variants} - shown:
+            tables += ablation_tables(runs | variants, ablation, bases, differs, p.report.ablations)
+        sections.append((title, [trimmed(table) for table in tables]))
+    notes = Counter(note for _, tables in sections for table in tables for note in table.notes)
+    legend = [note for note, count in notes.items() if count >= OFTEN and not note.startswith(OWN)]
+    parts = [PAGE, in_short("flic-methods"), same_cost(), learning_curves(), choices(), precisions(), LEGEND]
+    parts += [broken(f"- {note}", indent="  ") + "\n" for note in legend]
+    for title, tables in sections:
+        parts.append(title)
+        for table in tables:
+            own = replace(table, notes=[note for note in table.notes if note not in legend])
+            parts.append("\n" + to_markdown(own).replace("# ", "### ", 1))
     return "".join(parts)
 
 
