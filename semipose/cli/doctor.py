@@ -91,8 +91,8 @@ def _convert(export: Path | None, out: Path, images: Path | None, val: int | Non
 
     if export is None:
         raise InputError("--convert needs an export; run semipose doctor PATH --convert DIR")
-    convert(export, out, images, val, join)
-    typer.echo(f"converted {export}{f', joined with {join},' if join else ''} to {out}")
+    told = convert(export, out, images, val, join)
+    typer.echo(f"converted {export}{f', joined with {join},' if join else ''} to {out}{f': {told}' if told else ''}")
     return out
 
 

@@ -379,3 +379,34 @@ def test_joined_people_have_the_joints_of_the_set_and_an_image_is_there_once(tmp
     (new / "frames/train2.png").write_bytes((root / "images/val3.png").read_bytes())
     with pytest.raises(InputError, match=r"1 of the new images are validation images of .*set: train2\.png; take them out"):
         convert(new / "corrected.json", tmp_path / "more", join=root)
+
+
+@pytest.mark.parametrize("decimals", [1, 0])
+def test_people_whose_labels_were_rounded_are_not_joined_twice(tmp_path: Path, decimals: int) -> None:
+    """The export has everybody of the set with rounded labels; one of them has a corrected wrist, another a joint that was not labelled."""
+    root, new = make_set(tmp_path / "set"), tmp_path / "new"
+    made = content(root, "train")
+    rng = np.random.default_rng(0)
+    for one in made["annotations"]:
+        points = np.reshape(one["keypoints"], (-1, 3)).astype(float)
+        points[:, :2] += rng.uniform(-0.5, 0.5, (17, 2))
+        one["keypoints"] = points.ravel().tolist()
+    made["annotations"][1]["keypoints"][:3] = [0, 0, 0]
+    (root / "train.json").write_text(json.dumps(made))
+    before = json.loads(json.dumps(made))["annotations"]
+    for one in made["annotations"]:
+        one["keypoints"] = np.round(one["keypoints"], decimals).tolist()
+    made["annotations"][0]["keypoints"][27:30] = [11.0, 12.0, 2]
+    made["annotations"][1]["keypoints"][:3] = [21.0, 22.0, 2]
+    new.mkdir()
+    (new / "again.json").write_text(json.dumps(made))
+    more = ["--images", str(root / "images"), "--convert", str(tmp_path / "both"), "--join", str(root)]
+    result = CliRunner().invoke(app, ["doctor", str(new / "again.json"), *more], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    said = f"0 people added; 8 people are in {root} already (same image, at least half of their joints within 1 px) and were not added"
+    assert f"{said} again; 2 of these got labels" in " ".join(result.output.split())
+    after = content(tmp_path / "both", "train")["annotations"]
+    assert [one["id"] for one in after] == [one["id"] for one in before]
+    before[0]["keypoints"][27:30] = [11.0, 12.0, 2]
+    before[1]["keypoints"][:3] = [21.0, 22.0, 2]
+    assert [one["keypoints"] for one in after] == [one["keypoints"] for one in before]
