@@ -265,6 +265,58 @@ def test_faults_of_exports_are_named(tmp_path: Path, kind: str, spoil: tuple[str
         convert(out, tmp_path / "made")
 
 
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def told_of_flips(root: Path, out: Path, flip: object, named: bool) -> Path:
+    """An export of Ultralytics whose YAML has this `flip_idx`."""
+    out.mkdir()
+    ultralytics(root, out)
+    yaml = out / "data.yaml"
+    text = yaml.read_text() if named else "\n".join(line for line in yaml.read_text().splitlines() if "node_names" not in line) + "\n"
+    yaml.write_text(f"{text}flip_idx: {flip}\n")
+    return out
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_flip_idx_gives_the_pairs_that_names_do_not_tell(tmp_path: Path, named: bool) -> None:
+    out = told_of_flips(make_set(tmp_path / "set"), tmp_path / "export", FLIP, named)
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "17 joints, 8 left-right pairs" in result.output
+    custom = recognise(tmp_path / "made").custom
+    assert custom
+    assert (custom.pairs is None) == named
+    people = read_people("custom", tmp_path / "made", "train", custom=custom)
+    assert people.skeleton.flip == FLIP
+    assert ("- joint_2\n" in result.output) != named, "params.yaml needs them"
+
+
+@pytest.mark.parametrize(
+    ("flip", "words"),
+    [
+        ([*range(17)], "flip_idx does not swap left_eye and right_eye, but their names do; correct flip_idx, or rename"),
+        ([0, 1], r"flip_idx \[0, 1\] must name the partner of each of the 17 joints"),
+        ([1, 2, 0, *range(3, 17)], "must name the partner"),
+        ("none", "must name the partner"),
+        ([str(k) for k in range(17)], "must name the partner"),
+    ],
+)
+def test_a_flip_idx_that_names_contradict_is_refused(tmp_path: Path, flip: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        convert(told_of_flips(make_set(tmp_path / "set"), tmp_path / "export", flip, named=True), tmp_path / "made")
+
+
+def test_confidences_are_not_visibilities(tmp_path: Path) -> None:
+    (out := tmp_path / "export").mkdir()
+    ultralytics(make_set(tmp_path / "set"), out)
+    label = out / "labels/train/train2.txt"
+    first, second = label.read_text().splitlines()
+    label.write_text(f"{first}\n{second.removesuffix('2.0')}0.93\n")
+    with pytest.raises(InputError, match=r"train2\.txt: line 2: joint 17 has the visibility 0\.93, must be 0, 1 or 2"):
+        convert(out, tmp_path / "made")
+
+
 def test_people_of_two_classes_are_not_made_one(tmp_path: Path) -> None:
     for kind in ("Ultralytics", "CVAT"):
         (out := tmp_path / kind).mkdir()
