@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,27 @@ def test_images_elsewhere_keep_their_folders(tmp_path: Path) -> None:
         for image in content(tmp_path / "made", part)["images"]:
             name = Path(image["file_name"])
             assert (tmp_path / "made" / "images" / name).read_bytes() == (tmp_path / "images" / part / name.name).read_bytes()
+
+
+def test_names_that_one_disk_takes_for_one_become_two(tmp_path: Path) -> None:
+    """Macs and Windows take A.png and a.png, and both ways to write an accent, for one file; images that differ must stay two."""
+    names = ["cam/A.png", "cam/a.png", "cam/\u00e9.png", "cam/e\u0301.png", "cam/b.png"]
+    (tmp_path / "export/cam").mkdir(parents=True)
+    points = np.column_stack([np.arange(17) + 5, np.arange(17) + 8, np.full(17, 2)]).ravel().tolist()
+    one = {"category_id": 1, "iscrowd": 0, "bbox": [1, 1, 30, 30], "keypoints": points}
+    made = {
+        "images": [{"id": k, "file_name": name} for k, name in enumerate(names)],
+        "annotations": [one | {"id": k + 1, "image_id": k} for k in range(len(names))],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    for k, name in enumerate(names):
+        Image.new("RGB", SIZE, (40 * k, 0, 0)).save(tmp_path / "export" / name)
+    (tmp_path / "export/labels.json").write_text(json.dumps(made))
+    convert(tmp_path / "export", tmp_path / "made")
+    written = [image["file_name"] for part in ("train", "val") for image in content(tmp_path / "made", part)["images"]]
+    assert len({unicodedata.normalize("NFC", name).lower() for name in written}) == len(names)
+    reds = {Image.open(tmp_path / "made/images" / name).getpixel((0, 0)) for name in written}
+    assert reds == {(40 * k, 0, 0) for k in range(len(names))}
 
 
 def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,14 +106,24 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
 
 
 def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
-    """The image's path below out/images; if another image has it, with the folder of this one before it."""
+    """The image's path below out/images; if another image has it, with the folder of this one before it.
+
+    Names that differ only in case or in Unicode form are the same: on many disks they are one file.
+    """
     inside = [root for root in roots if path.is_relative_to(root)]
     name = path.relative_to(max(inside, key=lambda root: len(root.parts))).as_posix() if inside else path.name
     name = name.removeprefix("images/")
     for one in (name, f"{path.absolute().parent.name}/{name}"):
-        if owners.setdefault(one, path) == path:
+        if owners.setdefault(_folded(one), path) == path:
             return one
-    raise InputError(f"{path} and {owners[name]} are two images of one name; rename the folder of one of them")
+    raise InputError(
+        f"{path} and {owners[_folded(name)]} are two images of one name (many disks take names that differ only in case, or in how "
+        "an accent is written, for one); rename one of them or its folder"
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _place(path: Path, target: Path) -> None:
