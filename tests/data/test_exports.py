@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
+from semipose.data.annotations import read_annotations
 from semipose.data.checks.examine import recognise
 from semipose.data.exports.convert import convert
 from semipose.data.sources import read_people
@@ -232,6 +233,22 @@ def test_names_that_one_disk_takes_for_one_become_two(tmp_path: Path) -> None:
     assert len({unicodedata.normalize("NFC", name).lower() for name in written}) == len(names)
     reds = {Image.open(tmp_path / "made/images" / name).getpixel((0, 0)) for name in written}
     assert reds == {(40 * k, 0, 0) for k in range(len(names))}
+
+
+def test_a_box_that_leaves_its_image_counts_as_far_as_it_is_on_it(tmp_path: Path) -> None:
+    """A person at the image's corner: its margin, or a box drawn too large, is outside; the area that OKS divides by is not."""
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    label = out / "labels/val/val1.txt"
+    first, second = label.read_text().splitlines()
+    label.write_text(f"0 0.25 0.9 1.0 0.8 {first.split(maxsplit=5)[5]}\n{second}\n")  # x -16 to 48 of 64, y 24 to 62.4 of 48
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "area larger than their box" not in result.output
+    truth = read_annotations(tmp_path / "made/val.json").dataset["annotations"]
+    assert truth[0]["area"] == pytest.approx(48 * 24)
+    assert truth[1]["area"] == pytest.approx(truth[1]["bbox"][2] * truth[1]["bbox"][3])
 
 
 def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
 def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None) -> None:
     """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
 
-    An image without a size gets the one that viewers show.
+    An image without a size gets the one that viewers show; a person without an area gets that of its box on the image.
     If there is only one part, some of its images are held out for validation.
 
     Args:
@@ -90,6 +90,7 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
         raise InputError(f"{out} is not empty; name a new folder")
     owners: dict[str, Path] = {}
     for part, content in _held_out(parts, val).items():
+        sizes: dict[str, tuple[Any, Any]] = {}
         for image in content["images"]:
             path = Path(image.pop("path"))
             name = _name(path, roots, owners)
@@ -102,7 +103,24 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
             except BrokenImage as error:
                 raise InputError(f"{path}: {error}; replace it, or remove it from the export") from None
             image |= {"file_name": name} | {"width": width, "height": height} | {k: image[k] for k in ("width", "height") if k in image}
+            sizes[str(image.get("id"))] = image["width"], image["height"]
+        content["annotations"] = [_with_area(one, sizes) for one in content["annotations"]]
         write_text(out / f"{part}.json", json.dumps(content))
+
+
+def _with_area(one: Any, sizes: dict[str, tuple[Any, Any]]) -> Any:
+    """Add the area of the part of the box that is on the image: OKS forgives the more, the larger it is.
+
+    An annotation that is not sound stays as it is; doctor names it.
+    """
+    try:
+        if one.get("area"):
+            return one
+        sides = zip(one["bbox"][:2], one["bbox"][2:], sizes[str(one["image_id"])], strict=True)
+        width, height = (length - max(-start, 0) - max(start + length - end, 0) for start, length, end in sides)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return one
+    return one | {"area": max(width, 0.0) * max(height, 0.0)}
 
 
 def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
