@@ -290,6 +290,16 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str
             ("project-1.json", '[{"data": {"img": "/data/upload/9.png"}, "annotations": [{"result": []}]}]'),
             "image .*9.png' is missing",
         ),
+        (
+            "Label Studio",
+            ("project-1.json", '[{"id": 17, "data": {"text": "a letter"}, "annotations": [{"result": []}]}]'),
+            r"project-1\.json: \[0\]: task 17: `data` has text: 'a letter', but no path or address of an image \(\.bmp, .*; add it, or",
+        ),
+        (
+            "Label Studio",
+            ("project-1.json", '[{"data": ["a.png"], "annotations": [{"result": []}]}]'),
+            r"\[0\]: is not a task with key points",
+        ),
         ("CVAT", ("annotations.xml", "<annotations><image name='a'></image></annotations>"), "no image has a skeleton"),
     ],
 )
