@@ -317,7 +317,7 @@ DETECTED = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 30, 40], "score": 0.
         ([DETECTED | {"image_id": 77}], r"\[0\]: image_id: 77 is not one of the 4 images of this part"),
         ([DETECTED, DETECTED | {"bbox": [1, 2, 3]}], r"\[1\]: bbox: "),
         ([DETECTED | {"score": None}], r"\[0\]: score: "),
-        ([DETECTED | {"score": 0.1}], r"no person is left \(dropped: \{'low score': 1\}\)"),
+        ([DETECTED | {"score": 0.1}], r"no person is left \(left out: 1 low score\); low score: lower the score"),
         ({}, r"should be a valid list|array"),
         ("[{", r"is not JSON"),
     ],

@@ -251,6 +251,35 @@ def test_a_box_that_leaves_its_image_counts_as_far_as_it_is_on_it(tmp_path: Path
     assert truth[1]["area"] == pytest.approx(truth[1]["bbox"][2] * truth[1]["bbox"][3])
 
 
+def test_people_with_one_joint_and_no_box_are_counted_and_the_remedy_fits(tmp_path: Path) -> None:
+    """CVAT's skeletons have no boxes; nobody's joints but the nose are labelled."""
+
+    def noses(made: dict[str, Any]) -> None:
+        for one in made["annotations"]:
+            one["keypoints"][3:] = [0] * 48
+
+    root, out = make_set(tmp_path / "set", noses, people=1), tmp_path / "export"
+    out.mkdir()
+    cvat(root, out)
+    xml = ElementTree.parse(out / "annotations.xml")
+    for skeleton in xml.iterfind("image/skeleton"):
+        for point in list(skeleton)[1:]:
+            point.set("outside", "1")
+    xml.write(out / "annotations.xml")
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "train.json: no person is left (left out: 4 degenerate box); degenerate box: a box needs a width and a height" in said
+    assert "Draw boxes, or label more joints" in said
+    assert "download" not in said
+
+    for point in list(next(xml.iterfind("image/skeleton")))[1:]:
+        point.set("outside", "0")
+    xml.write(out / "annotations.xml")
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "again")])
+    assert "3 annotations left out: degenerate box (a box needs a width and a height" in " ".join(result.output.split())
+
+
 def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
     root, out = make_set(tmp_path / "set"), tmp_path / "export"
     roboflow(root, out)
