@@ -321,6 +321,20 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path, monke
     assert "2 poses in 2 images" in said(result)
 
 
+def test_images_of_other_kinds_are_counted(photos, weights, tmp_path):
+    for name in ("c.GIF", "d.gif", "e.heic", "notes.txt", "._f.gif"):
+        (photos / name).write_bytes(b"something")
+    (photos / "folder.gif").mkdir()
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert result.exit_code == 0
+    assert "3 images of kinds that are not read were passed over: 2 .gif, 1 .heic; convert them to JPEG or PNG" in said(result)
+    assert "2 poses in 2 images" in said(result)
+    for name in ("a.jpg", "b.png"):
+        (photos / name).unlink()
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert failed(result, "no image in this folder (looked for .jpg", "; it has 2 .gif, 1 .heic, which are not read")
+
+
 def test_the_summary_says_whether_the_poses_are_rubbish(photos, weights, tmp_path, monkeypatch):
     arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
     summary = run(app, arguments).stdout.splitlines()[-1]
