@@ -140,6 +140,8 @@ def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped:
     for one, found in zip(sets, known, strict=True):
         if found.missing:
             warn(f"{one}: {found.missing} of its images were not found and do not count as labelled; give --labelled-images DIR")
+        also = f" ({found.renamed} under another name)" if found.renamed else ""
+        typer.echo(f"{one}: {len(found.given)} of the {len(paths)} images have labels in it and are not suggested{also}")
     return known
 
 
