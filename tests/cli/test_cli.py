@@ -335,6 +335,28 @@ def test_images_of_other_kinds_are_counted(photos, weights, tmp_path):
     assert failed(result, "no image in this folder (looked for .jpg", "; it has 2 .gif, 1 .heic, which are not read")
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "words"),
+    [
+        ("predict", "predictions.json", "predictions.json was not written by semipose predict, and would be replaced; name another"),
+        ("suggest", "coco.json", "has coco.json, not written by semipose suggest, which would be replaced; name another"),
+        ("suggest", "suggestions.csv", "has suggestions.csv, not written by semipose suggest"),
+    ],
+)
+def test_files_of_others_are_not_replaced_and_its_own_are(photos, weights, tmp_path, command, name, words):
+    (tmp_path / "out").mkdir()
+    theirs = '[{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 3], "score": 1}]'
+    (tmp_path / "out" / name).write_text(theirs)
+    arguments = [command, str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
+    arguments += ["--count", "1"] if command == "suggest" else []
+    assert failed(run(app, arguments), words)
+    assert (tmp_path / "out" / name).read_text() == theirs
+    (tmp_path / "out" / name).unlink()
+    for _ in range(2):
+        assert run(app, arguments).exit_code == 0
+    assert (tmp_path / "out" / name).exists()
+
+
 def test_the_summary_says_whether_the_poses_are_rubbish(photos, weights, tmp_path, monkeypatch):
     arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
     summary = run(app, arguments).stdout.splitlines()[-1]
