@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported
 from semipose.utils.errors import InputError
 
@@ -69,6 +70,8 @@ def doctor(
     with reported():
         from semipose.data.checks.examine import examine
 
+        for place in filter(None, (root, convert, images, join, out)):
+            check_name(place)
         if convert:
             root = _convert(root, convert, images, val, join)
         elif images or val or join:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported, warn, write_json
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
@@ -88,6 +89,7 @@ def predict(
         from semipose.inference.photos import find_photos
         from semipose.inference.poser import Poser
 
+        check_name(out)
         _check_replaced(out / "predictions.json")
         video = next((one for one in images if _is_moving(one)), None)
         _check_together(images, video, annotations, boxes, detect)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from semipose.cli.predict import detector_of
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported, warn
 from semipose.utils.errors import InputError
 from semipose.utils.files import is_file, write_text
@@ -97,6 +98,7 @@ def suggest(
         paths = find_photos(images)
         if any(path.resolve().parent == out.resolve() for path in paths):
             raise InputError(f"--out {out} contains the images, and its contact sheet would be one of them; name another folder")
+        check_name(out)
         _check_replaced(out)
         posers = _networks(weights, batch_size)
         asked = of_images(paths, boxes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
 from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import COMPANION
@@ -66,7 +67,7 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     An InputWarning says how many images of other kinds (UNREAD) are passed over in the folders.
 
     Raises:
-        InputError: There is no such file, or no image in a folder.
+        InputError: There is no such file, or no image in a folder; a name is not UTF-8.
     """
     found: list[Path] = []
     others: Counter[str] = Counter()
@@ -81,6 +82,8 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
         if not inside:
             instead = f"; it has {_counted(unread)}, which are not read: convert them to JPEG or PNG" if unread else ""
             raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)}){instead}")
+        for one in inside:
+            check_name(one)
         found += inside
         others += unread
     if others:

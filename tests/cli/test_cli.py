@@ -335,6 +335,35 @@ def test_images_of_other_kinds_are_counted(photos, weights, tmp_path):
     assert failed(result, "no image in this folder (looked for .jpg", "; it has 2 .gif, 1 .heic, which are not read")
 
 
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize("command", ["predict", "suggest", "doctor", "export", "suggest in the folder", "predict to", "doctor of"])
+def test_a_name_that_is_not_utf8_is_named(photos, weights, tmp_path, command):
+    """As an old archive leaves it; in the set of the doctor it is one of the images."""
+    made = ["--weights", str(weights), "--out", str(tmp_path / "out")]
+    if command == "export":
+        arguments = ["export", "--weights", str(weights), "--out", str(tmp_path / NOT_UTF8)]
+    elif command == "doctor":
+        (tmp_path / "set/images/train").mkdir(parents=True)
+        (tmp_path / "set/data.yaml").write_text("train: images/train\nkpt_shape: [17, 3]\n")
+        for k, name in enumerate(("a.jpg", "a.jpg")):
+            (tmp_path / f"set/images/train/{NOT_UTF8}{k}.jpg").write_bytes((photos / name).read_bytes())
+        arguments = ["doctor", str(tmp_path / "set"), "--convert", str(tmp_path / "made")]
+    elif command == "predict to":
+        arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / NOT_UTF8)]
+    elif command == "doctor of":
+        arguments = ["doctor", str(tmp_path / NOT_UTF8)]
+    elif command == "suggest in the folder":
+        photos = photos.rename(tmp_path / NOT_UTF8)
+        arguments = ["suggest", str(photos), *made, "--count", "1"]
+    else:
+        (photos / "a.jpg").rename(photos / f"{NOT_UTF8}.jpg")
+        arguments = [command, str(photos), *made]
+    assert failed(run(app, arguments), "caf\\xe9", "not UTF-8, as results and sets are; rename it")
+    assert not (tmp_path / "out/predictions.json").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "name", "words"),
     [

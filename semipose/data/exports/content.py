@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.utils.errors import InputError
 from semipose.utils.files import write_text
@@ -128,6 +129,7 @@ def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
 
     Names that differ only in case or in Unicode form are the same: on many disks they are one file.
     """
+    check_name(path)
     inside = [root for root in roots if path.is_relative_to(root)]
     name = path.relative_to(max(inside, key=lambda root: len(root.parts))).as_posix() if inside else path.name
     name = name.removeprefix("images/")
