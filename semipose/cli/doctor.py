@@ -1,10 +1,12 @@
 """`semipose doctor`: check how training would read a data set."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported
 from semipose.utils.errors import InputError
 
@@ -23,6 +25,10 @@ def doctor(
         ),
     ] = None,
     params: Annotated[Path | None, typer.Option(help="Params file whose `data` describes the set.", metavar="FILE")] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(help="Category of a set of your own. Default: that of --params, or the only one with joints.", metavar="NAME"),
+    ] = None,
     validation_people: Annotated[
         int | None,
         typer.Option(min=1, help="LSP: number of people at the end of the file used for validation. Default: that of --params, or 500."),
@@ -64,11 +70,14 @@ def doctor(
     with reported():
         from semipose.data.checks.examine import examine
 
+        for place in filter(None, (root, convert, images, join, out)):
+            check_name(place)
         if convert:
             root = _convert(root, convert, images, val, join)
         elif images or val or join:
             raise InputError("--images, --val and --join belong to --convert DIR; add it")
         where, layout, data = _set(root, params)
+        layout = _of_category(layout, category) if category else layout
         if out:
             make_folder(out)
         validation = validation_people or (data.validation_people if data else 500)
@@ -91,8 +100,8 @@ def _convert(export: Path | None, out: Path, images: Path | None, val: int | Non
 
     if export is None:
         raise InputError("--convert needs an export; run semipose doctor PATH --convert DIR")
-    convert(export, out, images, val, join)
-    typer.echo(f"converted {export}{f', joined with {join},' if join else ''} to {out}")
+    told = convert(export, out, images, val, join)
+    typer.echo(f"converted {export}{f', joined with {join},' if join else ''} to {out}{f': {told}' if told else ''}")
     return out
 
 
@@ -113,6 +122,12 @@ def _set(root: Path | None, params: Path | None) -> "tuple[Path, Layout, Data | 
     whole_images = data.unlabelled is not None and data.unlabelled.whole_images
     source = "coco" if data.source == "demo" else data.source
     return where, Layout(source, data.custom, exif=data.exif, whole_images=whole_images, films=data.flic.split), data
+
+
+def _of_category(layout: "Layout", name: str) -> "Layout":
+    if layout.custom is None:
+        raise InputError(f"--category {name}: this is a set of {layout.source}, which has one category; leave --category out")
+    return replace(layout, custom=layout.custom.model_copy(update={"category": name}))
 
 
 def _given_boxes(data: "Data", root: Path, layout: "Layout", examination: "Examination") -> "list[Finding]":

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported
 
 
@@ -22,6 +23,7 @@ def export(
     with reported():
         from semipose.inference.export.onnx import export as write
 
+        check_name(out)
         make_folder(out)
         difference = write(weights, out, licence)
         typer.echo(f"{out}: model.onnx (largest difference from PyTorch {difference:.1e}), model.safetensors, README.md, example.py")

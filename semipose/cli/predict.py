@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported, warn, write_json
 from semipose.utils.errors import InputError
+from semipose.utils.files import read_json
 
 if TYPE_CHECKING:
     from semipose.data.pixels import Exif
@@ -87,6 +89,8 @@ def predict(
         from semipose.inference.photos import find_photos
         from semipose.inference.poser import Poser
 
+        check_name(out)
+        _check_replaced(out / "predictions.json")
         video = next((one for one in images if _is_moving(one)), None)
         _check_together(images, video, annotations, boxes, detect)
         paths = [] if video else find_photos(map(Path, images))
@@ -98,6 +102,19 @@ def predict(
         asked = _asked(paths, annotations, category, boxes, poser.clamped, detect is not None)
         if _photos(asked, exif or (None if annotations or boxes else "apply"), poser, find, out, heatmaps, strict):
             raise typer.Exit(SOME_LEFT_OUT)
+
+
+def _check_replaced(path: Path) -> None:
+    """Refuse to replace results that `predict` did not write; its own have a file name beside each pose."""
+    if not path.exists():
+        return
+    try:
+        found = read_json(path)
+    except InputError:
+        found = None
+    own = isinstance(found, list) and all(isinstance(one, dict) and {"file_name", "keypoints", "score"} <= one.keys() for one in found)
+    if not own:
+        raise InputError(f"{path} was not written by semipose predict, and would be replaced; name another folder for --out")
 
 
 def _check_together(images: list[str], video: str | None, annotations: Path | None, boxes: Path | None, detect: str | None) -> None:

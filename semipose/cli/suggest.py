@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 import typer
 
 from semipose.cli.predict import detector_of
+from semipose.data.names import check_name
 from semipose.utils.console import make_folder, reported, warn
 from semipose.utils.errors import InputError
-from semipose.utils.files import write_text
+from semipose.utils.files import is_file, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from semipose.inference.shots import Detect
     from semipose.inference.suggestions import Findings, Suggestion
 
+LIST = "suggestions.csv"
+COLUMNS = ("rank", "file_name", "x", "y", "width", "height", "disagreement", "worth")
+BESIDE = ("sheet.jpg", "coco.json", "label_studio.json", "label_studio.xml")
+"""What is written after the list."""
 SHOWN = 60
 """People on the contact sheet, the first of the list."""
 
@@ -93,6 +98,8 @@ def suggest(
         paths = find_photos(images)
         if any(path.resolve().parent == out.resolve() for path in paths):
             raise InputError(f"--out {out} contains the images, and its contact sheet would be one of them; name another folder")
+        check_name(out)
+        _check_replaced(out)
         posers = _networks(weights, batch_size)
         asked = of_images(paths, boxes)
         known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped, category)
@@ -111,8 +118,22 @@ def suggest(
         chosen = choose(findings.disagreement, findings.features, labels, count)
         folder = common_folder(paths)
         _write(people, chosen, posers[0], exif, out, folder)
-        typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / 'suggestions.csv'}, sheet.jpg, task files")
+        typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / LIST}, sheet.jpg, task files")
         typer.echo(f"names in them are relative to {folder}")
+
+
+def _check_replaced(out: Path) -> None:
+    """Refuse to replace files that `suggest` did not write; beside its own is its list."""
+    heading = (",".join(COLUMNS) + "\n").encode()
+    if is_file(out / LIST):
+        with (out / LIST).open("rb") as file:
+            foreign = [] if file.readline() == heading else [LIST]
+    else:
+        foreign = [name for name in BESIDE if (out / name).exists()]
+    if foreign:
+        raise InputError(
+            f"--out {out} has {', '.join(foreign)}, not written by semipose suggest, which would be replaced; name another folder"
+        )
 
 
 class People(NamedTuple):
@@ -140,6 +161,8 @@ def _labelled(sets: list[Path], paths: list[Path], folders: list[Path], clamped:
     for one, found in zip(sets, known, strict=True):
         if found.missing:
             warn(f"{one}: {found.missing} of its images were not found and do not count as labelled; give --labelled-images DIR")
+        also = f" ({found.renamed} under another name)" if found.renamed else ""
+        typer.echo(f"{one}: {len(found.given)} of the {len(paths)} images have labels in it and are not suggested{also}")
     return known
 
 
@@ -182,7 +205,7 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
     tasks, tiles, captions = [], [], []
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["rank", "file_name", "x", "y", "width", "height", "disagreement", "worth"])
+    rows.writerow(COLUMNS)
     for rank, (row, worth) in enumerate(chosen, start=1):
         path, box = people.photos[row].path, findings.boxes[row]
         name = Path(os.path.abspath(path)).relative_to(folder).as_posix()  # noqa: PTH100
@@ -194,6 +217,6 @@ def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Ex
             x, y, width, height = box.tolist()
             tiles.append(rendered.crop((math.floor(x), math.floor(y), math.ceil(x + width), math.ceil(y + height))))
             captions.append(f"{rank}: {name}\ndisagreement {findings.disagreement[row]:.2f}")
-    write_text(out / "suggestions.csv", table.getvalue())
+    write_text(out / LIST, table.getvalue())
     write_tasks(tasks, poser.skeleton, out)
     save_pictures(out, {"sheet": sheet(tiles, captions, columns=6, tile=(200, 200))})

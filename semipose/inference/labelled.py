@@ -1,7 +1,5 @@
 """Images that have labels already: where they are, and which of the images to choose from they are."""
 
-import filecmp
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import NamedTuple
 from semipose.data.coco_file import read_set
 from semipose.inference.boxes import Asked, base_name, of_set
 from semipose.utils.errors import InputError
-from semipose.utils.files import is_file
+from semipose.utils.files import digest, is_file
 
 
 class Labelled(NamedTuple):
@@ -18,12 +16,14 @@ class Labelled(NamedTuple):
 
     Attributes:
         asked: The images that have labelled people, with these.
-        given: The given images that are one of them.
+        given: The given images that are one of them, by their bytes.
+        renamed: Number of these that have another name than in the set.
         missing: Number of images of the set that were not found.
     """
 
     asked: Asked
     given: set[Path]
+    renamed: int
     missing: int
 
 
@@ -32,7 +32,7 @@ def find_labelled(
 ) -> Labelled:
     """Find the images of a labelled set: in these folders, beside its file, in `images/` there, or among the given images.
 
-    A given image is one of the set if it has its name and, where the set's own image was found, its bytes.
+    A given image is one of the set if it has its bytes, whatever its name.
 
     Args:
         annotations: A file in COCO's format.
@@ -62,8 +62,16 @@ def find_labelled(
     asked = of_set(candidates, annotations, clamped, category=category)
     assert asked.boxes is not None
     photos = [photo for photo in asked.photos if len(asked.boxes[photo.path].xywh)]
-    named: dict[str, list[Path]] = defaultdict(list)
-    for photo in photos:
-        named[photo.path.name].append(photo.path)
-    given = {path for path in paths if any(filecmp.cmp(path, one, shallow=False) for one in named[path.name])}
-    return Labelled(replace(asked, photos=photos), given, len(images) - len(asked.photos))
+    given = alike(paths, [photo.path for photo in photos if is_file(photo.path)])
+    renamed = len(given) - sum(path.name in given[path] for path in given)
+    return Labelled(replace(asked, photos=photos), set(given), renamed, len(images) - len(asked.photos))
+
+
+def alike(paths: Sequence[Path], labelled: Sequence[Path]) -> dict[Path, set[str]]:
+    """The paths whose files have the bytes of one of the labelled ones, each with the names of those."""
+    sizes = {path.stat().st_size for path in labelled}
+    names: dict[bytes, set[str]] = {}
+    for path in labelled:
+        names.setdefault(digest(path.read_bytes()), set()).add(path.name)
+    same = ((path, digest(path.read_bytes())) for path in paths if is_file(path) and path.stat().st_size in sizes)
+    return {path: names[content] for path, content in same if content in names}

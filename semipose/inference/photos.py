@@ -1,6 +1,8 @@
 """The image files of `semipose predict`: their order, their ids, the names of their overlays."""
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
-from semipose.utils.errors import InputError
+from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import COMPANION
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+UNREAD = (
+    ".gif", ".apng", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".jfif", ".jpe", ".svg", ".psd", ".tga", ".ppm", ".pgm", ".pbm",
+    ".exr", ".hdr", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm",
+)  # fmt: skip
+"""Suffixes of other images: those in a folder are passed over, and counted."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +64,39 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     """Find the named image files, and those in the named folders (not in subfolders), in natural
     order: img2 before img10.
 
+    An InputWarning says how many images of other kinds (UNREAD) are passed over in the folders.
+
     Raises:
-        InputError: There is no such file, or no image in a folder.
+        InputError: There is no such file, or no image in a folder; a name is not UTF-8.
     """
     found: list[Path] = []
+    others: Counter[str] = Counter()
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file; check the path")
-        inside = [path]
+        inside, unread = [path], Counter[str]()
         if path.is_dir():
-            images = (one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(COMPANION))
-            inside = sorted((one for one in images if not one.is_dir()), key=lambda one: natural(one.name))
+            files = [one for one in path.iterdir() if not one.name.startswith(COMPANION) and not one.is_dir()]
+            inside = sorted((one for one in files if one.suffix.lower() in SUFFIXES), key=lambda one: natural(one.name))
+            unread.update(suffix for one in files if (suffix := one.suffix.lower()) in UNREAD)
         if not inside:
-            raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})")
+            instead = f"; it has {_counted(unread)}, which are not read: convert them to JPEG or PNG" if unread else ""
+            raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)}){instead}")
+        for one in inside:
+            check_name(one)
         found += inside
+        others += unread
+    if others:
+        warnings.warn(
+            f"{others.total():,} images of kinds that are not read were passed over: {_counted(others)}; convert them to JPEG or PNG",
+            InputWarning,
+            stacklevel=2,
+        )
     return found
+
+
+def _counted(suffixes: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(suffixes.items()))
 
 
 def named_by_numbers(paths: Sequence[Path]) -> bool:

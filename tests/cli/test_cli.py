@@ -321,6 +321,71 @@ def test_predict_in_boxes_by_name_and_by_number(photos, weights, tmp_path, monke
     assert "2 poses in 2 images" in said(result)
 
 
+def test_images_of_other_kinds_are_counted(photos, weights, tmp_path):
+    for name in ("c.GIF", "d.gif", "e.heic", "notes.txt", "._f.gif"):
+        (photos / name).write_bytes(b"something")
+    (photos / "folder.gif").mkdir()
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert result.exit_code == 0
+    assert "3 images of kinds that are not read were passed over: 2 .gif, 1 .heic; convert them to JPEG or PNG" in said(result)
+    assert "2 poses in 2 images" in said(result)
+    for name in ("a.jpg", "b.png"):
+        (photos / name).unlink()
+    result = run(app, ["predict", str(photos), "--weights", str(weights), "--out", f"{tmp_path}/out"])
+    assert failed(result, "no image in this folder (looked for .jpg", "; it has 2 .gif, 1 .heic, which are not read")
+
+
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize("command", ["predict", "suggest", "doctor", "export", "suggest in the folder", "predict to", "doctor of"])
+def test_a_name_that_is_not_utf8_is_named(photos, weights, tmp_path, command):
+    """As an old archive leaves it; in the set of the doctor it is one of the images."""
+    made = ["--weights", str(weights), "--out", str(tmp_path / "out")]
+    if command == "export":
+        arguments = ["export", "--weights", str(weights), "--out", str(tmp_path / NOT_UTF8)]
+    elif command == "doctor":
+        (tmp_path / "set/images/train").mkdir(parents=True)
+        (tmp_path / "set/data.yaml").write_text("train: images/train\nkpt_shape: [17, 3]\n")
+        for k, name in enumerate(("a.jpg", "a.jpg")):
+            (tmp_path / f"set/images/train/{NOT_UTF8}{k}.jpg").write_bytes((photos / name).read_bytes())
+        arguments = ["doctor", str(tmp_path / "set"), "--convert", str(tmp_path / "made")]
+    elif command == "predict to":
+        arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / NOT_UTF8)]
+    elif command == "doctor of":
+        arguments = ["doctor", str(tmp_path / NOT_UTF8)]
+    elif command == "suggest in the folder":
+        photos = photos.rename(tmp_path / NOT_UTF8)
+        arguments = ["suggest", str(photos), *made, "--count", "1"]
+    else:
+        (photos / "a.jpg").rename(photos / f"{NOT_UTF8}.jpg")
+        arguments = [command, str(photos), *made]
+    assert failed(run(app, arguments), "caf\\xe9", "not UTF-8, as results and sets are; rename it")
+    assert not (tmp_path / "out/predictions.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "words"),
+    [
+        ("predict", "predictions.json", "predictions.json was not written by semipose predict, and would be replaced; name another"),
+        ("suggest", "coco.json", "has coco.json, not written by semipose suggest, which would be replaced; name another"),
+        ("suggest", "suggestions.csv", "has suggestions.csv, not written by semipose suggest"),
+    ],
+)
+def test_files_of_others_are_not_replaced_and_its_own_are(photos, weights, tmp_path, command, name, words):
+    (tmp_path / "out").mkdir()
+    theirs = '[{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 3], "score": 1}]'
+    (tmp_path / "out" / name).write_text(theirs)
+    arguments = [command, str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
+    arguments += ["--count", "1"] if command == "suggest" else []
+    assert failed(run(app, arguments), words)
+    assert (tmp_path / "out" / name).read_text() == theirs
+    (tmp_path / "out" / name).unlink()
+    for _ in range(2):
+        assert run(app, arguments).exit_code == 0
+    assert (tmp_path / "out" / name).exists()
+
+
 def test_the_summary_says_whether_the_poses_are_rubbish(photos, weights, tmp_path, monkeypatch):
     arguments = ["predict", str(photos), "--weights", str(weights), "--out", str(tmp_path / "out")]
     summary = run(app, arguments).stdout.splitlines()[-1]

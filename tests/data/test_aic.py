@@ -121,7 +121,7 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"c\.jpg: not there, but keypoint_train_annotations"):
         read_aic(tmp_path, "train")
     write(tmp_path, [image("b0", ([1, 2, 1, 4], keypoints(1)))])
-    with pytest.raises(InputError, match=r"no person is left \(dropped: .*'degenerate box': 1"):
+    with pytest.raises(InputError, match=r"no person is left \(left out: .*1 degenerate box"):
         read_aic(tmp_path, "train")
     write(tmp_path, entries())
     (tmp_path / NAMES["train"][0] / "keypoint_train_annotations_2.json").touch()

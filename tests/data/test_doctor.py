@@ -265,6 +265,22 @@ def test_train_and_val_on_the_same_images_are_refused_in_the_same_words(tmp_path
     check_parts("mpii", *people)  # its authors' file may be split within an image
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_category_that_a_message_advises_can_be_named(tmp_path: Path, known: bool) -> None:
+    def two(content: dict[str, Any]) -> None:
+        content["categories"].append({"id": 2, "name": "dog", "keypoints": ["snout", "tail"]})
+        content["annotations"][-1] |= {"category_id": 2, "keypoints": [20, 20, 2, 25, 25, 2], "num_keypoints": 2}
+
+    root = make_set(tmp_path / "set", two)
+    code, said = doctored(root)
+    assert code == 1
+    assert "name one of them as the category (--category NAME, or data.custom.category in params.yaml)" in said
+    code, said = doctored(root, "--category", "person" if known else "cat")
+    assert code == (not known)
+    assert ("category: person" in said) == known
+    assert ("0 categories with `keypoints` (the joints' names) are named 'cat'" in said) != known
+
+
 @pytest.mark.parametrize(
     ("count", "budgets"),
     [
@@ -317,7 +333,7 @@ DETECTED = {"image_id": 1, "category_id": 1, "bbox": [2, 2, 30, 40], "score": 0.
         ([DETECTED | {"image_id": 77}], r"\[0\]: image_id: 77 is not one of the 4 images of this part"),
         ([DETECTED, DETECTED | {"bbox": [1, 2, 3]}], r"\[1\]: bbox: "),
         ([DETECTED | {"score": None}], r"\[0\]: score: "),
-        ([DETECTED | {"score": 0.1}], r"no person is left \(dropped: \{'low score': 1\}\)"),
+        ([DETECTED | {"score": 0.1}], r"no person is left \(left out: 1 low score\); low score: lower the score"),
         ({}, r"should be a valid list|array"),
         ("[{", r"is not JSON"),
     ],

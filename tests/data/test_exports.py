@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
+from semipose.data.annotations import read_annotations
 from semipose.data.checks.examine import recognise
 from semipose.data.exports.convert import convert
 from semipose.data.sources import read_people
@@ -212,6 +214,72 @@ def test_images_elsewhere_keep_their_folders(tmp_path: Path) -> None:
             assert (tmp_path / "made" / "images" / name).read_bytes() == (tmp_path / "images" / part / name.name).read_bytes()
 
 
+def test_names_that_one_disk_takes_for_one_become_two(tmp_path: Path) -> None:
+    """Macs and Windows take A.png and a.png, and both ways to write an accent, for one file; images that differ must stay two."""
+    names = ["cam/A.png", "cam/a.png", "cam/\u00e9.png", "cam/e\u0301.png", "cam/b.png"]
+    (tmp_path / "export/cam").mkdir(parents=True)
+    points = np.column_stack([np.arange(17) + 5, np.arange(17) + 8, np.full(17, 2)]).ravel().tolist()
+    one = {"category_id": 1, "iscrowd": 0, "bbox": [1, 1, 30, 30], "keypoints": points}
+    made = {
+        "images": [{"id": k, "file_name": name} for k, name in enumerate(names)],
+        "annotations": [one | {"id": k + 1, "image_id": k} for k in range(len(names))],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    for k, name in enumerate(names):
+        Image.new("RGB", SIZE, (40 * k, 0, 0)).save(tmp_path / "export" / name)
+    (tmp_path / "export/labels.json").write_text(json.dumps(made))
+    convert(tmp_path / "export", tmp_path / "made")
+    written = [image["file_name"] for part in ("train", "val") for image in content(tmp_path / "made", part)["images"]]
+    assert len({unicodedata.normalize("NFC", name).lower() for name in written}) == len(names)
+    reds = {Image.open(tmp_path / "made/images" / name).getpixel((0, 0)) for name in written}
+    assert reds == {(40 * k, 0, 0) for k in range(len(names))}
+
+
+def test_a_box_that_leaves_its_image_counts_as_far_as_it_is_on_it(tmp_path: Path) -> None:
+    """A person at the image's corner: its margin, or a box drawn too large, is outside; the area that OKS divides by is not."""
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    label = out / "labels/val/val1.txt"
+    first, second = label.read_text().splitlines()
+    label.write_text(f"0 0.25 0.9 1.0 0.8 {first.split(maxsplit=5)[5]}\n{second}\n")  # x -16 to 48 of 64, y 24 to 62.4 of 48
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "area larger than their box" not in result.output
+    truth = read_annotations(tmp_path / "made/val.json").dataset["annotations"]
+    assert truth[0]["area"] == pytest.approx(48 * 24)
+    assert truth[1]["area"] == pytest.approx(truth[1]["bbox"][2] * truth[1]["bbox"][3])
+
+
+def test_people_with_one_joint_and_no_box_are_counted_and_the_remedy_fits(tmp_path: Path) -> None:
+    """CVAT's skeletons have no boxes; nobody's joints but the nose are labelled."""
+
+    def noses(made: dict[str, Any]) -> None:
+        for one in made["annotations"]:
+            one["keypoints"][3:] = [0] * 48
+
+    root, out = make_set(tmp_path / "set", noses, people=1), tmp_path / "export"
+    out.mkdir()
+    cvat(root, out)
+    xml = ElementTree.parse(out / "annotations.xml")
+    for skeleton in xml.iterfind("image/skeleton"):
+        for point in list(skeleton)[1:]:
+            point.set("outside", "1")
+    xml.write(out / "annotations.xml")
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "train.json: no person is left (left out: 4 degenerate box); degenerate box: a box needs a width and a height" in said
+    assert "Draw boxes, or label more joints" in said
+    assert "download" not in said
+
+    for point in list(next(xml.iterfind("image/skeleton")))[1:]:
+        point.set("outside", "0")
+    xml.write(out / "annotations.xml")
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "again")])
+    assert "3 annotations left out: degenerate box (a box needs a width and a height" in " ".join(result.output.split())
+
+
 def test_roboflows_folders_need_no_conversion(tmp_path: Path) -> None:
     root, out = make_set(tmp_path / "set"), tmp_path / "export"
     roboflow(root, out)
@@ -251,6 +319,16 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, words: str
             ("project-1.json", '[{"data": {"img": "/data/upload/9.png"}, "annotations": [{"result": []}]}]'),
             "image .*9.png' is missing",
         ),
+        (
+            "Label Studio",
+            ("project-1.json", '[{"id": 17, "data": {"text": "a letter"}, "annotations": [{"result": []}]}]'),
+            r"project-1\.json: \[0\]: task 17: `data` has text: 'a letter', but no path or address of an image \(\.bmp, .*; add it, or",
+        ),
+        (
+            "Label Studio",
+            ("project-1.json", '[{"data": ["a.png"], "annotations": [{"result": []}]}]'),
+            r"\[0\]: is not a task with key points",
+        ),
         ("CVAT", ("annotations.xml", "<annotations><image name='a'></image></annotations>"), "no image has a skeleton"),
     ],
 )
@@ -262,6 +340,58 @@ def test_faults_of_exports_are_named(tmp_path: Path, kind: str, spoil: tuple[str
     result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
     assert result.exit_code == 1
     with pytest.raises(InputError, match=words):
+        convert(out, tmp_path / "made")
+
+
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def told_of_flips(root: Path, out: Path, flip: object, named: bool) -> Path:
+    """An export of Ultralytics whose YAML has this `flip_idx`."""
+    out.mkdir()
+    ultralytics(root, out)
+    yaml = out / "data.yaml"
+    text = yaml.read_text() if named else "\n".join(line for line in yaml.read_text().splitlines() if "node_names" not in line) + "\n"
+    yaml.write_text(f"{text}flip_idx: {flip}\n")
+    return out
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_flip_idx_gives_the_pairs_that_names_do_not_tell(tmp_path: Path, named: bool) -> None:
+    out = told_of_flips(make_set(tmp_path / "set"), tmp_path / "export", FLIP, named)
+    result = CliRunner().invoke(app, ["doctor", str(out), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert "17 joints, 8 left-right pairs" in result.output
+    custom = recognise(tmp_path / "made").custom
+    assert custom
+    assert (custom.pairs is None) == named
+    people = read_people("custom", tmp_path / "made", "train", custom=custom)
+    assert people.skeleton.flip == FLIP
+    assert ("- joint_2\n" in result.output) != named, "params.yaml needs them"
+
+
+@pytest.mark.parametrize(
+    ("flip", "words"),
+    [
+        ([*range(17)], "flip_idx does not swap left_eye and right_eye, but their names do; correct flip_idx, or rename"),
+        ([0, 1], r"flip_idx \[0, 1\] must name the partner of each of the 17 joints"),
+        ([1, 2, 0, *range(3, 17)], "must name the partner"),
+        ("none", "must name the partner"),
+        ([str(k) for k in range(17)], "must name the partner"),
+    ],
+)
+def test_a_flip_idx_that_names_contradict_is_refused(tmp_path: Path, flip: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        convert(told_of_flips(make_set(tmp_path / "set"), tmp_path / "export", flip, named=True), tmp_path / "made")
+
+
+def test_confidences_are_not_visibilities(tmp_path: Path) -> None:
+    (out := tmp_path / "export").mkdir()
+    ultralytics(make_set(tmp_path / "set"), out)
+    label = out / "labels/train/train2.txt"
+    first, second = label.read_text().splitlines()
+    label.write_text(f"{first}\n{second.removesuffix('2.0')}0.93\n")
+    with pytest.raises(InputError, match=r"train2\.txt: line 2: joint 17 has the visibility 0\.93, must be 0, 1 or 2"):
         convert(out, tmp_path / "made")
 
 
@@ -379,3 +509,34 @@ def test_joined_people_have_the_joints_of_the_set_and_an_image_is_there_once(tmp
     (new / "frames/train2.png").write_bytes((root / "images/val3.png").read_bytes())
     with pytest.raises(InputError, match=r"1 of the new images are validation images of .*set: train2\.png; take them out"):
         convert(new / "corrected.json", tmp_path / "more", join=root)
+
+
+@pytest.mark.parametrize("decimals", [1, 0])
+def test_people_whose_labels_were_rounded_are_not_joined_twice(tmp_path: Path, decimals: int) -> None:
+    """The export has everybody of the set with rounded labels; one of them has a corrected wrist, another a joint that was not labelled."""
+    root, new = make_set(tmp_path / "set"), tmp_path / "new"
+    made = content(root, "train")
+    rng = np.random.default_rng(0)
+    for one in made["annotations"]:
+        points = np.reshape(one["keypoints"], (-1, 3)).astype(float)
+        points[:, :2] += rng.uniform(-0.5, 0.5, (17, 2))
+        one["keypoints"] = points.ravel().tolist()
+    made["annotations"][1]["keypoints"][:3] = [0, 0, 0]
+    (root / "train.json").write_text(json.dumps(made))
+    before = json.loads(json.dumps(made))["annotations"]
+    for one in made["annotations"]:
+        one["keypoints"] = np.round(one["keypoints"], decimals).tolist()
+    made["annotations"][0]["keypoints"][27:30] = [11.0, 12.0, 2]
+    made["annotations"][1]["keypoints"][:3] = [21.0, 22.0, 2]
+    new.mkdir()
+    (new / "again.json").write_text(json.dumps(made))
+    more = ["--images", str(root / "images"), "--convert", str(tmp_path / "both"), "--join", str(root)]
+    result = CliRunner().invoke(app, ["doctor", str(new / "again.json"), *more], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    said = f"0 people added; 8 people are in {root} already (same image, at least half of their joints within 1 px) and were not added"
+    assert f"{said} again; 2 of these got labels" in " ".join(result.output.split())
+    after = content(tmp_path / "both", "train")["annotations"]
+    assert [one["id"] for one in after] == [one["id"] for one in before]
+    before[0]["keypoints"][27:30] = [11.0, 12.0, 2]
+    before[1]["keypoints"][:3] = [21.0, 22.0, 2]
+    assert [one["keypoints"] for one in after] == [one["keypoints"] for one in before]

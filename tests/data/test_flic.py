@@ -92,7 +92,7 @@ def test_a_set_without_the_films_is_refused(tmp_path: Path) -> None:
     savemat(tmp_path / "examples.mat", {"examples": entries})
     with pytest.raises(InputError, match=r"data\.flic\.split: films leaves no person for val"):
         read_people("flic", tmp_path, "val")
-    with pytest.raises(InputError, match=r"no person is left \(dropped: \{'degenerate box': 1\}\)"):
+    with pytest.raises(InputError, match=r"no person is left \(left out: 1 degenerate box\)"):
         read_people("flic", tmp_path, "train")
 
 

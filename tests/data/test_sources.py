@@ -165,7 +165,7 @@ def test_coco_names_file_annotation_and_field(tmp_path, entry, message):
         ({"images": [{"id": 3, "width": 5, "height": 5}]}, r"images\[0\]: file_name: is missing"),
         ({"annotations": [annotation(1, 3), annotation(1, 3, area=7)]}, r"annotations\[1\]: id: 1 occurs twice"),
         ({"annotations": [without(annotation(1, 3), "id")]}, r"annotations\[0\]: id: is missing"),
-        ({"annotations": [annotation(1, 3, bbox=[5, 5, 1, 9])]}, r"no person is left \(dropped: \{'degenerate box': 1"),
+        ({"annotations": [annotation(1, 3, bbox=[5, 5, 1, 9])]}, r"no person is left \(left out: 1 degenerate box"),
         (
             {"annotations": [without(annotation(1, 3), "keypoints")]},
             r"none of its 1 annotations has the field `keypoints`, as in COCO's instances",

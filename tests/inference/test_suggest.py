@@ -247,6 +247,20 @@ def test_labelled_images_are_found_beside_their_set(folder: Path) -> None:
     assert "1 of its images were not found" in suggested(folder, *train, "--labelled-images", str(folder / "elsewhere"), "--count", "5")
 
 
+def test_a_copy_of_a_labelled_image_under_another_name_is_not_suggested(folder: Path) -> None:
+    (folder / "set").mkdir()
+    shutil.move(folder / "labelled.json", folder / "set/train.json")
+    for name in ("0.png", "1.png", "2.png"):
+        shutil.move(folder / "images" / name, folder / "set" / name)
+    shutil.copyfile(folder / "set/0.png", folder / "images/frame_0000.png")
+    shutil.copyfile(folder / "set/0.png", folder / "images/0.png")
+    shutil.copyfile(folder / "set/2.png", folder / "images/frame_0002.png")
+    (folder / "images/gone.png").symlink_to(folder / "nowhere.png")
+    said = suggested(folder, "--labelled", str(folder / "set/train.json"), "--count", "6")
+    assert "train.json: 2 of the 9 images have labels in it and are not suggested (1 under another name)" in said
+    assert names_in(folder) == {*(f"{k}.png" for k in range(3, 8)), "frame_0002.png"}, "nobody is labelled in 2.png"
+
+
 def test_names_tell_the_folder_of_an_image(folder: Path) -> None:
     (folder / "more").mkdir()
     for k in range(4, 8):

@@ -14,10 +14,12 @@ from semipose.data.checks.layout import Layout, recognise
 from semipose.data.checks.needs import needs
 from semipose.data.checks.reading import read
 from semipose.data.checks.sheet import SHOWN, contact_sheet
+from semipose.data.coco_file import DEGENERATE
 from semipose.data.people import People
 from semipose.data.pixels import UndecidedExif
 from semipose.data.sources import check_parts
 from semipose.data.sources.media import loose_images
+from semipose.data.sources.reading import REMEDIES
 from semipose.utils.errors import InputError
 from semipose.utils.progress import followed
 
@@ -78,7 +80,9 @@ def examine(root: Path, layout: Layout, validation: int = 500, threads: int = 2,
         if people is None:
             continue
         found.people[part] = people
-        found.findings += [Finding("note", part, f"{count:,} annotations left out: {reason}") for reason, count in people.dropped.items()]
+        for reason, count in people.dropped.items():
+            why = f" ({REMEDIES[reason]})" if reason == DEGENERATE else ""
+            found.findings.append(Finding("note", part, f"{count:,} annotations left out: {reason}{why}"))
         found.findings += [Finding("note", part, f"{count:,} {what}") for what, count in people.understood.items()]
         told, odd[part] = labels.check(people, part)
         found.findings += told

@@ -16,6 +16,7 @@ TINY = 0.02  # of a box: a smaller area is not one of this person in px^2
 SOME = 0.1  # of the people: this many tiny areas are not people who are mostly hidden
 CORNERS = "people have a box that looks like x1, y1, x2, y2: their joints and images fit only that; write x, y, width, height"
 AREAS = "people have an area below 2 % of their box, as in percent of the image: AP would be of another size class; write px^2, or none"
+LARGER = "people have an area larger than their box, so OKS forgives them more"
 SMALL = 16  # px; boxes shorter than this on both sides show almost nothing
 CROSSED = 0.25  # of the box's diagonal: how much shorter the limbs of two sides would be with one pair's sides swapped
 OPPOSITE = 0.05  # of the box's diagonal: width of two pairs that point in opposite directions
@@ -40,7 +41,7 @@ def check(people: People, part: str) -> tuple[list[Finding], NDArray[np.bool_]]:
         "people are annotated twice: same image, same joints": _twice(people),
         CORNERS: _corners(people),
         AREAS: _tiny(people),
-        "people have an area larger than their box": people.areas > 1.01 * (people.boxes[:, 2:] + 1).prod(1) + 1,  # clamping took a px
+        LARGER: people.areas > 1.01 * (people.boxes[:, 2:] + 1).prod(1) + 1,  # clamping took a px
     }
     rest = {
         f"people have a box below {SMALL} px": people.boxes[:, 2:].max(1) < SMALL,

@@ -85,7 +85,7 @@ def _own(root: Path) -> Layout:
     for path in named:
         images = _images(root, found[path], [one["images"] for one in where])
         where.append({"annotations": path.relative_to(root).as_posix(), "images": images})
-    told = {"category": None, "pairs": None, "sigmas": None, "torso": None}
+    told = {"category": None, "pairs": _pairs(found[named[0]]), "sigmas": None, "torso": None}
     custom = Custom.model_validate({"train": where[0], "val": where[1] if len(where) > 1 else NOWHERE, **told})
     return Layout("custom", custom, ("train", "val") if train and val else ("train",))
 
@@ -101,6 +101,13 @@ def _keypoints(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
         return None
     return content if any(isinstance(one, dict) and one.get("keypoints") for one in content["categories"]) else None
+
+
+def _pairs(content: dict[str, Any]) -> list[list[str]] | None:
+    """Pairs of joints that a conversion wrote into the only category with joints (`exports.ultralytics`)."""
+    categories = [one for one in content.get("categories", []) if isinstance(one, dict) and one.get("keypoints")]
+    pairs = categories[0].get("pairs") if len(categories) == 1 else None
+    return pairs if isinstance(pairs, list) and all(isinstance(pair, list) and set(map(type, pair)) == {str} for pair in pairs) else None
 
 
 def _images(root: Path, content: dict[str, Any], taken: list[str]) -> str:

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.utils.errors import InputError
 from semipose.utils.files import write_text
@@ -73,7 +75,7 @@ def _around(points: Sequence[tuple[float, float, int]]) -> list[float]:
 def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None) -> None:
     """Write train.json, val.json and images/ (linked if the file system allows it, else copied).
 
-    An image without a size gets the one that viewers show.
+    An image without a size gets the one that viewers show; a person without an area gets that of its box on the image.
     If there is only one part, some of its images are held out for validation.
 
     Args:
@@ -89,6 +91,7 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
         raise InputError(f"{out} is not empty; name a new folder")
     owners: dict[str, Path] = {}
     for part, content in _held_out(parts, val).items():
+        sizes: dict[str, tuple[Any, Any]] = {}
         for image in content["images"]:
             path = Path(image.pop("path"))
             name = _name(path, roots, owners)
@@ -101,18 +104,46 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
             except BrokenImage as error:
                 raise InputError(f"{path}: {error}; replace it, or remove it from the export") from None
             image |= {"file_name": name} | {"width": width, "height": height} | {k: image[k] for k in ("width", "height") if k in image}
+            sizes[str(image.get("id"))] = image["width"], image["height"]
+        content["annotations"] = [_with_area(one, sizes) for one in content["annotations"]]
         write_text(out / f"{part}.json", json.dumps(content))
 
 
+def _with_area(one: Any, sizes: dict[str, tuple[Any, Any]]) -> Any:
+    """Add the area of the part of the box that is on the image: OKS forgives the more, the larger it is.
+
+    An annotation that is not sound stays as it is; doctor names it.
+    """
+    try:
+        if one.get("area"):
+            return one
+        sides = zip(one["bbox"][:2], one["bbox"][2:], sizes[str(one["image_id"])], strict=True)
+        width, height = (length - max(-start, 0) - max(start + length - end, 0) for start, length, end in sides)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return one
+    return one | {"area": max(width, 0.0) * max(height, 0.0)}
+
+
 def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:
-    """The image's path below out/images; if another image has it, with the folder of this one before it."""
+    """The image's path below out/images; if another image has it, with the folder of this one before it.
+
+    Names that differ only in case or in Unicode form are the same: on many disks they are one file.
+    """
+    check_name(path)
     inside = [root for root in roots if path.is_relative_to(root)]
     name = path.relative_to(max(inside, key=lambda root: len(root.parts))).as_posix() if inside else path.name
     name = name.removeprefix("images/")
     for one in (name, f"{path.absolute().parent.name}/{name}"):
-        if owners.setdefault(one, path) == path:
+        if owners.setdefault(_folded(one), path) == path:
             return one
-    raise InputError(f"{path} and {owners[name]} are two images of one name; rename the folder of one of them")
+    raise InputError(
+        f"{path} and {owners[_folded(name)]} are two images of one name (many disks take names that differ only in case, or in how "
+        "an accent is written, for one); rename one of them or its folder"
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _place(path: Path, target: Path) -> None:

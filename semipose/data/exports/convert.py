@@ -32,7 +32,7 @@ def exporter(root: Path) -> str | None:
     return None
 
 
-def convert(export: Path, out: Path, images: Path | None = None, val: int | None = None, join: Path | None = None) -> None:
+def convert(export: Path, out: Path, images: Path | None = None, val: int | None = None, join: Path | None = None) -> str:
     """Convert an export to COCO's format: out/train.json, out/val.json and out/images/.
 
     Args:
@@ -42,6 +42,9 @@ def convert(export: Path, out: Path, images: Path | None = None, val: int | None
         val: Number of images held out for validation; None: a fifth.
         join: A set in COCO's format; the people of the export are added to its training part.
 
+    Returns:
+        What was joined; empty without `join`.
+
     Raises:
         InputError: Names the file and the entry; or the folder has no export.
     """
@@ -49,11 +52,12 @@ def convert(export: Path, out: Path, images: Path | None = None, val: int | None
         if place is not None and not place.exists():
             raise InputError(f"{place}: no such file or folder; check the path")
     folder = images or (export if export.is_dir() else export.parent)
-    parts, roots = _read(export, folder), [folder]
+    parts, roots, told = _read(export, folder), [folder], ""
     if join:
-        parts = joined(parts, coco.read(join), join)
+        parts, told = joined(parts, coco.read(join), join)
         roots.append(join)
     write(parts, roots, out, val)
+    return told
 
 
 def _read(export: Path, images: Path) -> Parts:

@@ -6,23 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semipose.data.exports.content import Parts
 from semipose.utils.errors import InputError
 
 Entry = dict[str, Any]
 SHOWN = 3  # images that a message names
+NEAR = 1.0  # px, in x and in y: two labels of a joint that are this near differ by rounding alone
 
 
-def joined(new: Parts, old: Parts, where: Path) -> Parts:
+def joined(new: Parts, old: Parts, where: Path) -> tuple[Parts, str]:
     """Add people to the training part of a set; its validation part stays as it is.
 
     Joints are matched by their names; those that the new people lack count as not labelled.
     An image that the set has already, by its bytes, is not added again.
+    Nor is a person of such an image (`_same`): only labels that differ by more than rounding are taken.
 
     Args:
         new: Content with the new people, of any parts; images have a `path`.
         old: The set.
         where: Folder of the set, for the messages.
+
+    Returns:
+        The set with the people, and how many were added.
 
     Raises:
         InputError: The set has no validation part, or the new people are on its images; joints do not fit.
@@ -31,9 +39,14 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
         raise InputError(f"{where}: has no validation part; make a set with one first: semipose doctor {where} --convert FOLDER")
     train, known, held_out = old["train"], _finder(old["train"]["images"]), _finder(old["val"]["images"])
     category = _category(train, where)
-    images, annotations = list(train["images"]), list(train["annotations"])
+    images, annotations = list(train["images"]), [dict(one) for one in train["annotations"]]
     last_image, last = _last(images, where), _last(annotations, where)
-    validation = []
+    before = len(annotations)
+    here: dict[Any, list[Entry]] = defaultdict(list)
+    for one in annotations:
+        if one.get("category_id") == category["id"]:
+            here[one.get("image_id")].append(one)
+    validation, again, changed = [], 0, 0
     for content in new.values():
         theirs = _category(content, "the new labels")
         of_image = defaultdict(list)
@@ -51,13 +64,24 @@ def joined(new: Parts, old: Parts, where: Path) -> Parts:
                 last_image += 1
                 target = image | {"id": last_image}
                 images.append(target)
-            for number, one in enumerate(people, start=last + 1):
-                annotations.append(one | {"id": number, "image_id": target["id"], "category_id": category["id"]})
-            last += len(people)
+            for one in people:
+                same = next((person for person in here[target["id"]] if _same(person, one)), None)
+                if same is None:
+                    last += 1
+                    annotations.append(one | {"id": last, "image_id": target["id"], "category_id": category["id"]})
+                else:
+                    again += 1
+                    changed += _corrected(same, one)
     if validation:
         some = f"{', '.join(validation[:SHOWN])}{' ...' if validation[SHOWN:] else ''}"
         raise InputError(f"{len(validation)} of the new images are validation images of {where}: {some}; take them out of the new labels")
-    return {"train": train | {"images": images, "annotations": annotations}, "val": old["val"]}
+    told = f"{len(annotations) - before:,} people added"
+    if again:
+        told += (
+            f"; {again:,} people are in {where} already (same image, at least half of their joints within {NEAR:g} px) and were not added "
+            f"again; {changed:,} of these got labels that differ by more"
+        )
+    return {"train": train | {"images": images, "annotations": annotations}, "val": old["val"]}, told
 
 
 def _category(content: Entry, where: Path | str) -> Entry:
@@ -78,6 +102,38 @@ def _in_order(person: Entry, given: list[str], wanted: list[str]) -> list[float]
         raise InputError(f"the new labels: annotation {person.get('id')} has {len(values)} numbers, must have {3 * len(given)}; repair it")
     triples = {joint: values[3 * k : 3 * k + 3] for k, joint in enumerate(given)}
     return [value for joint in wanted for value in triples.get(joint, (0, 0, 0))]
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    """Whether two people of one image are the same: of the joints that both have, at least half are NEAR."""
+    first, second = _points(one), _points(other)
+    if first.shape != second.shape:
+        return False
+    both = (first[:, 2] > 0) & (second[:, 2] > 0)
+    return bool(both.any() and _near(first, second)[both].mean() >= 0.5)
+
+
+def _corrected(known: Entry, new: Entry) -> bool:
+    """Take the labels of a person, in place, that a person of the set lacks or has elsewhere; whether there is one."""
+    old, given = _points(known), _points(new)
+    taken = (given[:, 2] > 0) & ~((old[:, 2] > 0) & _near(old, given))
+    if taken.any():
+        known |= {key: new[key] for key in ("bbox", "area") if key in new}
+        known["keypoints"] = np.where(taken[:, None], given, old).ravel().tolist()
+        known.pop("num_keypoints", None)
+    return bool(taken.any())
+
+
+def _near(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(one - other)[:, :2] <= NEAR).all(axis=1))
+
+
+def _points(person: Entry) -> NDArray[np.float64]:
+    """x, y, visibility of each joint, [K, 3]; [0, 3] if they are not written so: doctor names that later."""
+    try:
+        return np.array(person["keypoints"], np.float64).reshape(-1, 3)
+    except (KeyError, TypeError, ValueError):
+        return np.zeros((0, 3))
 
 
 def _finder(images: list[Entry]) -> Callable[[Path], Entry | None]:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
-from semipose.data.exports.stock import Stock, files, is_image
+from semipose.data.exports.stock import SUFFIXES, Stock, files, is_image
 from semipose.utils.errors import InputError
 from semipose.utils.files import read_json
+
+SHOWN = 60  # characters of a field that a message shows
 
 
 def find(root: Path) -> Path | None:
@@ -39,9 +41,8 @@ def read(path: Path, images: Path | None = None) -> Parts:
     for number, task in enumerate(tasks):
         where = f"{path}: [{number}]"
         try:
-            people = _people(task, where)
-            image = next(value for value in task["data"].values() if isinstance(value, str) and is_image(value))
-        except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
+            people, image = _people(task, where), _image(task, where)
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
@@ -55,6 +56,17 @@ def read(path: Path, images: Path | None = None) -> Parts:
             Photo(image, [Person([points.get(name, (0.0, 0.0, 0)) for name in joints], box) for points, box in people])
             for image, people in found
         ],
+    )
+
+
+def _image(task: dict[str, Any], where: str) -> str:
+    for value in task["data"].values():
+        if isinstance(value, str) and is_image(value):
+            return value
+    told = ", ".join(f"{name}: {str(value)[:SHOWN]!r}" for name, value in task["data"].items()) or "nothing"
+    raise InputError(
+        f"{where}: task {task.get('id', 'without id')}: `data` has {told}, but no path or address of an image "
+        f"({', '.join(sorted(SUFFIXES))}); add it, or remove the task"
     )
 
 

@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from semipose.data.exports.content import Parts, Person, Photo, content_of
 from semipose.data.exports.stock import SUFFIXES, files
 from semipose.data.pixels import BrokenImage, image_size
+from semipose.pose.skeleton import named_pairs
 from semipose.utils.errors import InputError
 from semipose.utils.files import COMPANION
 
@@ -28,6 +29,8 @@ def find(root: Path) -> Path | None:
 def read(path: Path) -> Parts:
     """Read the set.
 
+    Pairs of joints that `flip_idx` swaps beyond those that the names tell become `pairs` of the category.
+
     Raises:
         InputError: Names file, line and remedy.
     """
@@ -42,6 +45,7 @@ def read(path: Path) -> Parts:
             raise ValueError(f"kpt_shape {told['kpt_shape']} with {len(joints)} names")
     except (YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: is not a YAML of a pose set ({error}); it needs kpt_shape: [joints, 2 or 3], train and val") from None
+    pairs = _pairs(path, told, joints)
     above = path.parent
     base = next((base for base in (above / str(told.get("path") or "."), above) if base.is_dir()), above)
     photos, classes = [], set[float]()
@@ -58,7 +62,36 @@ def read(path: Path) -> Parts:
         raise InputError(
             f"{path}: the labels are of several classes ({numbers}); keep the lines of one, because a set has one kind of people"
         )
-    return content_of(joints, photos)
+    parts = content_of(joints, photos)
+    for content in parts.values():
+        content["categories"] = [category | ({"pairs": pairs} if pairs else {}) for category in content["categories"]]
+    return parts
+
+
+def _pairs(path: Path, told: dict[str, Any], joints: list[str]) -> list[list[str]] | None:
+    """The pairs of joints that `flip_idx` swaps; None if there is none, or if the names tell the same.
+
+    Raises:
+        InputError: `flip_idx` is not a list of partners, or lacks a pair that the names tell.
+    """
+    flip = told.get("flip_idx")
+    if flip is None:
+        return None
+    numbers = range(len(joints))
+    whole = isinstance(flip, list) and all(type(one) is int for one in flip)
+    if not whole or sorted(flip) != [*numbers] or any(flip[flip[k]] != k for k in numbers):
+        raise InputError(
+            f"{path}: flip_idx {flip} must name the partner of each of the {len(joints)} joints, from 0 (itself if it has none); correct it"
+        )
+    swapped = {frozenset((k, flip[k])) for k in numbers if flip[k] != k}
+    try:
+        by_name = {frozenset(pair) for pair in named_pairs(tuple(joints))}
+    except InputError:  # a joint with a side has no partner by its name
+        by_name = set()
+    if missing := by_name - swapped:
+        left, right = (joints[k] for k in sorted(min(missing, key=sorted)))
+        raise InputError(f"{path}: flip_idx does not swap {left} and {right}, but their names do; correct flip_idx, or rename the joints")
+    return [[joints[k], joints[flip[k]]] for k in numbers if k < flip[k]] if swapped != by_name else None
 
 
 def _listed(value: Any) -> list[str]:
@@ -92,6 +125,11 @@ def _people(image: Path, count: int, values: int, classes: set[float]) -> Iterat
         classes.add(kind)
         points = []
         for k in range(0, len(rest), values):
-            visible = int(rest[k + 2]) if values == 3 else 2 * bool(rest[k] or rest[k + 1])
-            points.append((rest[k] * width, rest[k + 1] * height, visible))
+            visible = rest[k + 2] if values == 3 else 2 * bool(rest[k] or rest[k + 1])
+            if visible not in (0, 1, 2):
+                raise InputError(
+                    f"{label}: line {line}: joint {k // values + 1} has the visibility {visible:g}, must be 0, 1 or 2; "
+                    "write these, or take labels instead of predictions, which have confidences there"
+                )
+            points.append((rest[k] * width, rest[k + 1] * height, int(visible)))
         yield Person(points, [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height])

@@ -9,7 +9,7 @@ import numpy as np
 from semipose.data.coco_file import CROWD, DEGENERATE, REPAIR, UNLABELLED, Reading, read_set
 from semipose.data.coco_person import clamp
 from semipose.data.people import People
-from semipose.data.sources.reading import BRING
+from semipose.data.sources.reading import BRING, nobody
 from semipose.pose.skeleton import COCO17, Skeleton, custom
 from semipose.utils.errors import InputError
 
@@ -120,7 +120,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
     dropped = {"other category": data.other} | dict.fromkeys((CROWD, UNLABELLED, DEGENERATE), 0) | Counter(data.left_out.values())
     dropped = {reason: count for reason, count in dropped.items() if count}
     if not named:
-        raise InputError(f"{data.label}: no person is left (dropped: {dropped}); {BRING}")
+        raise nobody(data.label, dropped)
     images = [data.images[one["image_id"]] for one in named]
     sizes = np.array([(image["width"], image["height"]) for image in images], np.float64)
     boxes = np.array([one["bbox"] for one in named], np.float64)

@@ -13,6 +13,27 @@ from semipose.utils.errors import DOWNLOAD_AGAIN, InputError
 
 HEADER_THREADS = 8
 BRING = f"{DOWNLOAD_AGAIN}, or set data.root in params.yaml to the folder that has it"
+REMEDIES = {
+    "degenerate box": "a box needs a width and a height on its image; around one joint, or joints on one line, it has none. "
+    "Draw boxes, or label more joints",
+    "no keypoint": "label joints, with visibility 1 or 2",
+    "crowd": "set iscrowd to 0 for single people",
+    "other category": "name the people's category, or give them the one that is read",
+    "low score": "lower the score below which boxes are left out",
+}
+"""What to do about people who are left out, by the reason; other reasons are faults of a download."""
+
+
+def nobody(label: object, dropped: dict[str, int]) -> InputError:
+    """The error that no person is left.
+
+    Args:
+        label: What messages call the file.
+        dropped: Number of people left out, by reason.
+    """
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+    known = [f"{reason}: {REMEDIES[reason]}" for reason in dropped if reason in REMEDIES]
+    return InputError(f"{label}: no person is left (left out: {counts or 'none, it has no people'}); {'. '.join(known) or BRING}")
 
 
 def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[str, int]]:
@@ -33,7 +54,7 @@ def kept(path: Path, reasons: dict[str, Any]) -> tuple[NDArray[np.int64], dict[s
     first = np.argmax(list(reasons.values()), axis=0)[~left]
     dropped = {reason: int((first == k).sum()) for k, reason in enumerate(reasons) if (first == k).any()}
     if not left.any():
-        raise InputError(f"{path}: no person is left (dropped: {dropped}); {BRING}")
+        raise nobody(path, dropped)
     return np.flatnonzero(left), dropped
 
 
