@@ -3,7 +3,7 @@ those of its paper, shared ones, equal cost.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise, product
 from typing import Any
 
@@ -47,9 +47,9 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
                 entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
                 scores = [run.score for seed in sweep.seeds if entry and (run := runs.get((entry, labels, seed)))]
                 row.append(scored(scores) if entry else Cell(NOTHING))
-                row.append(_against(runs, entry, reference, labels, sweep.seeds))
+                row.append(difference(runs, entry, reference, labels, sweep.seeds))
             row += [
-                _against(runs, settings[after].get(method), settings[before].get(method), labels, sweep.seeds) for before, after in pairs
+                difference(runs, settings[after].get(method), settings[before].get(method), labels, sweep.seeds) for before, after in pairs
             ]
         rows.append(row + [cell for rows_of in settings.values() for cell in _costs(runs, rows_of.get(method), sweep)])
     wanted = {(rows_of[method], labels) for rows_of in settings.values() for method in rows_of for labels in sweep.labels}
@@ -69,12 +69,6 @@ def settings_table(runs: Mapping[Key, Run], sweep: Grid, settings: Settings) -> 
 def gflop(run: Run) -> float:
     """GFLOP of a run's training, warm-up included (runs of semipose 0.1 do not have the warm-up's)."""
     return float(run.training["gflop"] + run.training.get("warmup_gflop", 0.0))
-
-
-def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, labels: str, seeds: Sequence[int]) -> Cell:
-    if entry is None or reference is None or entry == reference:
-        return Cell(NOTHING)
-    return difference(differences(runs, entry, reference, labels, seeds))
 
 
 def _costs(runs: Mapping[Key, Run], entry: str | None, sweep: Grid) -> list[Cell]:

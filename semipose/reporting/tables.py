@@ -117,11 +117,10 @@ def _build(
     for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
         row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
         for labels in grid.labels:
-            found = differences(runs, method, reference[method], labels, grid.seeds)
             row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
-            row.append(Cell(NOTHING) if method == reference[method] else difference(found))
+            row.append(difference(runs, method, reference[method], labels, grid.seeds))
             if stepwise:
-                row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
+                row.append(difference(runs, method, above, labels, grid.seeds))
         rows.append(row + _costs(wanted, method, grid))
     against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
     legend = [
