@@ -60,14 +60,13 @@ def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, An
     return {key: params.section(key) for key in keys}, deps
 
 
-def summary(name: str, run: str, item: dict[str, str], params: Params, seconds: float) -> str:
+def summary(name: str, item: dict[str, str], params: Params, seconds: float) -> str:
     """Make the last line of a stage.
 
     It says what the stage read and wrote, how long it took, and which stages read its outputs.
 
     Args:
         name: Name of the stage.
-        run: Name of the run; equal to `name` for a stage without a matrix.
         item: Its matrix values.
         params: All parameters.
         seconds: How long it took.
@@ -84,7 +83,7 @@ def summary(name: str, run: str, item: dict[str, str], params: Params, seconds: 
     parts = {"read": read, "wrote": wrote}
     said = [f"{word} {', '.join(_folders(_fill(path, item, params) for path in paths))}" for word, paths in parts.items() if paths]
     said += [f"next: {', '.join(after)}"] if after else []
-    return f"{name}{'' if run == name else f' {run}'}: done in {seconds:.0f} s; {'; '.join(said)}"
+    return f"done in {seconds:.0f} s; {'; '.join(said)}"
 
 
 def _under(path: str, folder: str) -> bool:

@@ -43,7 +43,7 @@ class Stage:
 
     Attributes:
         name: Name of the stage.
-        run: Name of the run in paths.
+        run: Name of the run in paths; that of the stage if it has no matrix.
         item: Its matrix values (method, labels, seed).
         params: All parameters.
         fingerprint: Digest of all that it reads.
@@ -81,7 +81,7 @@ class Stage:
 
 
 @contextmanager
-def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
+def opened(name: str, **item: str) -> Iterator[tuple[Stage, track.Tracker]]:
     """Check the whole params.yaml, take the locks, and track the work in MLflow.
 
     One lock is for this work in this folder, one for its fingerprint in any folder; a second
@@ -89,8 +89,7 @@ def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, t
 
     Args:
         name: Name of the stage in dvc.yaml.
-        run: Name of the run in paths.
-        item: Its matrix values; empty for a stage without a matrix.
+        item: Its matrix values; none for a stage without a matrix.
 
     Yields:
         The run of the stage, and what it logs to.
@@ -100,6 +99,8 @@ def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, t
     """
     params = load()
     root = repo_root()
+    run = "-".join(f"s{value}" if key == "seed" else value for key, value in item.items()) or name
+    what = f"{name} {run}" if item else name
     listed, deps = reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
     first = params.machine.devices * params.machine.nodes == 1 or _is_first_process()  # a SLURM job may contain trainings of one process
@@ -110,17 +111,17 @@ def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, t
         return
     named = f"{params.data.source}-{run}" if item else run
     tags = {"data": params.data.source} | item
-    locks, what = root / ".semipose" / "locks", f"{name} {run}"
+    locks = root / ".semipose" / "locks"
     here = fingerprint(folder=str(Path.cwd()), work=what)  # the same files are written with other parameters
     with (
         _alone(locks / here, what),
         _alone(locks / digest, what),
         track.run(stage=name, name=named, fingerprint=digest, params=listed, tags=tags) as tracker,
-        shown(name if run == name else f"{name} {run}"),
+        shown(what),
     ):
         begun = time.monotonic()
         yield stage, tracker
-    print(summary(name, run, item, params, time.monotonic() - begun), flush=True)
+    print(f"{what}: {summary(name, item, params, time.monotonic() - begun)}", flush=True)
 
 
 @contextmanager

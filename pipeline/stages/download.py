@@ -15,7 +15,7 @@ DRAWN = Path("data/drawn")
 
 
 def bring() -> None:
-    with stage.opened("download", "download", {}) as (this, tracker):
+    with stage.opened("download") as (this, tracker):
         data = this.params.data
         DRAWN.mkdir(parents=True, exist_ok=True)
         # DVC removes a stage's outputs before it runs, so earlier downloads are remembered in this folder.

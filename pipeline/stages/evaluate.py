@@ -43,10 +43,9 @@ def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
     Raises:
         InputError: As `stage.opened`; or a file of the training is missing or damaged.
     """
-    run = f"{method}-{labels}-s{seed}"
-    with stage.opened(name, run, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
+    with stage.opened(name, method=method, labels=labels, seed=seed) as (this, tracker):
         p = this.params
-        full = f"{p.data.source}-{run}"
+        full = f"{p.data.source}-{this.run}"
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")

@@ -26,7 +26,7 @@ PEOPLE = "people.json"
 
 
 def prepare() -> None:
-    with stage.opened("prepare", "prepare", {}) as (this, tracker):
+    with stage.opened("prepare") as (this, tracker):
         p = this.params
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
         source, root = manifest["source"], Path(manifest["root"])

@@ -133,7 +133,7 @@ def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[s
 
 
 def main() -> None:
-    with stage.opened("report", "report", {}) as (this, tracker):
+    with stage.opened("report") as (this, tracker):
         p, tree = this.params, read_yaml(Path("params.yaml"))
         sweep, ablation = grids(p)
         bases = {name: p.method[name].base for name in ablation.methods}

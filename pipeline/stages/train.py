@@ -32,7 +32,7 @@ from semipose.utils.seeding import stream
 
 def train(name: str, method_name: str, labels: str, seed: str) -> None:
     with (
-        stage.opened(name, f"{method_name}-{labels}-s{seed}", {"method": method_name, "labels": labels, "seed": seed}) as (this, tracker),
+        stage.opened(name, method=method_name, labels=labels, seed=seed) as (this, tracker),
         Limit(this.params.machine.max_minutes) as limit,
     ):
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
