@@ -79,15 +79,11 @@ def summary(name: str, item: dict[str, str], params: Params, seconds: float) -> 
     if params.evaluate.boxes != "detector":
         read = [path for path in read if path != "data/packs/val_detected"]  # which is empty, or not used
     wrote = _written(entry)
-    after = [other for other, its in stages.items() if any(_under(out, path) for path in its.get("deps", []) for out in wrote)]
+    after = [other for other, its in stages.items() if any(Path(out).is_relative_to(path) for path in its.get("deps", []) for out in wrote)]
     parts = {"read": read, "wrote": wrote}
     said = [f"{word} {', '.join(_folders(_fill(path, item, params) for path in paths))}" for word, paths in parts.items() if paths]
     said += [f"next: {', '.join(after)}"] if after else []
     return f"done in {seconds:.0f} s; {'; '.join(said)}"
-
-
-def _under(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
 
 
 def _written(entry: dict[str, Any]) -> list[str]:
