@@ -26,17 +26,8 @@ METHODS = ("supervised", "akm")
 PEOPLE = 7  # of those in the report, evenly from the best to the worst
 STRIP, ROWS = 5, 2  # people in a strip of reports/views, and how many of them are kept
 SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are shown
-METHOD_PAGES = (
-    "supervised",
-    "posecons",
-    "posedual",
-    "sspcm",
-    "multiaugs",
-    "pseudopose",
-    "denoise_select",
-    "reviewer",
-    "jointmix",
-)  # AKM's picture is its training's
+# AKM's picture is its training's.
+METHOD_PAGES = ("supervised", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "denoise_select", "reviewer", "jointmix")
 ALPHAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 TILE = (120, 160)  # px
 

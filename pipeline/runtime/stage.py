@@ -192,9 +192,8 @@ def content_digest(path: Path) -> str:
     if not path.exists():
         raise InputError(f"{path} is missing: run `dvc repro` to make it")
     digest = hashlib.sha256()
-    for file in (
-        [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__")
-    ):
+    within = (entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__")
+    for file in [path] if path.is_file() else sorted(within):
         digest.update(file.relative_to(path.parent).as_posix().encode())
         with file.open("rb") as opened_file:
             digest.update(hashlib.file_digest(opened_file, "sha256").digest())

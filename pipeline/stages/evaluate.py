@@ -82,9 +82,8 @@ def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        registered = (
-            f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""
-        )  # versions of the registered model: the seeds, and later runs
+        # Versions of the registered model: the seeds, and later runs.
+        registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         undefined = [name for name, score in record["metrics"].items() if score["value"] is None]
         if undefined:
