@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -47,7 +46,6 @@ class Stage:
         item: Its matrix values (method, labels, seed).
         params: All parameters.
         fingerprint: Digest of all that it reads.
-        listed: The parameters that it reads, by dotted key.
         root: Root of the repository.
         first: Whether this is the first of the processes that train together.
     """
@@ -57,7 +55,6 @@ class Stage:
     item: dict[str, str]
     params: Params
     fingerprint: str
-    listed: dict[str, Any]
     root: Path
     first: bool  # of the processes that train together: only this one locks, logs and writes
 
@@ -104,7 +101,7 @@ def opened(name: str, **item: str) -> Iterator[tuple[Stage, track.Tracker]]:
     listed, deps = reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
     first = params.machine.devices * params.machine.nodes == 1 or _is_first_process()  # a SLURM job may contain trainings of one process
-    stage = Stage(name, run, item, params, digest, listed, root, first)
+    stage = Stage(name, run, item, params, digest, root, first)
     if not first:
         with _told_by_the_first():
             yield stage, track.Tracker(root)
