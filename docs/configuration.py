@@ -5,7 +5,6 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic.fields import FieldInfo
 
 from semipose.config.methods import Entry, Known
@@ -14,6 +13,8 @@ from semipose.config.text import section_of
 from semipose.config.tree import Params
 
 PAGE = Path(__file__).with_suffix(".md")
+LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of"}
+"""Attribute of a limit (annotated_types) -> its words."""
 HEAD = """# Configuration
 
 Every key of `params.yaml`, with its values and limits.
@@ -92,16 +93,7 @@ def _values(annotation: Any, limits: Any = ()) -> str:
 def _limits(limits: Any) -> Iterator[str]:
     for limit in limits:
         for one in getattr(limit, "metadata", [limit]):
-            if isinstance(one, Ge):
-                yield f"≥ {one.ge}"
-            elif isinstance(one, Gt):
-                yield f"> {one.gt}"
-            elif isinstance(one, Le):
-                yield f"≤ {one.le}"
-            elif isinstance(one, Lt):
-                yield f"< {one.lt}"
-            elif isinstance(one, MultipleOf):
-                yield f"multiple of {one.multiple_of}"
+            yield from (f"{words} {getattr(one, name)}" for name, words in LIMITS.items() if hasattr(one, name))
 
 
 if __name__ == "__main__":
