@@ -54,9 +54,8 @@ def measured(methods: list[str]) -> str:
             for labels in sweep.labels if method in methods else ():
                 own = [run for (kind, budget, _), run in runs.items() if (kind, budget) == (method, labels)]
                 if own:
-                    cells = [row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE]
-                    gain = cells[1] if len(cells) > 1 else "–"
-                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {cells[0]} | {gain} | {row[gflop].text} |\n"
+                    score, gain = (row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE)
+                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {score} | {gain} | {row[gflop].text} |\n"
                     key = archive_of(name).name, method, own[0].labelled
                     lines[key] = max(lines.get(key, (0, "")), (len(own), line), key=lambda entry: entry[0])
     if not lines:
@@ -97,8 +96,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if figure := label_figure():
-        style.save(figure, ROOT / "docs/pictures")
+    style.save(label_figure(), ROOT / "docs/pictures")
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs/results.md").write_text(page(), encoding="utf-8")
