@@ -53,11 +53,6 @@ def at_work() -> Image.Image:
     return strip.crop((0, 0, strip.width, strip.height * ROWS // STRIP))
 
 
-def masking() -> Image.Image:
-    """A clear and a hard person: heatmaps, fixed and adaptive masks."""
-    return Image.open(REPORTS / "views/demo-akm-L50-s0/masks.jpg")
-
-
 def views(task: Task, pack: CropPack) -> Image.Image:
     """Two people as they are, in weak views, and the last weak view in strong ones."""
     generator = generator_of(0, "views", 0)
@@ -102,7 +97,7 @@ if __name__ == "__main__":
     pictures = {
         "predictions": predictions(),
         "akm": at_work(),
-        "masking": masking(),
+        "masking": Image.open(REPORTS / "views/demo-akm-L50-s0/masks.jpg"),
         "views": views(task, train),
         "mixup": mixed(task, train),
     } | ways(train)
