@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.runtime import outputs, stage
-from pipeline.runtime.limit import Limit
+from pipeline.runtime.limit import limited
 from pipeline.runtime.material import Material, open_pack, read_material
 from pipeline.runtime.networks import first_networks
 from pipeline.tracking.track import Tracker
@@ -33,7 +33,7 @@ from semipose.utils.seeding import stream
 def train(name: str, method_name: str, labels: str, seed: str) -> None:
     with (
         stage.opened(name, method=method_name, labels=labels, seed=seed) as (this, tracker),
-        Limit(this.params.machine.max_minutes) as limit,
+        limited(this.params.machine.max_minutes) as limit,
     ):
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
         fabric = launch(p.machine, p.train.precision)

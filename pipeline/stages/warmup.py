@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from pipeline.runtime import stage
-from pipeline.runtime.limit import Limit
+from pipeline.runtime.limit import limited
 from pipeline.runtime.material import read_material
 from pipeline.runtime.networks import warming
 from semipose.models.weight_file import network_metadata, save_network
@@ -12,7 +12,7 @@ from semipose.training.devices import launch
 
 
 def warmup(labels: str, seed: str) -> None:
-    with stage.opened("warmup", labels=labels, seed=seed) as (this, tracker), Limit(this.params.machine.max_minutes) as limit:
+    with stage.opened("warmup", labels=labels, seed=seed) as (this, tracker), limited(this.params.machine.max_minutes) as limit:
         p = this.params
         fabric = launch(p.machine, p.train.precision)
         material = read_material(p, labels, int(seed), fabric.device, tracker)
