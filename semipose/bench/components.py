@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -116,10 +115,7 @@ def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: in
         recipe: How people are cut out.
         rounds: Number of rounds; their median is returned.
     """
-    how = asdict(recipe)
-    quality = how.pop("quality")
-    del how["exif"]  # of the image, not of where it is cut
-    matrices = pack_matrices(people.boxes, **how).numpy()
+    matrices = pack_matrices(people.boxes, recipe.size, recipe.padding, recipe.extent, recipe.aspect).numpy()
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(people.images):
         rows.setdefault(name, []).append(row)
@@ -129,7 +125,7 @@ def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: in
         np.lib.format.open_memmap(target, "w+", np.uint8, (len(people), recipe.size, recipe.size, 3)).flush()
         begun = time.process_time()
         for cut in cuts:
-            cut_image(cut, target, recipe.size, quality)
+            cut_image(cut, target, recipe.size, recipe.quality)
         rates.append(len(people) / (time.process_time() - begun))
     target.unlink()
     return spread(rates[1:]).median
