@@ -25,7 +25,7 @@ from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing, write_text
+from semipose.utils.files import replacing, write_json, write_text
 
 TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple")
 SHOWN = 24  # number of people for whom the report shows every method's pose
@@ -78,7 +78,7 @@ def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
         record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
-        write_text(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        write_json(reports / "runs" / f"{full}.json", record)
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semipose.utils.console import reported, write_json
+from semipose.utils.console import reported
 from semipose.utils.errors import InputError
+from semipose.utils.files import write_json
 
 if TYPE_CHECKING:
     from semipose.config.data import Custom
