@@ -26,18 +26,14 @@ FLIC's 655 are frames of only four films.
 So an interval says how far other frames of these films would move a figure;
 people of other films may move it by more.
 """
-MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
+TABLE = re.compile(r"(<!-- results/([\w-]+): python docs/results.py -->\n).*?(<!-- end of results/\2 -->\n)", re.DOTALL)
+MEASURED = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 
 def renewed(readme: str) -> str:
     """The README with the tables of the archive."""
-    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()}
-    for name, text in (parts | {"flic-labels": saved_by("jointmix")}).items():
-        begin, end = f"<!-- results/{name}: python docs/results.py -->\n", f"<!-- end of results/{name} -->\n"
-        before, _, rest = readme.partition(begin)
-        if rest:
-            readme = before + begin + text + end + rest.partition(end)[2]
-    return readme
+    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()} | {"flic-labels": saved_by("jointmix")}
+    return TABLE.sub(lambda block: block[1] + parts[block[2]] + block[3], readme)
 
 
 def measured(methods: list[str]) -> str:
@@ -66,7 +62,7 @@ def measured(methods: list[str]) -> str:
 
 def renewed_method(text: str) -> str:
     """A page of docs/methods/ with the rows of the archive."""
-    return MEASURED.sub(lambda block: f"<!-- measured: {block[1]} -->\n{measured(block[1].split())}<!-- end of measured -->", text)
+    return MEASURED.sub(lambda block: block[1] + measured(block[2].split()) + block[3], text)
 
 
 def trimmed(table: Table) -> Table:
