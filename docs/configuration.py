@@ -5,8 +5,6 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
 from semipose.config.methods import Entry, Known
 from semipose.config.section import Section
 from semipose.config.text import section_of
@@ -35,9 +33,7 @@ def page() -> str:
         if key == "method":
             lines += _methods()
         else:
-            section = section_of(field.annotation)
-            assert section
-            lines += _table(section)
+            lines += _table(section_of(field.annotation))
     return "\n".join(lines) + "\n"
 
 
@@ -60,17 +56,13 @@ def _rows(section: type[Section], above: str, leave: Iterable[str] = (), deep: b
         if key in leave:
             continue
         inner = section_of(field.annotation)
-        yield f"| `{above}{key}` | {values(field)} | {' '.join((field.description or '').split())} |"
+        yield f"| `{above}{key}` | {_values(field.annotation, field.metadata)} | {' '.join((field.description or '').split())} |"
         if inner and deep:
             yield from _rows(inner, f"{above}{key}.")
 
 
-def values(field: FieldInfo) -> str:
-    """What a key may be, in words."""
-    return _values(field.annotation, field.metadata)
-
-
 def _values(annotation: Any, limits: Any = ()) -> str:
+    """What a key may be, in words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if section_of(annotation):
         return "section" + (", or `null`" if NoneType in inner else "")
