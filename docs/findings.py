@@ -2,9 +2,7 @@
 
 import csv
 import statistics
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from presets import FLIC, PCK, ROOT, compact, grid_runs
 
@@ -14,6 +12,7 @@ from semipose.reporting.archive import read_archive
 from semipose.reporting.differences import differences, mean_difference
 from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.results import Grid, Key, Run, Score, headline
+from semipose.reporting.tables import in_words
 from semipose.reporting.typeset import broken
 
 COLOURED = "supervised_colours"
@@ -57,15 +56,8 @@ def in_short(name: str) -> str:
     parts.append("\n| variant | what differs from AKM | labels | seed by seed | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
     for variant, labels, values, score in rows:
         each = ", ".join(f"{value:+.1f}" for value in values)
-        differs = _differs(changes(tree, variant))
-        parts.append(f"| `{variant}` | {differs} | {labels.removeprefix('L')} | {each} | {_signed(score)} |\n")
+        parts.append(f"| `{variant}` | {in_words(changes(tree, variant))} | {labels.removeprefix('L')} | {each} | {_signed(score)} |\n")
     return "".join(parts)
-
-
-def _differs(changed: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{key}: {' + '.join(map(str, value)) or 'none' if isinstance(value, list) else value}" for key, value in changed.items()
-    )
 
 
 def _signed(score: Score) -> str:

@@ -82,7 +82,7 @@ def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, 
     """
     families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
     reference = {name: base for base, variants in families.items() for name in (base, *variants)}
-    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in ablation.methods}
+    words = {name: in_words(changes[name]) for name in ablation.methods}
     name, caption = "ablation", f"Ablation of {', '.join(families)}"
     if topic:
         name, caption = f"ablation-{topic}", f"{caption}: {topic.replace('_', ' ')}"
@@ -191,6 +191,11 @@ def _records(
         record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
         records.append(record | {"cell": run.name, "fingerprint": run.fingerprint, "commit": run.commit})
     return records
+
+
+def in_words(changed: Mapping[str, Any]) -> str:
+    """What a variant changes, by dotted key; values as in params.yaml."""
+    return ", ".join(f"{key}: {_plain(value)}" for key, value in changed.items())
 
 
 def _plain(value: Any) -> str:
