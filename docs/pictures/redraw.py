@@ -17,7 +17,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.methods import build
 from semipose.models.weight_file import load_network
 from semipose.pose.drawing import sheet
-from semipose.reporting.results import read_columns
+from semipose.reporting.site.page import people_scores
 from semipose.training.gallery import strip
 from semipose.utils.seeding import generator_of
 
@@ -34,8 +34,7 @@ TILE = (120, 160)  # px
 
 def predictions() -> Image.Image:
     """The truth above each method's poses of the same people."""
-    columns = {method: read_columns(REPORTS / "runs" / f"demo-{method}-L50-s0" / "people.csv") for method in METHODS}
-    scores = {method: dict(zip(map(int, own["id"]), own["score"], strict=True)) for method, own in columns.items()}
+    scores = {method: people_scores(REPORTS / "runs" / f"demo-{method}-L50-s0" / "people.csv") for method in METHODS}
     order = sorted(scores["akm"], key=lambda person: -fmean(own[person] for own in scores.values()))
     people = [order[round(k * (len(order) - 1) / (PEOPLE - 1))] for k in range(PEOPLE)]
     folder = REPORTS / "pictures"
