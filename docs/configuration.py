@@ -5,15 +5,14 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt, MultipleOf
-from pydantic.fields import FieldInfo
-
 from semipose.config.methods import Entry, Known
 from semipose.config.section import Section
 from semipose.config.text import section_of
 from semipose.config.tree import Params
 
 PAGE = Path(__file__).with_suffix(".md")
+LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of"}
+"""Attribute of a limit (annotated_types) -> its words."""
 HEAD = """# Configuration
 
 Every key of `params.yaml`, with its values and limits.
@@ -34,9 +33,7 @@ def page() -> str:
         if key == "method":
             lines += _methods()
         else:
-            section = section_of(field.annotation)
-            assert section
-            lines += _table(section)
+            lines += _table(section_of(field.annotation))
     return "\n".join(lines) + "\n"
 
 
@@ -59,17 +56,13 @@ def _rows(section: type[Section], above: str, leave: Iterable[str] = (), deep: b
         if key in leave:
             continue
         inner = section_of(field.annotation)
-        yield f"| `{above}{key}` | {values(field)} | {' '.join((field.description or '').split())} |"
+        yield f"| `{above}{key}` | {_values(field.annotation, field.metadata)} | {' '.join((field.description or '').split())} |"
         if inner and deep:
             yield from _rows(inner, f"{above}{key}.")
 
 
-def values(field: FieldInfo) -> str:
-    """What a key may be, in words."""
-    return _values(field.annotation, field.metadata)
-
-
 def _values(annotation: Any, limits: Any = ()) -> str:
+    """What a key may be, in words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if section_of(annotation):
         return "section" + (", or `null`" if NoneType in inner else "")
@@ -92,16 +85,7 @@ def _values(annotation: Any, limits: Any = ()) -> str:
 def _limits(limits: Any) -> Iterator[str]:
     for limit in limits:
         for one in getattr(limit, "metadata", [limit]):
-            if isinstance(one, Ge):
-                yield f"≥ {one.ge}"
-            elif isinstance(one, Gt):
-                yield f"> {one.gt}"
-            elif isinstance(one, Le):
-                yield f"≤ {one.le}"
-            elif isinstance(one, Lt):
-                yield f"< {one.lt}"
-            elif isinstance(one, MultipleOf):
-                yield f"multiple of {one.multiple_of}"
+            yield from (f"{words} {getattr(one, name)}" for name, words in LIMITS.items() if hasattr(one, name))
 
 
 if __name__ == "__main__":

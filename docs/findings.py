@@ -2,9 +2,7 @@
 
 import csv
 import statistics
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from presets import FLIC, PCK, ROOT, compact, grid_runs
 
@@ -14,6 +12,7 @@ from semipose.reporting.archive import read_archive
 from semipose.reporting.differences import differences, mean_difference
 from semipose.reporting.labels import BASELINE, labels_saved
 from semipose.reporting.results import Grid, Key, Run, Score, headline
+from semipose.reporting.tables import in_words
 from semipose.reporting.typeset import broken
 
 COLOURED = "supervised_colours"
@@ -31,11 +30,10 @@ def in_short(name: str) -> str:
     parts = ["\n## In short\n\n### Unlabelled people help when labels are few\n\n"]
     for labels in sweep.labels:
         found = differences(runs, "akm", "supervised", labels, sweep.seeds)
-        if found:
-            labelled = next(run.labelled for run in runs.values() if run.labels == labels)
-            seeds = ", ".join(f"{value:+.1f}" for value, _ in found)
-            gain = f"With {labelled} labelled people of FLIC, AKM gains {_signed(mean_difference(found))} AP over supervised"
-            parts.append(f"{gain}.\nSeed by seed: {seeds}.\n")
+        labelled = next(run.labelled for run in runs.values() if run.labels == labels)
+        seeds = ", ".join(f"{value:+.1f}" for value, _ in found)
+        gain = f"With {labelled} labelled people of FLIC, AKM gains {_signed(mean_difference(found))} AP over supervised"
+        parts.append(f"{gain}.\nSeed by seed: {seeds}.\n")
     parts.append("\n" + compact(name, PCK))
     rows = []
     for labels in ablation.labels:
@@ -43,32 +41,23 @@ def in_short(name: str) -> str:
             found = differences(runs | variants, variant, "akm", labels, ablation.seeds)
             if found:
                 rows.append((variant, labels, [value for value, _ in found], mean_difference(found)))
-    if rows:
-        tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
-        parts.append("\n### What of AKM matters on real people\n\n")
-        for words, sign in (("below", -1), ("above", 1)):
-            kept = [row for row in rows if min(sign * value for value in row[2]) > 0 and len(row[2]) > 1 and abs(row[3].value or 0) > NOISE]
-            names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
-            parts.append(
-                broken(f"Variants {words} AKM with each of two seeds or more, by over {NOISE} AP in the mean: {names or 'none'}.") + "\n"
-            )
-        parts.append(
-            "No other can be told apart from AKM yet.\n"
-            f"Intervals are over validation people: the noise of training, about {NOISE} AP for one seed, is not in them\n"
-            "([how it was measured](notebook/jointmix.md#how-much-two-trainings-differ)).\n"
-        )
-        parts.append("\n| variant | what differs from AKM | labels | seed by seed | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
-        for variant, labels, values, score in rows:
-            each = ", ".join(f"{value:+.1f}" for value in values)
-            differs = _differs(changes(tree, variant))
-            parts.append(f"| `{variant}` | {differs} | {labels.removeprefix('L')} | {each} | {_signed(score)} |\n")
-    return "".join(parts)
-
-
-def _differs(changed: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{key}: {' + '.join(map(str, value)) or 'none' if isinstance(value, list) else value}" for key, value in changed.items()
+    tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
+    parts.append("\n### What of AKM matters on real people\n\n")
+    for words, sign in (("below", -1), ("above", 1)):
+        kept = [row for row in rows if min(sign * value for value in row[2]) > 0 and len(row[2]) > 1 and abs(row[3].value or 0) > NOISE]
+        names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
+        told = f"Variants {words} AKM with each of two seeds or more, by over {NOISE} AP in the mean: {names or 'none'}."
+        parts.append(broken(told) + "\n")
+    parts.append(
+        "No other can be told apart from AKM yet.\n"
+        f"Intervals are over validation people: the noise of training, about {NOISE} AP for one seed, is not in them\n"
+        "([how it was measured](notebook/jointmix.md#how-much-two-trainings-differ)).\n"
     )
+    parts.append("\n| variant | what differs from AKM | labels | seed by seed | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
+    for variant, labels, values, score in rows:
+        each = ", ".join(f"{value:+.1f}" for value in values)
+        parts.append(f"| `{variant}` | {in_words(changes(tree, variant))} | {labels.removeprefix('L')} | {each} | {_signed(score)} |\n")
+    return "".join(parts)
 
 
 def _signed(score: Score) -> str:
@@ -113,8 +102,6 @@ def same_cost() -> str:
                     each = ", ".join(f"{value:+.1f}" for value, _ in found)
                     what = f"{preset.partition('-')[0].upper()} | {labels.removeprefix('L')} | `{other}` | {headline(runs.values())}"
                     lines.append(f"| {what} | {_signed(mean_difference(found))} | {each} |\n")
-    if not lines:
-        return ""
     return (
         "\n### JointMix at AKM's cost\n\n"
         "Every training costs what AKM's does: steps follow from the operations of a step, warm-up included.\n"
@@ -125,11 +112,10 @@ def same_cost() -> str:
     )
 
 
-def label_figure() -> style.Picture | None:
-    """AP over labelled people; None before three budgets were run."""
+def label_figure() -> style.Picture:
+    """AP over labelled people."""
     runs, sweep = _curves()
-    picture = figures.budgets(runs, sweep, style.styles(sweep.methods))
-    return replace(picture, name="flic-labels") if picture and len({labels for _, labels, _ in runs}) > 2 else None
+    return replace(figures.budgets(runs, sweep, style.styles(sweep.methods)), name="flic-labels")
 
 
 def saved_by(*methods: str) -> str:
@@ -151,8 +137,6 @@ def _curves() -> tuple[dict[Key, Run], Grid]:
 def learning_curves() -> str:
     """Markdown: the figure of AP over labelled people, and how many labels a method saves."""
     picture = label_figure()
-    if picture is None:
-        return ""
     caption = picture.caption.partition(".")[0]
     return (
         "\n### How many labels a method saves\n\n"

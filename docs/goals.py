@@ -48,11 +48,8 @@ def goals(found: Mapping[str, Any]) -> Table | None:
             row(f"{device}: {name} end to end, share of its floor", share, one["of_floor"] if device == here else None, 3)
     for name, one in found["methods"].items():
         row(f"GPU: {name}'s floor, share of the matrix rate", of_matrix, one["floor_of_matrix"] if here == "GPU" else None, 3)
-        what, loaded = (
-            f"GPU: {name} end to end, pairs/s: the output of {LOADERS} loaders of PoseDual's code",
-            LOADERS * POSEDUAL_PAIRS_LARGE,
-        )
-        row(what, loaded, one["end_to_end"] if here == "GPU" else None, 0)
+        what = f"GPU: {name} end to end, pairs/s: the output of {LOADERS} loaders of PoseDual's code"
+        row(what, LOADERS * POSEDUAL_PAIRS_LARGE, one["end_to_end"] if here == "GPU" else None, 0)
     row("pairs from the crop pack, pairs/s: 2.4 times PoseDual's code", 2.4 * posedual, found["data_road"], 0)
     row("cutting out by one process, people/s: 3 times PoseDual's code", 3 * 2 * posedual, found["cutting"], 0)
     for backend, rate in found["scoring"].items():

@@ -44,12 +44,11 @@ def compact(name: str, second: str, beside: Sequence[str] = ()) -> str:
     table = main_table(runs, sweep)
     kept = [k for k, column in enumerate(table.columns) if column.group in sweep.labels and column.name != ABOVE]
     labelled = {run.labels: f"{run.labelled:,} labels" for run in runs.values()}
-    heads = ["method", "seeds"]
+    heads = ["method", "seeds", "GFLOP"]
     for k in kept:
         column = table.columns[k]
         heads.append(column.name if column.signed else f"{column.name}, {labelled.get(column.group, column.group)}")
     gflop = next(k for k, column in enumerate(table.columns) if column.name == "GFLOP")
-    heads.insert(2, "GFLOP")
     if second:
         heads += [f"{second}, {labelled.get(labels, labels)}" for labels in sweep.labels]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]

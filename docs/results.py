@@ -37,18 +37,14 @@ OFTEN = 4
 """A note that so many tables have is said once, above them."""
 OWN = ("Protocol: ", "Training, ", "Statistics: ", "not run: ", "unequal: ")
 """How notes begin that belong to their table, even if another table has the same."""
-MEASURED = re.compile(r"<!-- measured: ([\w ]+) -->\n.*?<!-- end of measured -->", re.DOTALL)
+TABLE = re.compile(r"(<!-- results/([\w-]+): python docs/results.py -->\n).*?(<!-- end of results/\2 -->\n)", re.DOTALL)
+MEASURED = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 
 def renewed(readme: str) -> str:
     """The README with the tables of the archive."""
-    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()}
-    for name, text in (parts | {"flic-labels": saved_by("jointmix")}).items():
-        begin, end = f"<!-- results/{name}: python docs/results.py -->\n", f"<!-- end of results/{name} -->\n"
-        before, _, rest = readme.partition(begin)
-        if rest:
-            readme = before + begin + text + end + rest.partition(end)[2]
-    return readme
+    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()} | {"flic-labels": saved_by("jointmix")}
+    return TABLE.sub(lambda block: block[1] + parts[block[2]] + block[3], readme)
 
 
 def measured(methods: list[str]) -> str:
@@ -65,9 +61,8 @@ def measured(methods: list[str]) -> str:
             for labels in sweep.labels if method in methods else ():
                 own = [run for (kind, budget, _), run in runs.items() if (kind, budget) == (method, labels)]
                 if own:
-                    cells = [row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE]
-                    gain = cells[1] if len(cells) > 1 else "–"
-                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {cells[0]} | {gain} | {row[gflop].text} |\n"
+                    score, gain = (row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE)
+                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {score} | {gain} | {row[gflop].text} |\n"
                     key = archive_of(name).name, method, own[0].labelled
                     lines[key] = max(lines.get(key, (0, "")), (len(own), line), key=lambda entry: entry[0])
     if not lines:
@@ -78,7 +73,7 @@ def measured(methods: list[str]) -> str:
 
 def renewed_method(text: str) -> str:
     """A page of docs/methods/ with the rows of the archive."""
-    return MEASURED.sub(lambda block: f"<!-- measured: {block[1]} -->\n{measured(block[1].split())}<!-- end of measured -->", text)
+    return MEASURED.sub(lambda block: block[1] + measured(block[2].split()) + block[3], text)
 
 
 def trimmed(table: Table) -> Table:
@@ -120,8 +115,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if figure := label_figure():
-        style.save(figure, ROOT / "docs/pictures")
+    style.save(label_figure(), ROOT / "docs/pictures")
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs/results.md").write_text(page(), encoding="utf-8")

@@ -11,7 +11,7 @@ from semipose.config.load import load, migrated, read_yaml
 from semipose.config.text import whole_text
 from semipose.utils.console import reported
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing
+from semipose.utils.files import write_text
 
 PRESETS = Path(__file__).parent / "presets"
 NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -48,8 +48,7 @@ def use(
         else:
             read_yaml(target)  # raises if there is no such file
             new = migrated(old)
-        with replacing(target) as temporary:
-            temporary.write_text(new, encoding="utf-8")
+        write_text(target, new)
         names = f"{target} before", f"{target} now ({preset or 'migrated'})"
         sys.stdout.writelines(difflib.unified_diff(old.splitlines(keepends=True), new.splitlines(keepends=True), *names, n=0))
 

@@ -11,15 +11,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semipose.data.people import People
-    from semipose.data.sources import read_people
-    from semipose.evaluation.metrics.average_precision import evaluate_oks
-    from semipose.evaluation.metrics.pck import evaluate_pck
-    from semipose.evaluation.metrics.pckh import evaluate_pckh
-    from semipose.inference.poser import Poser
-    from semipose.models.network import PoseNet
-    from semipose.models.weight_file import load_network
-    from semipose.pose.skeleton import SKELETONS, Skeleton
+    from semipose.data.people import People as People
+    from semipose.data.sources import read_people as read_people
+    from semipose.evaluation.metrics.average_precision import evaluate_oks as evaluate_oks
+    from semipose.evaluation.metrics.pck import evaluate_pck as evaluate_pck
+    from semipose.evaluation.metrics.pckh import evaluate_pckh as evaluate_pckh
+    from semipose.inference.poser import Poser as Poser
+    from semipose.models.network import PoseNet as PoseNet
+    from semipose.models.weight_file import load_network as load_network
+    from semipose.pose.skeleton import SKELETONS as SKELETONS
+    from semipose.pose.skeleton import Skeleton as Skeleton
 
 PUBLIC = {
     "People": "semipose.data.people",
@@ -34,18 +35,7 @@ PUBLIC = {
     "read_people": "semipose.data.sources",
 }
 
-__all__ = [
-    "SKELETONS",
-    "People",
-    "PoseNet",
-    "Poser",
-    "Skeleton",
-    "evaluate_oks",
-    "evaluate_pck",
-    "evaluate_pckh",
-    "load_network",
-    "read_people",
-]
+__all__ = list(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

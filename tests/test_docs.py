@@ -1,6 +1,5 @@
 """The pages keep their word: links lead somewhere, pictures are small, examples run, projections are those of the code."""
 
-import importlib.util
 import json
 import os
 import re
@@ -125,12 +124,8 @@ def test_projected_hours_are_those_of_the_presets(row: list[str]) -> None:
 
 
 def test_the_page_of_all_parameters_is_that_of_the_models() -> None:
-    spec = importlib.util.spec_from_file_location("configuration", ROOT / "docs/configuration.py")
-    assert spec is not None
-    assert spec.loader is not None
-    configuration = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(configuration)
-    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == configuration.page(), "run `python docs/configuration.py`"
+    page = runpy.run_path(str(ROOT / "docs/configuration.py"))["page"]()
+    assert (ROOT / "docs/configuration.md").read_text(encoding="utf-8") == page, "run `python docs/configuration.py`"
 
 
 def test_references_to_methods_md_lead_somewhere() -> None:

@@ -17,7 +17,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.methods import build
 from semipose.models.weight_file import load_network
 from semipose.pose.drawing import sheet
-from semipose.reporting.results import read_columns
+from semipose.reporting.site.page import people_scores
 from semipose.training.gallery import strip
 from semipose.utils.seeding import generator_of
 
@@ -26,25 +26,15 @@ METHODS = ("supervised", "akm")
 PEOPLE = 7  # of those in the report, evenly from the best to the worst
 STRIP, ROWS = 5, 2  # people in a strip of reports/views, and how many of them are kept
 SHOWN = (12, 40)  # unlabelled people, by their place in the pack, whose views are shown
-METHOD_PAGES = (
-    "supervised",
-    "posecons",
-    "posedual",
-    "sspcm",
-    "multiaugs",
-    "pseudopose",
-    "denoise_select",
-    "reviewer",
-    "jointmix",
-)  # AKM's picture is its training's
+# AKM's picture is its training's.
+METHOD_PAGES = ("supervised", "posecons", "posedual", "sspcm", "multiaugs", "pseudopose", "denoise_select", "reviewer", "jointmix")
 ALPHAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
 TILE = (120, 160)  # px
 
 
 def predictions() -> Image.Image:
     """The truth above each method's poses of the same people."""
-    columns = {method: read_columns(REPORTS / "runs" / f"demo-{method}-L50-s0" / "people.csv") for method in METHODS}
-    scores = {method: dict(zip(map(int, own["id"]), own["score"], strict=True)) for method, own in columns.items()}
+    scores = {method: people_scores(REPORTS / "runs" / f"demo-{method}-L50-s0" / "people.csv") for method in METHODS}
     order = sorted(scores["akm"], key=lambda person: -fmean(own[person] for own in scores.values()))
     people = [order[round(k * (len(order) - 1) / (PEOPLE - 1))] for k in range(PEOPLE)]
     folder = REPORTS / "pictures"
@@ -60,11 +50,6 @@ def at_work() -> Image.Image:
     """The upper rows of AKM's strip: one unlabelled person in each."""
     strip = Image.open(REPORTS / "views/demo-akm-L50-s0/strip.jpg")
     return strip.crop((0, 0, strip.width, strip.height * ROWS // STRIP))
-
-
-def masking() -> Image.Image:
-    """A clear and a hard person: heatmaps, fixed and adaptive masks."""
-    return Image.open(REPORTS / "views/demo-akm-L50-s0/masks.jpg")
 
 
 def views(task: Task, pack: CropPack) -> Image.Image:
@@ -111,7 +96,7 @@ if __name__ == "__main__":
     pictures = {
         "predictions": predictions(),
         "akm": at_work(),
-        "masking": masking(),
+        "masking": Image.open(REPORTS / "views/demo-akm-L50-s0/masks.jpg"),
         "views": views(task, train),
         "mixup": mixed(task, train),
     } | ways(train)

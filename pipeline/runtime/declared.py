@@ -60,14 +60,13 @@ def reads(name: str, item: dict[str, str], params: Params) -> tuple[dict[str, An
     return {key: params.section(key) for key in keys}, deps
 
 
-def summary(name: str, run: str, item: dict[str, str], params: Params, seconds: float) -> str:
+def summary(name: str, item: dict[str, str], params: Params, seconds: float) -> str:
     """Make the last line of a stage.
 
     It says what the stage read and wrote, how long it took, and which stages read its outputs.
 
     Args:
         name: Name of the stage.
-        run: Name of the run; equal to `name` for a stage without a matrix.
         item: Its matrix values.
         params: All parameters.
         seconds: How long it took.
@@ -80,15 +79,11 @@ def summary(name: str, run: str, item: dict[str, str], params: Params, seconds: 
     if params.evaluate.boxes != "detector":
         read = [path for path in read if path != "data/packs/val_detected"]  # which is empty, or not used
     wrote = _written(entry)
-    after = [other for other, its in stages.items() if any(_under(out, path) for path in its.get("deps", []) for out in wrote)]
+    after = [other for other, its in stages.items() if any(Path(out).is_relative_to(path) for path in its.get("deps", []) for out in wrote)]
     parts = {"read": read, "wrote": wrote}
     said = [f"{word} {', '.join(_folders(_fill(path, item, params) for path in paths))}" for word, paths in parts.items() if paths]
     said += [f"next: {', '.join(after)}"] if after else []
-    return f"{name}{'' if run == name else f' {run}'}: done in {seconds:.0f} s; {'; '.join(said)}"
-
-
-def _under(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
+    return f"done in {seconds:.0f} s; {'; '.join(said)}"
 
 
 def _written(entry: dict[str, Any]) -> list[str]:

@@ -2,33 +2,29 @@
 
 import signal
 import time
-from types import FrameType
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
-class Limit:
-    """Inside `with`, SIGTERM does not end the process: signal
-    and time are checked between two steps.
+@contextmanager
+def limited(minutes: float | None) -> Iterator[Callable[[], str | None]]:
+    """Inside `with`, SIGTERM does not end the process: signal and time are checked between two steps.
+
+    Yields:
+        A function that gives the reason to stop now, or None.
     """
+    begun = time.monotonic()
+    signals: list[int] = []  # that have come
+    before = signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
 
-    def __init__(self, minutes: float | None) -> None:
-        self.minutes, self.begun, self.asked = minutes, time.monotonic(), False
-        self.before: Any = None
-
-    def __enter__(self) -> Self:
-        self.before = signal.signal(signal.SIGTERM, self._ask)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        signal.signal(signal.SIGTERM, self.before)
-
-    def __call__(self) -> str | None:
-        """The reason to stop now, or None."""
-        if self.asked:
+    def reason() -> str | None:
+        if signals:
             return "stopped by SIGTERM"
-        if self.minutes is not None and time.monotonic() - self.begun > 60 * self.minutes:
-            return f"the {self.minutes:g} minutes of machine.max_minutes are over"
+        if minutes is not None and time.monotonic() - begun > 60 * minutes:
+            return f"the {minutes:g} minutes of machine.max_minutes are over"
         return None
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    try:
+        yield reason
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -21,7 +21,7 @@ from semipose.training.devices import peak_memory, processor
 from semipose.training.probe import Probe
 from semipose.training.reliability import Columns
 from semipose.training.trainer import Row
-from semipose.utils.files import replacing, write_text
+from semipose.utils.files import replacing, write_json, write_text
 
 
 def training_record(p: Params, name: str, labels: str, steps: int, method: Method, batches: Batches, rows: list[Row]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def write_cost(path: Path, device: torch.device, seconds: float, steps: int) -> 
         "commit": head,
         "changed": changed,
     }
-    write_text(path, json.dumps(cost, indent=1) + "\n")
+    write_json(path, cost)
     return cost
 
 

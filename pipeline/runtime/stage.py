@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -43,11 +42,10 @@ class Stage:
 
     Attributes:
         name: Name of the stage.
-        run: Name of the run in paths.
+        run: Name of the run in paths; that of the stage if it has no matrix.
         item: Its matrix values (method, labels, seed).
         params: All parameters.
         fingerprint: Digest of all that it reads.
-        listed: The parameters that it reads, by dotted key.
         root: Root of the repository.
         first: Whether this is the first of the processes that train together.
     """
@@ -57,7 +55,6 @@ class Stage:
     item: dict[str, str]
     params: Params
     fingerprint: str
-    listed: dict[str, Any]
     root: Path
     first: bool  # of the processes that train together: only this one locks, logs and writes
 
@@ -81,7 +78,7 @@ class Stage:
 
 
 @contextmanager
-def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, track.Tracker]]:
+def opened(name: str, **item: str) -> Iterator[tuple[Stage, track.Tracker]]:
     """Check the whole params.yaml, take the locks, and track the work in MLflow.
 
     One lock is for this work in this folder, one for its fingerprint in any folder; a second
@@ -89,8 +86,7 @@ def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, t
 
     Args:
         name: Name of the stage in dvc.yaml.
-        run: Name of the run in paths.
-        item: Its matrix values; empty for a stage without a matrix.
+        item: Its matrix values; none for a stage without a matrix.
 
     Yields:
         The run of the stage, and what it logs to.
@@ -100,27 +96,29 @@ def opened(name: str, run: str, item: dict[str, str]) -> Iterator[tuple[Stage, t
     """
     params = load()
     root = repo_root()
+    run = "-".join(f"s{value}" if key == "seed" else value for key, value in item.items()) or name
+    what = f"{name} {run}" if item else name
     listed, deps = reads(name, item, params)
     digest = fingerprint(stage=name, item=item, params=listed, deps={path: content_digest(Path(path)) for path in deps})
     first = params.machine.devices * params.machine.nodes == 1 or _is_first_process()  # a SLURM job may contain trainings of one process
-    stage = Stage(name, run, item, params, digest, listed, root, first)
+    stage = Stage(name, run, item, params, digest, root, first)
     if not first:
         with _told_by_the_first():
             yield stage, track.Tracker(root)
         return
     named = f"{params.data.source}-{run}" if item else run
     tags = {"data": params.data.source} | item
-    locks, what = root / ".semipose" / "locks", f"{name} {run}"
+    locks = root / ".semipose" / "locks"
     here = fingerprint(folder=str(Path.cwd()), work=what)  # the same files are written with other parameters
     with (
         _alone(locks / here, what),
         _alone(locks / digest, what),
         track.run(stage=name, name=named, fingerprint=digest, params=listed, tags=tags) as tracker,
-        shown(name if run == name else f"{name} {run}"),
+        shown(what),
     ):
         begun = time.monotonic()
         yield stage, tracker
-    print(summary(name, run, item, params, time.monotonic() - begun), flush=True)
+    print(f"{what}: {summary(name, item, params, time.monotonic() - begun)}", flush=True)
 
 
 @contextmanager
@@ -191,9 +189,8 @@ def content_digest(path: Path) -> str:
     if not path.exists():
         raise InputError(f"{path} is missing: run `dvc repro` to make it")
     digest = hashlib.sha256()
-    for file in (
-        [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__")
-    ):
+    within = (entry for entry in path.rglob("*") if entry.is_file() and entry.parent.name != "__pycache__")
+    for file in [path] if path.is_file() else sorted(within):
         digest.update(file.relative_to(path.parent).as_posix().encode())
         with file.open("rb") as opened_file:
             digest.update(hashlib.file_digest(opened_file, "sha256").digest())

@@ -4,7 +4,6 @@ stages run in parallel.
 
 import ast
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from pipeline.runtime import stage
 from semipose.config.load import load
 from semipose.models.check import check_networks
 from semipose.training.cost import equal_steps
-from semipose.utils.files import write_text
+from semipose.utils.files import write_json, write_text
 
 ENTRIES = Path("entries")
 METHODS = Path("semipose/methods")
@@ -30,7 +29,7 @@ def check() -> None:
     for name, method in params.method.items():
         code = {path.stem: stage.content_digest(path) for path in code_of(METHODS / f"{method.base}.py")} | {"build": build}
         entry = {"entry": params.section(f"method.{name}"), "code": code} | ({"steps": steps[name]} if name in steps else {})
-        write_text(ENTRIES / f"{name}.json", json.dumps(entry, indent=1) + "\n")
+        write_json(ENTRIES / f"{name}.json", entry)
 
 
 def code_of(file: Path) -> list[Path]:

@@ -8,14 +8,14 @@ from pipeline.runtime import stage
 from semipose.config.data import Custom, Unlabelled
 from semipose.data.download.datasets import describe, describe_file, describe_media, download
 from semipose.demo.dataset import render_set
-from semipose.utils.files import write_text
+from semipose.utils.files import write_json, write_text
 
 MANIFEST = Path("data/manifest.json")
 DRAWN = Path("data/drawn")
 
 
 def bring() -> None:
-    with stage.opened("download", "download", {}) as (this, tracker):
+    with stage.opened("download") as (this, tracker):
         data = this.params.data
         DRAWN.mkdir(parents=True, exist_ok=True)
         # DVC removes a stage's outputs before it runs, so earlier downloads are remembered in this folder.
@@ -40,7 +40,7 @@ def bring() -> None:
         if data.unlabelled:
             manifest["unlabelled"] = {"source": data.unlabelled.source, "root": other, "files": more + beside}
         write_text(remembered, json.dumps(known))
-        write_text(MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        write_json(MANIFEST, manifest)
         tracker.file("manifest.json", MANIFEST)
         print(f"{data.source}: {root}")
 

@@ -25,7 +25,7 @@ from semipose.pose.drawing import save_pictures
 from semipose.pose.skeleton import Skeleton
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
-from semipose.utils.files import replacing, write_text
+from semipose.utils.files import replacing, write_json, write_text
 
 TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "warmup_gflop", "masks", "simple")
 SHOWN = 24  # number of people for whom the report shows every method's pose
@@ -43,10 +43,9 @@ def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
     Raises:
         InputError: As `stage.opened`; or a file of the training is missing or damaged.
     """
-    run = f"{method}-{labels}-s{seed}"
-    with stage.opened(name, run, {"method": method, "labels": labels, "seed": seed}) as (this, tracker):
+    with stage.opened(name, method=method, labels=labels, seed=seed) as (this, tracker):
         p = this.params
-        full = f"{p.data.source}-{run}"
+        full = f"{p.data.source}-{this.run}"
         folder, reports = Path("runs") / full, Path("reports")
         fabric = launch(p.machine, "32-true")
         val = open_pack("val")
@@ -79,13 +78,12 @@ def evaluate_run(name: str, method: str, labels: str, seed: str) -> None:
         record = _record(this, metadata, found, cost["commit"])
         if len(nets) > 1:
             record["metrics"] |= {f"{name}/{metric}": one.metrics[metric] for name, one in each.items()}
-        write_text(reports / "runs" / f"{full}.json", json.dumps(record, indent=1) + "\n")
+        write_json(reports / "runs" / f"{full}.json", record)
         tracker.dataset(f"{p.data.source}-val", "validation", "data/packs/val", val.digest[:32], people=len(val.people))
         tracker.file("predictions.json", folder / "predictions.json")
         final = {name: round(score["value"], 2) for name, score in record["metrics"].items() if score["value"] is not None}
-        registered = (
-            f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""
-        )  # versions of the registered model: the seeds, and later runs
+        # Versions of the registered model: the seeds, and later runs.
+        registered = f"{p.data.source}-{method}-{labels}" if this.name == "evaluate" else ""
         tracker.model(folder / "weights.safetensors", final, metadata["fingerprint"], full, registered)
         undefined = [name for name, score in record["metrics"].items() if score["value"] is None]
         if undefined:

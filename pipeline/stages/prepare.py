@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.runtime import stage
-from semipose.config.data import Data
+from semipose.config.data import Data, Detections, Media, Unlabelled
 from semipose.config.tree import Params
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
@@ -26,7 +26,7 @@ PEOPLE = "people.json"
 
 
 def prepare() -> None:
-    with stage.opened("prepare", "prepare", {}) as (this, tracker):
+    with stage.opened("prepare") as (this, tracker):
         p = this.params
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
         source, root = manifest["source"], Path(manifest["root"])
@@ -35,21 +35,24 @@ def prepare() -> None:
             for part in ("train", "val")
         )
         check_parts(source, train, val)
-        if p.data.unlabelled and p.data.unlabelled.whole_images and (advice := loose_images(train)):
+        given = p.data.unlabelled
+        media = given.media if given else None
+        if given and given.whole_images and (advice := loose_images(train)):
             print(f"train: {advice}")
         truth = ground_truth(source, root, "val", val, p.data.custom)
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, p.data.exif)
         packs = {"train": (train, root, recipe), "val": (val, root, recipe)}
-        if p.data.unlabelled:
+        if given:
             other = Path(manifest["unlabelled"]["root"])
-            if p.data.unlabelled.media:
+            if media:
                 # Nobody annotated these images, but boxes from a file may have been made before or after they were turned.
-                exif = p.data.exif or (None if p.data.unlabelled.detections else "apply")
-                packs["unlabelled"] = (_media(p, other, this.root, exif, train.skeleton), FOUND, replace(recipe, exif=exif))
+                exif = p.data.exif or (None if given.detections else "apply")
+                _find_people(p, media, given.detections, other, this.root, exif)
+                packs["unlabelled"] = (read_media(FOUND / PEOPLE, train.skeleton), FOUND, replace(recipe, exif=exif))
             else:
-                packs["unlabelled"] = (_unlabelled(p.data, other, this.root, train.skeleton), other, recipe)
+                packs["unlabelled"] = (_unlabelled(p.data, given, other, this.root, train.skeleton), other, recipe)
         if p.data.detections:
             folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
@@ -60,8 +63,7 @@ def prepare() -> None:
             started = time.monotonic()
             summary = cut_pack(people, where, PACKS / part, how, p.data.max_broken, p.machine.workers)
             rate = len(people) / (time.monotonic() - started)
-            asked = p.data.unlabelled is not None and p.data.unlabelled.media is not None and part == "unlabelled"
-            counts = (dict.fromkeys(("near-duplicate", "blurred"), 0) if asked else {}) | people.dropped
+            counts = (dict.fromkeys(("near-duplicate", "blurred"), 0) if media and part == "unlabelled" else {}) | people.dropped
             dropped = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
             for what, count in people.understood.items():
@@ -73,33 +75,28 @@ def prepare() -> None:
             tracker.dataset(part, part, str(other if part == "unlabelled" else root), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
             place_pack(PACKS / part)
-        if p.data.unlabelled and p.data.unlabelled.media:
+        if media:
             shutil.copyfile(FOUND / PEOPLE, PACKS / "unlabelled" / PEOPLE)
         shutil.rmtree(FOUND, ignore_errors=True)
         write_text(PACKS / "val.json", json.dumps(truth))
 
 
-def _unlabelled(data: Data, root: Path, repo: Path, skeleton: Skeleton) -> People:
+def _unlabelled(data: Data, given: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> People:
     """People of another set, of whom training sees the crops alone."""
-    p = data.unlabelled
-    assert p
-    if p.source == "flic":
+    if given.source == "flic":
         return read_people("flic", root, "train", films=data.flic.split, exif=data.exif)
-    if p.detections is None:
+    if given.detections is None:
         return read_aic(root, "train", data.exif, labelled=False)
     images = read_images(root / "annotations" / "image_info_unlabeled2017.json")
-    return read_detections(repo / p.detections.file, root, images, "unlabeled2017", skeleton, p.detections.score, data.exif)
+    return read_detections(repo / given.detections.file, root, images, "unlabeled2017", skeleton, given.detections.score, data.exif)
 
 
-def _media(p: Params, root: Path, repo: Path, exif: Exif | None, skeleton: Skeleton) -> People:
-    """People in folders of images and videos; the pictures that show them are in FOUND."""
+def _find_people(p: Params, media: Media, boxes: Detections | None, root: Path, repo: Path, exif: Exif | None) -> None:
+    """Find people in folders of images and videos; FOUND gets them, and the pictures that show them."""
     import torch  # the processes that cut need none
 
     from semipose.inference.people import Search, find_people
 
-    assert p.data.unlabelled
-    assert p.data.unlabelled.media
-    media, boxes = p.data.unlabelled.media, p.data.unlabelled.detections
     if media.detector and not media.weights:
         from semipose.inference.detector import MODELS
 
@@ -122,7 +119,6 @@ def _media(p: Params, root: Path, repo: Path, exif: Exif | None, skeleton: Skele
         print(f"unlabelled: {name}: {reason}")
     if found["others"]:
         print(f"unlabelled: {found['others']} files are neither images nor videos and were left out")
-    return read_media(FOUND / PEOPLE, skeleton)
 
 
 if __name__ == "__main__":

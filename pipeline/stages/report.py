@@ -81,12 +81,8 @@ def report(
 
 def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, bases: Mapping[str, str], differs: Changes) -> dict[str, Any]:
     """Save everything that can be plotted and return it by name; None for an empty plot."""
-    from semipose.reporting import (
-        calibration,
-        curves,
-        figures,
-        style,
-    )  # matplotlib takes a second to import: report a damaged run before that
+    # matplotlib takes a second to import: report a damaged run before that
+    from semipose.reporting import calibration, curves, figures, style
 
     styles = style.styles([*sweep.methods, *ablation.methods])
     metric = headline(runs.values())
@@ -94,9 +90,8 @@ def _plot(root: Path, runs: Mapping[Key, Run], sweep: Grid, ablation: Grid, base
     histories = _columns(root, runs, "history.csv")
     control = [name for name in ablation.methods if bases[name] == BASE and differs[name] == {"masking": "shuffled"}]
     against = replace(ablation, methods=(BASE, *control))
-    counting = [
-        name for name in _counting(ablation, bases, differs) if differs[name].get("masking") != "fixed"
-    ]  # a fixed count does not follow difficulty
+    # A fixed count does not follow difficulty.
+    counting = [name for name in _counting(ablation, bases, differs) if differs[name].get("masking") != "fixed"]
     budgets = tuple(dict.fromkeys((*sweep.labels, *ablation.labels)))
     counts = replace(ablation, methods=(*sweep.methods, *counting), labels=budgets)
     masked = {key: run for key, run in runs.items() if key[0] in counts.methods}
@@ -133,7 +128,7 @@ def _columns(root: Path, runs: Mapping[Key, Run], name: str) -> dict[Key, dict[s
 
 
 def main() -> None:
-    with stage.opened("report", "report", {}) as (this, tracker):
+    with stage.opened("report") as (this, tracker):
         p, tree = this.params, read_yaml(Path("params.yaml"))
         sweep, ablation = grids(p)
         bases = {name: p.method[name].base for name in ablation.methods}

@@ -10,7 +10,7 @@ from semipose.utils.files import write_text
 
 
 def split() -> None:
-    with stage.opened("split", "split", {}) as (this, tracker):
+    with stage.opened("split") as (this, tracker):
         people = People.load(Path("data/packs/train/people.npz"))
         p = this.params.split
         others = this.params.data.unlabelled is not None  # training takes those

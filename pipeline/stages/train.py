@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.runtime import outputs, stage
-from pipeline.runtime.limit import Limit
+from pipeline.runtime.limit import limited
 from pipeline.runtime.material import Material, open_pack, read_material
 from pipeline.runtime.networks import first_networks
-from pipeline.runtime.steps import steps_of
 from pipeline.tracking.track import Tracker
 from semipose.config.budget import by_budget
 from semipose.config.methods import Method as Entry
@@ -27,13 +26,14 @@ from semipose.training.devices import launch
 from semipose.training.gallery import training_views
 from semipose.training.observer import Observer
 from semipose.training.trainer import Row, fit
+from semipose.utils.files import read_json
 from semipose.utils.seeding import stream
 
 
 def train(name: str, method_name: str, labels: str, seed: str) -> None:
     with (
-        stage.opened(name, f"{method_name}-{labels}-s{seed}", {"method": method_name, "labels": labels, "seed": seed}) as (this, tracker),
-        Limit(this.params.machine.max_minutes) as limit,
+        stage.opened(name, method=method_name, labels=labels, seed=seed) as (this, tracker),
+        limited(this.params.machine.max_minutes) as limit,
     ):
         p, entry, started = this.params, this.params.method[method_name], time.monotonic()
         fabric = launch(p.machine, p.train.precision)
@@ -42,7 +42,7 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
         method, batches, observe = _set_up(p, entry, nets, material, int(seed))
         named, where, digest = f"{p.data.source}-{labels}-unlabelled", str(split_file(labels, int(seed))), observe.pack.digest[:32]
         tracker.dataset(named, "unlabelled", where, digest, people=len(batches.unlabelled))
-        decay_at, steps = by_budget(p.train.decay_at, labels), steps_of(p, method_name, labels)
+        decay_at, steps = by_budget(p.train.decay_at, labels), _steps_of(p, method_name, labels)
         rows = fit(
             method,
             batches,
@@ -64,6 +64,14 @@ def train(name: str, method_name: str, labels: str, seed: str) -> None:
             training = outputs.training_record(p, method_name, labels, steps, method, batches, rows)
             metadata = {"fingerprint": this.fingerprint, "cell": this.run, "training": training, "method": entry.model_dump(mode="json")}
             _leave(this, tracker, method, observe, rows, metadata, time.monotonic() - started)
+
+
+def _steps_of(p: Params, method: str, labels: str) -> int:
+    """Number of optimiser steps of a run; with `train.equal_cost`, the one that the stage `check` computed."""
+    if p.train.equal_cost is None:
+        return by_budget(p.train.steps, labels)
+    steps: int = read_json(Path("entries") / f"{method}.json")["steps"][labels]
+    return steps
 
 
 def _set_up(p: Params, entry: Entry, nets: list[PoseNet], material: Material, seed: int) -> tuple[Method, Batches, Observer]:

@@ -73,10 +73,9 @@ class Check:
         typer.echo(f"{name}: {time.monotonic() - begun:.0f} s")
         self.rows += found.items()
 
-    def train(self, way: Way, stop: Callable[[], str | None] = lambda: None, **options: Any) -> Found:
+    def train(self, way: Way, stop: Callable[[], str | None] = lambda: None, trial: Trial | None = None, **options: Any) -> Found:
         """As Trial.train, for as long as the part may."""
-        trial: Trial = options.pop("trial", self.trial)
-        return trial.train(way, _until(self.deadline, stop), **options)
+        return (trial or self.trial).train(way, _until(self.deadline, stop), **options)
 
     def ceilings(self) -> dict[str, str]:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from semipose.bench.clock import in_turn, rate, spread
+from semipose.config.tree import Params
 from semipose.data.annotations import annotations_of
 from semipose.data.loading.matrices import pack_matrices
 from semipose.data.loading.pack import CropPack
@@ -21,9 +21,6 @@ from semipose.evaluation.metrics.average_precision import Backend, evaluate_oks
 from semipose.inference.predict import Predictions
 from semipose.pose.heatmap import STRIDE, decode, encode
 from semipose.pose.skeleton import COCO17
-
-if TYPE_CHECKING:
-    from semipose.config.tree import Params
 
 SCORED = 2000  # people, in whom decoding, suppression and AP are timed
 
@@ -78,7 +75,7 @@ def tiny_operations(device: torch.device, count: int = 5000) -> Callable[[], int
     return work
 
 
-def cut_out(p: "Params", people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float], float]:
+def cut_out(p: Params, people: People, root: Path, folder: Path, rounds: int) -> tuple[CropPack, dict[str, float], float]:
     """Measure how fast people are cut out.
 
     Args:
@@ -118,10 +115,7 @@ def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: in
         recipe: How people are cut out.
         rounds: Number of rounds; their median is returned.
     """
-    how = asdict(recipe)
-    quality = how.pop("quality")
-    del how["exif"]  # of the image, not of where it is cut
-    matrices = pack_matrices(people.boxes, **how).numpy()
+    matrices = pack_matrices(people.boxes, recipe.size, recipe.padding, recipe.extent, recipe.aspect).numpy()
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(people.images):
         rows.setdefault(name, []).append(row)
@@ -131,13 +125,13 @@ def cutting(people: People, root: Path, target: Path, recipe: Recipe, rounds: in
         np.lib.format.open_memmap(target, "w+", np.uint8, (len(people), recipe.size, recipe.size, 3)).flush()
         begun = time.process_time()
         for cut in cuts:
-            cut_image(cut, target, recipe.size, quality)
+            cut_image(cut, target, recipe.size, recipe.quality)
         rates.append(len(people) / (time.process_time() - begun))
     target.unlink()
     return spread(rates[1:]).median
 
 
-def scoring(p: "Params") -> Callable[[Backend], int]:
+def scoring(p: Params) -> Callable[[Backend], int]:
     """From heatmaps to AP, in memory: decoding, pose scores, OKS suppression in every image, COCOeval."""
     generator = torch.Generator().manual_seed(0)
     size = np.array([p.model.width, p.model.height], np.float32)

@@ -11,27 +11,25 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from semipose.bench.clock import in_turn, spread
 from semipose.bench.components import cutting
+from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack, digest_of
 from semipose.data.packing.writing import Recipe, write_pack
 from semipose.data.people import People
 from semipose.data.splits import make_splits, read_split
 from semipose.utils.workers import in_processes
 
-if TYPE_CHECKING:
-    from semipose.config.tree import Params
-
 BATCH = 64  # people read at a time
 CUT = 512  # people cut out to time that alone
 READ = 32  # batches of a round
 
 
-def scale(p: "Params", people: People, root: Path, folder: Path, count: int, entries: int, rounds: int) -> dict[str, Any]:
+def scale(p: Params, people: People, root: Path, folder: Path, count: int, entries: int, rounds: int) -> dict[str, Any]:
     """Write large packs, and measure writing, reading and opening them.
 
     The people of `root` are repeated, each time in images of another name.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ import torch
 from semipose.bench.clock import in_turn, rate, spread
 from semipose.bench.components import cut_out, product, scoring
 from semipose.bench.training import Subject
+from semipose.config.tree import Params
 from semipose.data.sources import read_people
 from semipose.demo.dataset import render_set
 from semipose.evaluation.metrics.average_precision import Backend
@@ -29,14 +30,11 @@ from semipose.pose.heatmap import STRIDE
 from semipose.training.devices import launch
 from semipose.utils.errors import InputError
 
-if TYPE_CHECKING:
-    from semipose.config.tree import Params
-
 EXTENT = 1.25  # ratio; data.crop.extent of the presets for published networks
 DEMO_IMAGES = 160  # images of the demo, where there is no data of the user's own
 
 
-def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
+def as_published(p: Params, backbone: str, size: tuple[int, int]) -> Params:
     """Change the parameters to a network as published, with crops as fine as its input.
 
     Deconvolutions have 256 channels, sigma is 2 cells at 256 px, and crops have the room of the
@@ -56,7 +54,7 @@ def as_published(p: "Params", backbone: str, size: tuple[int, int]) -> "Params":
     return p.model_copy(update={"model": model, "data": p.data.model_copy(update={"crop": crop})})
 
 
-def bench(p: "Params", methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
+def bench(p: Params, methods: list[str], root: Path | None, people: int, rounds: int, steps: int) -> dict[str, Any]:
     """Measure everything: training, cutting out, prediction and evaluation.
 
     Args:

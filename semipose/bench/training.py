@@ -5,14 +5,15 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import count
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from semipose.augment import strong
 from semipose.augment.task import task_of
 from semipose.bench.clock import Clock, now
+from semipose.config.tree import Params
 from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
@@ -27,11 +28,6 @@ from semipose.training import trainer
 from semipose.training.cost import people_of, step_cost
 from semipose.training.devices import peak_memory
 from semipose.utils.seeding import generator_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-    from semipose.config.tree import Params
 
 CAPTURED = 64
 """Steps by which each place of Mixup has come often enough for its CUDA graph."""
@@ -56,7 +52,7 @@ class Subject:
         folder: Where checkpoints would go.
     """
 
-    def __init__(self, name: str, p: "Params", pack: CropPack, fabric: "Fabric", steps: int, folder: Path) -> None:
+    def __init__(self, name: str, p: Params, pack: CropPack, fabric: Fabric, steps: int, folder: Path) -> None:
         entry, named = p.method[name], p.model.networks
         task = task_of(p, pack, fabric.device).of(entry)
         models = [p.network(name, one).model_copy(update={"pretrained": False}) for one in named[: entry.trains]]
@@ -115,11 +111,8 @@ class Subject:
             self.fabric,
             steps=begin + self.steps + 1,
             lr=self.p.train.lr,
-            decay_at=[],
-            decay=1.0,
             state=self.state,
             checkpoint_seconds=float("inf"),
-            observe=lambda method, epoch, last: {},
             report=lambda row: None,
             graphed=self.p.machine.graphs,
             stop=note_time,

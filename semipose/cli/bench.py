@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from semipose.utils.console import reported, write_json
+from semipose.utils.console import reported
 from semipose.utils.errors import InputError
-from semipose.utils.files import write_text
+from semipose.utils.files import write_json, write_text
 
 
 def bench(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from semipose.utils.console import make_folder, reported, write_json
+from semipose.utils.console import make_folder, reported
+from semipose.utils.files import write_json
 
 
 def bench_packs(

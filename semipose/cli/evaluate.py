@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semipose.utils.console import reported, write_json
+from semipose.utils.console import reported
 from semipose.utils.errors import InputError
+from semipose.utils.files import write_json
 
 if TYPE_CHECKING:
+    from semipose.config.data import Custom
     from semipose.data.annotations import Annotations
     from semipose.evaluation.metrics.pck import Hits
     from semipose.pose.skeleton import Skeleton
@@ -56,8 +58,11 @@ def evaluate(
     with reported():
         from semipose.data.annotations import read_annotations
 
-        known = read_annotations(annotations, category or _category(params))
-        skeleton = _skeleton(weights, params, known)
+        if weights and params:
+            raise InputError("--weights and --params both give sigmas and torso; use only one of them")
+        own = _own_set(params) if params else None
+        known = read_annotations(annotations, category or (own.category if own else None))
+        skeleton = _skeleton(weights, own, known, f"data.custom of {params}")
         if metric == "oks":
             from semipose.evaluation.joints import sigmas_of
             from semipose.evaluation.metrics.average_precision import evaluate_oks
@@ -80,33 +85,24 @@ def evaluate(
             typer.echo(f"{annotations}: {count:,} {what}")
 
 
-def _skeleton(weights: Path | None, params: Path | None, known: "Annotations") -> "Skeleton | None":
-    """Return the skeleton of a weight file, or of the user's own set in a params.yaml."""
-    if weights and params:
-        raise InputError("--weights and --params both give sigmas and torso; use only one of them")
+def _own_set(params: Path) -> "Custom | None":
+    """The user's own set in a params.yaml; None for a known set, whose joints are known by name."""
+    from semipose.config.load import load
+
+    return load(params).data.custom
+
+
+def _skeleton(weights: Path | None, own: "Custom | None", known: "Annotations", name: str) -> "Skeleton | None":
+    """The skeleton of a weight file, or of the user's own set, which gets this name."""
     if weights:
         from semipose.models.weight_file import load_weights, skeleton_of
 
         return skeleton_of(load_weights(weights)[1])
-    if params is None:
+    if own is None:
         return None
-    from semipose.config.load import load
     from semipose.pose.skeleton import custom
 
-    own = load(params).data.custom
-    if own is None:
-        return None  # a known set: its joints are known by name
-    return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name=f"data.custom of {params}")
-
-
-def _category(params: Path | None) -> str | None:
-    """Name of the category of the user's own set in a params.yaml."""
-    if params is None:
-        return None
-    from semipose.config.load import load
-
-    own = load(params).data.custom
-    return own.category if own else None
+    return custom(known.joints, (), own.pairs, own.sigmas, own.torso, name)
 
 
 def _numbers(text: str) -> list[float]:

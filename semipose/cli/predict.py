@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from semipose.data.names import check_name
-from semipose.utils.console import make_folder, reported, warn, write_json
+from semipose.utils.console import make_folder, reported, warn
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json
+from semipose.utils.files import read_json, write_json
 
 if TYPE_CHECKING:
     from semipose.data.pixels import Exif

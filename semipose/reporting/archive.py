@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from semipose.reporting.results import Grid, Key, Run, run_of, write_results
-from semipose.utils.console import write_json
 from semipose.utils.errors import InputError
-from semipose.utils.files import read_json, replacing
+from semipose.utils.files import read_json, replacing, write_json
 
 EQUAL = "equal_commits.txt"  # beside the archives: each line names commits that were shown to give equal weights
 

@@ -1,13 +1,10 @@
 """Cells of tables: a score or a difference over seeds, as text and as number."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from semipose.reporting.differences import mean_difference, spread
-from semipose.reporting.results import Score
+from semipose.reporting.differences import differences, mean_difference, spread
+from semipose.reporting.results import Key, Run, Score
 
 NOT_RUN = "not run"
 NOTHING = "–"
@@ -34,8 +31,11 @@ def scored(scores: Sequence[Score]) -> Cell:
     return Cell(f"{mean:.1f}" if low is None or high is None else f"{mean:.1f} [{low:.1f}, {high:.1f}]", known[0])
 
 
-def difference(found: Sequence[tuple[float, NDArray[np.float64]]]) -> Cell:
-    """`mean_difference`, with the standard deviation over seeds if there are several."""
+def difference(runs: Mapping[Key, Run | None], method: str | None, reference: str | None, labels: str, seeds: Sequence[int]) -> Cell:
+    """Mean of the paired differences of two methods, if there are two, with the standard deviation over seeds if there are several."""
+    if method is None or reference is None or method == reference:
+        return Cell(NOTHING)
+    found = differences(runs, method, reference, labels, seeds)
     if not found:
         return Cell(NOT_RUN)
     mean, low, high = mean_difference(found)

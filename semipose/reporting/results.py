@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from semipose.config.tree import Params
 from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
-
-if TYPE_CHECKING:
-    from semipose.config.tree import Params
 
 Key = tuple[str, str, int]  # method or variant, budget, seed
 LONG = ("data", "stage", "method", "labels", "seed", "metric", "value", "low", "high", "fingerprint", "commit")
@@ -43,7 +41,7 @@ class Grid:
         return list(product(self.methods, self.labels, self.seeds))
 
 
-def grids(p: "Params") -> tuple[Grid, Grid]:
+def grids(p: Params) -> tuple[Grid, Grid]:
     """The runs of `sweep`, and those of `ablation`."""
     sweep, ablation = p.sweep, p.ablation
     return (

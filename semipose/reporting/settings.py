@@ -44,8 +44,8 @@ def _scores(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings
             entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
             scores = [run.score for seed in seeds if entry and (run := runs.get((entry, labels, seed)))]
             row.append(scored(scores) if entry else Cell(NOTHING))
-            row.append(_against(runs, entry, reference, labels, seeds))
-        row += [_against(runs, settings[after].get(method), settings[before].get(method), labels, seeds) for before, after in pairs]
+            row.append(difference(runs, entry, reference, labels, seeds))
+        row += [difference(runs, settings[after].get(method), settings[before].get(method), labels, seeds) for before, after in pairs]
         rows.append(row)
     missing = sorted(entry for entry in entries if not any((entry, labels, seed) in runs for seed in seeds))
     notes = [note for note in unequal(present, [labels]) if not note.startswith("unequal: steps ")]  # the table of costs has them
@@ -99,12 +99,6 @@ def _cost(run: Run, cost: str) -> float:
 def gflop(run: Run) -> float:
     """GFLOP of a run's training, warm-up included (runs of semipose 0.1 do not have the warm-up's)."""
     return float(run.training["gflop"] + run.training.get("warmup_gflop", 0.0))
-
-
-def _against(runs: Mapping[Key, Run], entry: str | None, reference: str | None, labels: str, seeds: Sequence[int]) -> Cell:
-    if entry is None or reference is None or entry == reference:
-        return Cell(NOTHING)
-    return difference(differences(runs, entry, reference, labels, seeds))
 
 
 def _records(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings: Settings) -> list[dict[str, Any]]:

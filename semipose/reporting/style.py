@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from semipose.utils.files import replacing
@@ -85,7 +84,6 @@ def small_print(figure: Figure, text: str) -> None:
 def save(picture: Picture, folder: Path) -> Path:
     """PNG at 150 dpi without time or version in it, so that equal numbers give equal bytes."""
     target = folder / f"{picture.name}.png"
-    FigureCanvasAgg(picture.figure)
     with replacing(target) as temporary:
         picture.figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
     return target

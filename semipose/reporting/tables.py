@@ -82,7 +82,7 @@ def ablation_table(runs: Mapping[Key, Run], ablation: Grid, bases: Mapping[str, 
     """
     families = {base: [name for name in ablation.methods if bases[name] == base] for base in map(bases.__getitem__, ablation.methods)}
     reference = {name: base for base, variants in families.items() for name in (base, *variants)}
-    words = {name: ", ".join(f"{key}: {_plain(value)}" for key, value in changes[name].items()) for name in ablation.methods}
+    words = {name: in_words(changes[name]) for name in ablation.methods}
     name, caption = "ablation", f"Ablation of {', '.join(families)}"
     if topic:
         name, caption = f"ablation-{topic}", f"{caption}: {topic.replace('_', ' ')}"
@@ -117,11 +117,10 @@ def _build(
     for method, above in zip(grid.methods, (None, *grid.methods), strict=False):
         row = [Cell(text) for text in ((method, changes[method]) if changes else (method,))]
         for labels in grid.labels:
-            found = differences(runs, method, reference[method], labels, grid.seeds)
             row.append(scored([run.score for seed in grid.seeds if (run := wanted[method, labels, seed])]))
-            row.append(Cell(NOTHING) if method == reference[method] else difference(found))
+            row.append(difference(runs, method, reference[method], labels, grid.seeds))
             if stepwise:
-                row.append(difference(differences(runs, method, above, labels, grid.seeds)) if above else Cell(NOTHING))
+                row.append(difference(runs, method, above, labels, grid.seeds))
         rows.append(row + _costs(wanted, method, grid))
     against = ", ".join(held := dict.fromkeys(reference.values())) + " (each row with its own)" * (len(held) > 1)
     legend = [
@@ -192,6 +191,11 @@ def _records(
         record |= {name: run.protocol[name] for name in ("input", "backbone", "boxes", "flip_test", "decode", "epoch", "people")}
         records.append(record | {"cell": run.name, "fingerprint": run.fingerprint, "commit": run.commit})
     return records
+
+
+def in_words(changed: Mapping[str, Any]) -> str:
+    """What a variant changes, by dotted key; values as in params.yaml."""
+    return ", ".join(f"{key}: {_plain(value)}" for key, value in changed.items())
 
 
 def _plain(value: Any) -> str:

@@ -1,6 +1,5 @@
 """How a command ends: with its files written, or with one message."""
 
-import json
 import os
 import sys
 import warnings
@@ -12,7 +11,6 @@ from typing import Any
 import typer
 
 from semipose.utils.errors import InputError, InputWarning
-from semipose.utils.files import write_text
 from semipose.utils.progress import shown
 
 
@@ -51,10 +49,6 @@ def reported() -> Iterator[None]:
 def warn(text: str) -> None:
     """Print a warning to standard error."""
     print(f"semipose: warning: {text}", file=sys.stderr)
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def make_folder(folder: Path) -> None:

@@ -71,6 +71,10 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
 @contextmanager
 def without_collection() -> Iterator[None]:
     """Switch the garbage collector off: it would take seconds

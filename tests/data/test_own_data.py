@@ -214,11 +214,11 @@ def test_prepare_says_what_was_left_out_and_that_boxes_are_of_two_kinds(
 def test_a_stage_names_the_detectors_pack_only_if_it_reads_it(demo: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     item = {"method": "akm", "labels": "L50", "seed": "0"}
-    usual = summary("evaluate", "akm-L50-s0", item, demo, 1)
+    usual = summary("evaluate", item, demo, 1)
     assert "read data/packs/val, " in usual
     assert "val_detected" not in usual
     detected = demo.model_copy(update={"evaluate": demo.evaluate.model_copy(update={"boxes": "detector"})})
-    assert "read data/packs/val, data/packs/val_detected, " in summary("evaluate", "akm-L50-s0", item, detected, 1)
+    assert "read data/packs/val, data/packs/val_detected, " in summary("evaluate", item, detected, 1)
 
 
 def test_what_is_not_there_is_named(root: Path, custom: Custom) -> None:

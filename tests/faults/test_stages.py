@@ -347,13 +347,13 @@ def test_a_spoiled_pack_is_noticed_when_it_is_read(project: Path, part: str) -> 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_second_process_waits_and_says_so(project: Path, tmp_path: Path, same: bool) -> None:
     """With the same parameters, anywhere; with others, in the same folder, where it writes the same files."""
-    with stage.opened("split", "split", {}) as (this, _):
-        name = this.fingerprint if same else fingerprint(folder=str(project), work="split split")
+    with stage.opened("split") as (this, _):
+        name = this.fingerprint if same else fingerprint(folder=str(project), work="split")
         lock = FileLock(this.root / ".semipose/locks" / name)
     words = tmp_path / "words"
     with lock:
         process = begin(split.split, words)
-        until(lambda: "semipose: another process runs split split in this folder; waiting for it to end" in words.read_text())
+        until(lambda: "semipose: another process runs split in this folder; waiting for it to end" in words.read_text())
         assert os.waitpid(process, os.WNOHANG) == (0, 0)
     assert ended(process) == 0
 
@@ -371,7 +371,7 @@ def test_of_several_processes_the_first_alone_ends_with_a_code(
     monkeypatch.setenv("LOCAL_RANK", "1")
 
     def work(first: bool) -> None:
-        with stage.opened("split", "split", {}) as (this, _):
+        with stage.opened("split") as (this, _):
             assert this.first == first
             raise ending
 

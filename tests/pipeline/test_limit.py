@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.runtime.limit import Limit
+from pipeline.runtime.limit import limited
 from pipeline.runtime.stage import COMMANDS, STOPPED, main
 from semipose.utils.errors import InputError, Stopped
 
@@ -14,7 +14,7 @@ from semipose.utils.errors import InputError, Stopped
 def test_the_time_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with Limit(0.5) as limit, Limit(None) as endless:
+    with limited(0.5) as limit, limited(None) as endless:
         assert limit() is None
         now += 31
         assert limit() == "the 0.5 minutes of machine.max_minutes are over"
@@ -23,7 +23,7 @@ def test_the_time_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sigterm_is_a_reason_and_no_end() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with Limit(None) as limit:
+    with limited(None) as limit:
         os.kill(os.getpid(), signal.SIGTERM)
         assert limit() == "stopped by SIGTERM"
     assert signal.getsignal(signal.SIGTERM) is before

@@ -142,13 +142,14 @@ def same_people(reports: Path, runs: Sequence[Run]) -> dict[str, Any]:
     """
     if not runs or not all((reports / "pictures" / run.name).is_dir() for run in runs):
         return {}
-    scores = {run.method: _scores(reports / "runs" / run.name / "people.csv") for run in runs}
+    scores = {run.method: people_scores(reports / "runs" / run.name / "people.csv") for run in runs}
     people = sorted(set.intersection(*map(set, scores.values())), key=lambda person: -fmean(own[person] for own in scores.values()))
     ends = {"best": people[:ENDS], "worst": people[ENDS:][-ENDS:], "between": people[ENDS:-ENDS]}
     return {"scores": scores, "people": len(people), **ends}
 
 
-def _scores(path: Path) -> dict[int, float]:
+def people_scores(path: Path) -> dict[int, float]:
+    """Person -> score (0-1), of a run's people.csv."""
     if not path.exists():
         raise InputError(f"{path} is missing; run the stage `evaluate` of this run again")
     columns = read_columns(path)
