@@ -1,4 +1,4 @@
-"""Write the README's tables and docs/results.md from the archive of finished runs, results/: `python docs/results.py`."""
+"""Write the README's tables, docs/results.md and each results.csv from the archive of finished runs, results/: `python docs/results.py`."""
 
 import re
 from collections import Counter
@@ -9,6 +9,7 @@ from presets import PCK, ROOT, archive_of, archives, compact, grid_runs
 
 from semipose.config.load import changes, load, overlaid, read_layers
 from semipose.reporting import style
+from semipose.reporting.archive import write_archive_results
 from semipose.reporting.cells import NOT_RUN, NOTHING
 from semipose.reporting.settings import settings_tables
 from semipose.reporting.tables import ABOVE, Table, ablation_tables, main_table
@@ -115,6 +116,8 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    for folder in (ROOT / "results").glob("*/"):
+        write_archive_results(folder)
     style.save(label_figure(), ROOT / "docs/pictures")
     readme = ROOT / "README.md"
     readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
