@@ -79,11 +79,18 @@ def summary(name: str, item: dict[str, str], params: Params, seconds: float) -> 
     if params.evaluate.boxes != "detector":
         read = [path for path in read if path != "data/packs/val_detected"]  # which is empty, or not used
     wrote = _written(entry)
-    after = [other for other, its in stages.items() if any(Path(out).is_relative_to(path) for path in its.get("deps", []) for out in wrote)]
+    after = [
+        other for other, its in stages.items() if any(_overlap(Path(path), Path(out)) for path in its.get("deps", []) for out in wrote)
+    ]
     parts = {"read": read, "wrote": wrote}
     said = [f"{word} {', '.join(_folders(_fill(path, item, params) for path in paths))}" for word, paths in parts.items() if paths]
     said += [f"next: {', '.join(after)}"] if after else []
     return f"done in {seconds:.0f} s; {'; '.join(said)}"
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether one of the paths is in the other or equals it."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _written(entry: dict[str, Any]) -> list[str]:

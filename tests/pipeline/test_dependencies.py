@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.runtime.declared import summary
 from pipeline.stages.check import check, code_of
+from semipose.config.tree import Params
 
 ROOT = Path(__file__).parent.parent.parent
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -154,3 +156,14 @@ def test_an_edited_base_class_changes_every_entry_and_a_method_only_its_own(tmp_
     assert edited("another.py") == set()
     assert edited("__init__.py", '    "akm": AKM,\n', '    "akm": AKM,\n    "another": AKM,\n') == set(), "the list of methods"
     assert edited("__init__.py", "return made.train()", "return made.eval()") == everything
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [("prepare", "split, warmup, train, ablate, evaluate, evaluate_ablation"), ("split", "warmup, train, ablate"), ("evaluate", "report")],
+)
+def test_the_last_line_of_a_stage_names_those_that_read_what_it_wrote(
+    name: str, after: str, demo: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # prepare writes a folder of which split reads a file; split one whose files the others read
+    assert summary(name, {"method": "akm", "labels": "L50", "seed": "0"}, demo, 1).endswith(f"; next: {after}")
