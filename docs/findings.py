@@ -1,6 +1,7 @@
 """What archived runs show beside their tables: sections of docs/results.md and docs/suggest.md that compare runs."""
 
 import csv
+import math
 import statistics
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from semipose.reporting.typeset import broken
 COLOURED = "supervised_colours"
 WIDTH = 108
 """Of a line, in characters."""
-NOISE = 1.5
-"""AP by which the same training differed on two processors."""
+NOISE = 1.6
+"""Standard deviation, in AP, of the difference between two trainings of one run: seeds 0 and 1 of AKM on two processors."""
 SUGGESTED = "flic-suggest"
 """Archive of the runs of FLIC whose last 50 of 100 labelled people are those of `semipose suggest`."""
 
@@ -44,20 +45,31 @@ def in_short(name: str) -> str:
     tree = overlaid(read_layers(ROOT / f"pipeline/presets/{name}.yaml"))
     parts.append("\n### What of AKM matters on real people\n\n")
     for words, sign in (("below", -1), ("above", 1)):
-        kept = [row for row in rows if min(sign * value for value in row[2]) > 0 and len(row[2]) > 1 and abs(row[3].value or 0) > NOISE]
+        kept = [row for row in rows if len(row[2]) > 1 and min(sign * value for value in row[2]) > 0 and _beyond_noise(row[3], len(row[2]))]
         names = ", ".join(f"`{variant}` ({_signed(score)})" for variant, _, _, score in kept)
-        told = f"Variants {words} AKM with each of two seeds or more, by over {NOISE} AP in the mean: {names or 'none'}."
+        told = f"Variants {words} AKM with each of two seeds or more, and in the mean beyond the noise of training: {names or 'none'}."
         parts.append(broken(told) + "\n")
     parts.append(
         "No other can be told apart from AKM yet.\n"
-        f"Intervals are over validation people: the noise of training, about {NOISE} AP for one seed, is not in them\n"
-        "([how it was measured](notebook/jointmix.md#how-much-two-trainings-differ)).\n"
+        f"Two trainings of one run differ by {NOISE} AP (standard deviation,\n"
+        "[measured on two processors](notebook/jointmix.md#how-much-two-trainings-differ)).\n"
+        f"So a mean over n seeds is beyond the noise from 2 × {NOISE} / √n AP on: {_noise(2):.1f} for two, {_noise(3):.1f} for three.\n"
+        "The intervals below are over validation people alone.\n"
     )
     parts.append("\n| variant | what differs from AKM | labels | seed by seed | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
     for variant, labels, values, score in rows:
         each = ", ".join(f"{value:+.1f}" for value in values)
         parts.append(f"| `{variant}` | {in_words(changes(tree, variant))} | {labels.removeprefix('L')} | {each} | {_signed(score)} |\n")
     return "".join(parts)
+
+
+def _noise(seeds: int) -> float:
+    """AP that the mean difference of two equal entries stays within, at 95 % of all trainings."""
+    return 2 * NOISE / math.sqrt(seeds)
+
+
+def _beyond_noise(score: Score, seeds: int) -> bool:
+    return score.value is not None and abs(score.value) > _noise(seeds)
 
 
 def _signed(score: Score) -> str:
