@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 LONGEST = ("test_stages.py", "test_pipeline.py", "test_track.py", "test_steps.py", "test_server.py", "test_groups.py", "test_trainer.py")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests begin: beside a second test process they have one core
+if (
+    Path("/proc/cpuinfo").exists() and "avx2" in Path("/proc/cpuinfo").read_text().split()
+):  # as machine.portable: these tests' own process, too
+    os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 # Made-up cases (tests/faults/test_fuzz.py): the same few each time, or with --hypothesis-profile=full many others.
 settings.register_profile("few", max_examples=10, derandomize=True, deadline=None, database=None)
 settings.register_profile("full", max_examples=750, deadline=None, print_blob=True)

@@ -116,6 +116,10 @@ class Machine(Section):
     """true: on a GPU, the same bits every time, but slower; false: cuDNN searches for its fastest
     kernels. A CPU always gives the same.
     """
+    portable: bool
+    """true: in float32, an x86 CPU uses no instructions newer than AVX2, so that another one gives
+    the same bits; false: it uses all that it has.
+    """
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     """Seconds between checkpoints of a training; 0: after every step."""
     max_minutes: Ratio | None

@@ -20,6 +20,9 @@ from semipose.utils.workers import end_with
 if TYPE_CHECKING:
     from semipose.config.tree import Machine
 
+CPU = Path("/proc/cpuinfo")
+AVX2_ALONE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+"""What torch and its libraries read in the environment when they are first used: newer instructions round differently."""
 _held: list[FileLock] = []  # closed, and so given back, when the process ends, however it ends
 
 
@@ -71,6 +74,7 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     """Start Lightning Fabric on the machine's devices.
 
     This process gets `machine.threads` CPU threads.
+    On a CPU, `machine.portable` holds only if torch has computed nothing in this process before.
     For several devices there is a process each, started here, by torchrun or by SLURM.
     Batch-norm statistics are then not those of the first process but the mean (groups.py).
     One device on a machine with several GPUs is the one that the fewest other trainings have taken.
@@ -89,6 +93,8 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
         torch.set_float32_matmul_precision("high")  # else Fabric advises it; `arithmetic` decides
     if on_gpu and machine.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    if not on_gpu and machine.portable and precision == "32-true":
+        _restrict()
     plugin = precision_of(precision, "cuda" if on_gpu else "cpu")
     fabric = Fabric(accelerator=machine.accelerator, strategy=strategy, devices=devices, num_nodes=machine.nodes, plugins=plugin)
     fabric.launch()
@@ -100,12 +106,19 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     return fabric
 
 
+def _restrict() -> None:
+    """Restrict torch to AVX2, if this CPU has it."""
+    with suppress(OSError):  # not Linux
+        if "avx2" in CPU.read_text(encoding="utf-8").split():
+            os.environ.update(AVX2_ALONE)
+
+
 def processor(device: torch.device) -> str:
     """Name of the GPU, or of the CPU with its vector instructions: the same training has other bits on another processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in CPU.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return f"{line.partition(':')[2].strip()}, {torch.backends.cpu.get_cpu_capability()}"
     return f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"

@@ -1,6 +1,8 @@
 """How a GPU is told to compute, and how many threads a process has: flags alone, so that no GPU is needed."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import pytest_configure
+from conftest import ROOT, pytest_configure
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 from torch.backends import cudnn
@@ -22,7 +24,7 @@ from semipose.data.sources import read_people
 from semipose.models.network import evaluating
 from semipose.pose.geometry import transform
 from semipose.pose.heatmap import STRIDE
-from semipose.training.devices import arithmetic, launch, precision_of
+from semipose.training.devices import AVX2_ALONE, CPU, arithmetic, launch, precision_of
 
 
 def flags() -> tuple[bool, str, bool, bool, bool]:
@@ -71,6 +73,35 @@ def test_evaluation_never_rounds_to_tf32(tiny: Params) -> None:
     with evaluating(torch.nn.Identity()):
         assert flags()[:2] == (False, "highest")
     assert flags()[:2] == (True, "high")
+
+
+GRADIENT = """
+import hashlib, sys, torch
+from pathlib import Path
+from semipose.config.load import load
+from semipose.training.devices import launch
+machine = load(Path("pipeline/presets/demo.yaml")).machine.model_copy(update={"accelerator": "cpu", "portable": sys.argv[1] == "portable"})
+launch(machine, sys.argv[2])
+torch.manual_seed(0)
+layer = torch.nn.Conv2d(32, 32, 3)
+layer(torch.randn(16, 32, 18, 18).to(memory_format=torch.channels_last)).square().sum().backward()
+print(torch.backends.cpu.get_cpu_capability(), hashlib.md5(layer.weight.grad.numpy().tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not CPU.exists() or "avx2" not in CPU.read_text().split(), reason="the CPU has no AVX2")
+def test_a_portable_training_has_the_bits_of_a_cpu_with_avx2_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradient(*said: str) -> str:
+        return subprocess.run([sys.executable, "-c", GRADIENT, *said], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+    for name in AVX2_ALONE:
+        monkeypatch.delenv(name, raising=False)
+    portable, half, all_of_them = gradient("portable", "32-true"), gradient("portable", "bf16-mixed"), gradient("not", "32-true")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert portable == gradient("not", "32-true")
+    assert portable.startswith("AVX2 ")
+    assert half == all_of_them, "bfloat16 needs newer instructions"
 
 
 def test_labels_lie_on_their_images_in_bf16(real_data: Path, demo: Params, tmp_path: Path) -> None:
