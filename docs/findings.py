@@ -54,6 +54,8 @@ def in_short(name: str) -> str:
         f"Two trainings of one run differ by {NOISE} AP (standard deviation,\n"
         "[measured on two processors](notebook/jointmix.md#how-much-two-trainings-differ)).\n"
         f"So a mean over n seeds is beyond the noise from 2 × {NOISE} / √n AP on: {_noise(2):.1f} for two, {_noise(3):.1f} for three.\n"
+        f"Most rows were trained on another processor than AKM's, where AKM itself has {NOISE} AP less:\n"
+        "they may be as much better than they look here.\n"
         "The intervals below are over validation people alone.\n"
     )
     parts.append("\n| variant | what differs from AKM | labels | seed by seed | difference to AKM, AP |\n|---|---|---:|---:|---:|\n")
