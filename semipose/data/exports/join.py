@@ -30,7 +30,7 @@ def joined(new: Parts, old: Parts, where: Path) -> tuple[Parts, str]:
         where: Folder of the set, for the messages.
 
     Returns:
-        The set with the people, and how many were added.
+        The set with the people; in words, how many were added, and how many it had already.
 
     Raises:
         InputError: The set has no validation part, or the new people are on its images; joints do not fit.
