@@ -244,6 +244,8 @@ class JointMix(Entry):
     """File of semipose/methods/."""
     labelled_share: Annotated[float, Field(gt=0, le=1)]
     """Share of a step's labelled people that are used, at least one."""
+    unlabelled_share: Annotated[float, Field(gt=0, le=1)]
+    """Share of a step's unlabelled people that are used, at least one."""
     strong: Augmentations
     """Strong augmentations of the strong view, as for posecons."""
     place: Annotated[list[Place], Field(min_length=1)]

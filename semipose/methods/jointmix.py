@@ -37,8 +37,8 @@ class JointMix(SelfTaught):
         p, task = self.p, self.task
         decided = self.decisions(batch.step, on_host(generator)) if decided is None else decided
         place, alpha, rest = islice(decided, 3)  # rest: 1 - alpha
-        labelled = task.labelled(self.few(batch.labelled), generator)
-        easy = task.weak_view(batch.unlabelled, generator)
+        labelled = task.labelled(first(batch.labelled, p.labelled_share), generator)
+        easy = task.weak_view(first_crops(batch.unlabelled, p.unlabelled_share), generator)
         theta = task.strong(len(easy), generator)
         strong = self.strong_view(easy, self.pseudo_labels(easy, generator), theta, p.strong, generator)
         partner, few = mixing.partner(len(easy), generator), len(labelled.images)
@@ -52,8 +52,15 @@ class JointMix(SelfTaught):
         loss_j = heatmap_loss(heatmaps[few:], strong.targets[partner], strong.weight[partner])
         return Losses({"supervised": loss_l, "mixed": p.lambda_m * (alpha * loss_i + rest * loss_j)}, {})
 
-    def few(self, people: Labelled) -> Labelled:
-        """The first of a step's labelled people, as many as `labelled_share` says, at least one."""
-        count = max(1, round(self.p.labelled_share * len(people.points)))
-        crops = Crops(*(part[:count] for part in people.crops))
-        return Labelled(crops, people.points[:count], people.visible[:count])
+
+def first(people: Labelled, share: float) -> Labelled:
+    """The first of a step's labelled people, as many as `share` says, at least one."""
+    crops = first_crops(people.crops, share)
+    count = len(crops.pixels)
+    return Labelled(crops, people.points[:count], people.visible[:count])
+
+
+def first_crops(people: Crops, share: float) -> Crops:
+    """The first of a step's people, as many as `share` says, at least one."""
+    count = max(1, round(share * len(people.pixels)))
+    return Crops(*(part[:count] for part in people))

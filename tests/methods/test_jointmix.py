@@ -15,6 +15,7 @@ from semipose.data.loading.batch import Batch, Labelled
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack, Crops
 from semipose.methods import JointMix, build
+from semipose.methods.jointmix import first
 from semipose.models.check import check_networks
 from semipose.models.network import PoseNet
 from semipose.pose.heatmap import decode, encode
@@ -31,13 +32,15 @@ def jointmix(demo: Params, net: PoseNet, task: Task, **changes: object) -> Joint
 
 
 @pytest.mark.parametrize(
-    ("place", "pseudo_label", "share"), [("input", "rendered", 0.5), ("layer2", "raw", 0.5), ("input", "rendered", 1.0)]
+    ("place", "pseudo_label", "share", "unlabelled"),
+    [("input", "rendered", 0.5, 1.0), ("layer2", "raw", 0.5, 0.75), ("input", "rendered", 1.0, 0.75)],
 )
 def test_the_loss_equals_a_naive_version(
-    demo: Params, task: Task, batch: Batch, net: PoseNet, place: str, pseudo_label: str, share: float
+    demo: Params, task: Task, batch: Batch, net: PoseNet, place: str, pseudo_label: str, share: float, unlabelled: float
 ) -> None:
-    method = jointmix(demo, net, task, place=[place], pseudo_label=pseudo_label, labelled_share=share, lambda_m=1.7)
-    few, task = round(share * PEOPLE), method.task
+    shares = {"labelled_share": share, "unlabelled_share": unlabelled}
+    method = jointmix(demo, net, task, place=[place], pseudo_label=pseudo_label, lambda_m=1.7, **shares)
+    few, many, task = round(share * PEOPLE), round(unlabelled * PEOPLE), method.task
     g = generator_of(7, "step", 0)
     host = on_host(g)
     torch.randint(1, (1,), generator=host)  # the place
@@ -47,18 +50,18 @@ def test_the_loss_equals_a_naive_version(
     images, targets, weight = task.labelled(
         Labelled(Crops(people.crops.pixels[:few], people.crops.base[:few]), people.points[:few], people.visible[:few]), g
     )
-    easy = task.weak_view(batch.unlabelled, g)
-    theta = task.strong(PEOPLE, g)
+    easy = task.weak_view(Crops(batch.unlabelled.pixels[:many], batch.unlabelled.base[:many]), g)
+    theta = task.strong(many, g)
     with torch.no_grad():
         heatmaps = net(easy)
     strong = hard_view(task, easy, heatmaps, theta, g)
     if pseudo_label == "raw":
-        pseudo, sure = task.move_heatmaps(heatmaps, theta), torch.ones(PEOPLE, 17)
+        pseudo, sure = task.move_heatmaps(heatmaps, theta), torch.ones(many, 17)
     else:
         points, peak = decode(heatmaps, 4, "dark", task.sigma)
         moved = torch.stack([one @ t[:, :2].T + t[:, 2] for one, t in zip(points, theta, strict=True)])
         pseudo, sure = encode(moved, peak.clamp(0, 1), (8, 8), 4, task.sigma)
-    partner = torch.randperm(PEOPLE, generator=g).tolist()
+    partner = torch.randperm(many, generator=g).tolist()
     assert any(i != j for i, j in enumerate(partner))
 
     def mixed(x: Tensor) -> Tensor:
@@ -76,11 +79,9 @@ def test_the_loss_equals_a_naive_version(
 
 
 @pytest.mark.parametrize(("share", "used"), [(0.01, 1), (0.25, 1), (0.5, 2), (1.0, 4)])
-def test_a_share_of_the_labelled_people_is_used_at_least_one(
-    demo: Params, task: Task, pack: CropPack, net: PoseNet, share: float, used: int
-) -> None:
+def test_a_share_of_the_labelled_people_is_used_at_least_one(pack: CropPack, share: float, used: int) -> None:
     people = Batches(pack, (32, 32), np.arange(12), np.arange(12), batch_size=4, seed=3)(0).labelled
-    few = jointmix(demo, net, task, labelled_share=share).few(people)
+    few = first(people, share)
     assert len(few.points) == len(few.visible) == len(few.crops.pixels) == len(few.crops.base) == used
     assert torch.equal(few.points, people.points[:used])
     assert torch.equal(few.crops.pixels, people.crops.pixels[:used])
