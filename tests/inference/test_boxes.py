@@ -9,7 +9,7 @@ from PIL import Image
 
 from semipose.inference.boxes import of_images, of_set
 from semipose.inference.photos import find_photos
-from semipose.utils.errors import InputError
+from semipose.utils.errors import InputError, InputWarning
 
 
 @pytest.fixture
@@ -46,6 +46,28 @@ def test_photos_come_in_natural_order_without_companions(photos: Path) -> None:
     assert [path.name for path in find_photos([photos])] == [f"img{number}.jpg" for number in range(1, 13)]
     assert [photo.image_id for photo in of_images(find_photos([photos])).photos] == list(range(1, 13))
     assert [path.name for path in find_photos([photos / "img10.jpg", photos / "img2.jpg"])] == ["img10.jpg", "img2.jpg"], "as named"
+
+
+def test_videos_and_folders_beside_images_are_named_with_what_to_do(photos: Path) -> None:
+    for name in ("clip10.mov", "clip2.MP4", "._clip2.MP4"):
+        (photos / name).write_bytes(b"a video")
+    for name in ("more", "empty"):
+        (photos / name).mkdir()
+    Image.new("RGB", (50, 60)).save(photos / "more/IMG.JPG")
+    clips = f"2 videos were left out: {photos}/clip2.MP4, {photos}/clip10.mov; give each to semipose predict by itself"
+    folders = f"folders with images were left out: {photos}/more; to take their images, name them, too"
+    with pytest.warns(InputWarning) as said:
+        assert len(find_photos([photos])) == 12
+    assert [str(one.message).split(", with")[0] for one in said] == [clips, folders]
+    for path in photos.glob("*.jpg"):
+        path.unlink()
+    with pytest.raises(InputError) as refused:
+        find_photos([photos])
+    assert "photos: no image in this folder" in str(refused.value)
+    assert clips in str(refused.value)
+    with pytest.raises(InputError, match=r"clip2\.MP4: is a video, and images are needed; save some of its frames as images"):
+        find_photos([photos / "clip2.MP4"])
+    assert folders in str(refused.value)
 
 
 @pytest.mark.parametrize("folder", ["", "images/", "images\\", "C:\\birds\\"])
