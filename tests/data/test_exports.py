@@ -511,6 +511,23 @@ def test_joined_people_have_the_joints_of_the_set_and_an_image_is_there_once(tmp
         convert(new / "corrected.json", tmp_path / "more", join=root)
 
 
+def test_a_person_of_the_set_is_one_person_of_the_export_the_most_similar(tmp_path: Path) -> None:
+    """Dancers: of the first one in the export, nine joints are where the set has those of the second, who comes after."""
+    root, new = make_set(tmp_path / "set", images=2, people=1), tmp_path / "new"
+    made = content(root, "train")
+    (one, *_) = made["annotations"]
+    known = np.reshape(one["keypoints"], (-1, 3))
+    other = known + np.where(np.arange(17)[:, None] < 9, 0, [15, 5, 0])
+    again = known + np.where(np.arange(17)[:, None] == 16, [3, 3, 0], 0)
+    made["annotations"] = [one | {"id": k, "keypoints": points.ravel().tolist()} for k, points in enumerate((other, again), start=1)]
+    new.mkdir()
+    (new / "again.json").write_text(json.dumps(made))
+    told = convert(new / "again.json", tmp_path / "both", root / "images", join=root)
+    assert told.startswith(f"1 people added; 1 people are in {root} already")
+    after = content(tmp_path / "both", "train")["annotations"]
+    assert [person["keypoints"] for person in after if person["image_id"] == 1] == [again.ravel().tolist(), other.ravel().tolist()]
+
+
 @pytest.mark.parametrize("decimals", [1, 0])
 def test_people_whose_labels_were_rounded_are_not_joined_twice(tmp_path: Path, decimals: int) -> None:
     """The export has everybody of the set with rounded labels; one of them has a corrected wrist, another a joint that was not labelled."""
