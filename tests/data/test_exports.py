@@ -18,6 +18,7 @@ from semipose.cli.app import app
 from semipose.data.annotations import read_annotations
 from semipose.data.checks.examine import recognise
 from semipose.data.exports.convert import convert
+from semipose.data.pixels import read_image
 from semipose.data.sources import read_people
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
@@ -429,6 +430,27 @@ def test_label_studio_has_skipped_annotations_and_other_fields(tmp_path: Path) -
     convert(out, tmp_path / "made", val=2)
     made = sum(len(content(tmp_path / "made", part)["annotations"]) for part in ("train", "val"))
     assert made == sum(len(content(tmp_path / "set", part)["annotations"]) for part in ("train", "val"))
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_the_same_however_they_are_written(tmp_path: Path, written: str, there: str) -> None:
+    """An archive from a Mac: its file names have their accents apart (NFD), the annotations have them in the letter."""
+    root = make_set(tmp_path / "set")
+    for part in ("train", "val"):
+        made = content(root, part)
+        for image in made["images"]:
+            name = f"photos/Bär {image['file_name']}"
+            target = root / unicodedata.normalize(there, name)
+            target.parent.mkdir(exist_ok=True)
+            (root / "images" / image["file_name"]).rename(target)
+            image["file_name"] = unicodedata.normalize(written, name)
+        (root / f"{part}.json").write_text(json.dumps(made))
+    (root / "images").rmdir()
+    with pytest.raises(InputError, match=r"B.+r val1\.png: .* accents .*semipose doctor FOLDER --convert"):
+        read_image(root / unicodedata.normalize(written, "photos/Bär val1.png"))
+    result = CliRunner().invoke(app, ["doctor", str(root), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "made", "val")["images"][0]["file_name"] == unicodedata.normalize(there, "photos/Bär val1.png")
 
 
 def test_links_to_images_become_the_images(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from semipose.data.names import composed
 from semipose.utils.errors import InputError
 from semipose.utils.files import COMPANION
 
@@ -28,9 +29,10 @@ class Stock:
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith(COMPANION):
-                self.by_name[path.name].append(path)
-                if PREFIX.match(path.name):
-                    self.by_name[PREFIX.sub("", path.name)].append(path)
+                name = composed(path.name)
+                self.by_name[name].append(path)
+                if PREFIX.match(name):
+                    self.by_name[PREFIX.sub("", name)].append(path)
 
     def find(self, name: str, where: str) -> Path:
         """Find the file of a name: a path, also of Windows or of another folder, or an address.
@@ -42,12 +44,12 @@ class Stock:
         Raises:
             InputError: There is none, or more than one.
         """
-        parts = _path(name).split("/")
+        parts = composed(_path(name)).split("/")
         known = self.by_name.get(parts[-1]) or self.by_name.get(PREFIX.sub("", parts[-1])) or []
-        if self.root / "/".join(parts) in known:
-            return self.root / "/".join(parts)
+        if self.root / _path(name) in known:
+            return self.root / _path(name)
         for length in range(len(parts), 0, -1):  # the longer the common path, the better
-            found = [path for path in known if path.as_posix().split("/")[-length:-1] == parts[-length:-1]]
+            found = [path for path in known if composed(path.as_posix()).split("/")[-length:-1] == parts[-length:-1]]
             if len(found) == 1:
                 return found[0]
             if found:
