@@ -250,6 +250,10 @@ def test_a_box_that_leaves_its_image_counts_as_far_as_it_is_on_it(tmp_path: Path
     truth = read_annotations(tmp_path / "made/val.json").dataset["annotations"]
     assert truth[0]["area"] == pytest.approx(48 * 24)
     assert truth[1]["area"] == pytest.approx(truth[1]["bbox"][2] * truth[1]["bbox"][3])
+    plain = content(tmp_path / "made", "val")
+    for one in plain["annotations"]:
+        del one["area"]
+    assert read_annotations(plain).dataset["annotations"] == truth, "a file without areas is read as if it had been converted"
 
 
 def test_people_with_one_joint_and_no_box_are_counted_and_the_remedy_fits(tmp_path: Path) -> None:
