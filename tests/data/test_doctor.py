@@ -345,7 +345,7 @@ def test_a_broken_file_of_detections_stops_in_the_words_of_prepare(tmp_path: Pat
     custom = recognise(root).custom
     assert custom
     val = read_people("custom", root, "val", custom=custom)
-    images = ground_truth("custom", root, "val", val, custom)["images"]
+    images = ground_truth("custom", root, val, custom)["images"]
     with pytest.raises(InputError, match=words) as error:
         read_detections(file, root, images, custom.val.images, val.skeleton, 0.5)
     code, output = doctored("--params", params)
