@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.config.data import Data, Detections, Media, Unlabelled
 from semipose.config.tree import Params
+from semipose.data.checks.copies import Images, copies
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
 from semipose.data.people import People
@@ -57,6 +58,10 @@ def prepare() -> None:
             folder, boxes = image_folder(source, p.data.custom), p.data.detections
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
             packs["val_detected"] = (found, root, recipe)
+        if media:
+            images = {part: Images(people, where, how.exif) for part, (people, where, how) in packs.items()}
+            for sentence in copies(images["unlabelled"], images, p.machine.workers):
+                print(sentence)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         for part, (people, where, how) in packs.items():
