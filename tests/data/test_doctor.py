@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_set import make_set
+from made_set import Change, make_set
 from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
@@ -145,6 +145,27 @@ def test_a_folder_that_holds_no_set_is_refused(content: dict[str, str], words: s
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=words):
         recognise(tmp_path)
+
+
+@pytest.mark.parametrize("change", [lambda made: made.pop("categories"), lambda made: made["categories"][0].pop("keypoints")])
+def test_keypoints_whose_joints_have_no_names_are_told_how_to_name_them(tmp_path: Path, change: Change) -> None:
+    with pytest.raises(
+        InputError, match=r"train\.json: has keypoints, but no category that names its joints; add `categories`: \[\{.*\}\]"
+    ):
+        recognise(make_set(tmp_path, change))
+
+
+def test_a_part_whose_entries_are_all_refused_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    def spoil(made: dict[str, Any]) -> None:
+        for one in made["annotations"]:
+            del one["category_id"]
+
+    root = make_set(tmp_path, spoil)
+    _, found = reading.read(root, recognise(root), "train", 0)
+    assert [one.text for one in found[:-1]] == [
+        f"{root}/train.json: annotations[{k}]: category_id: is missing; repair that entry" for k in range(8)
+    ]
+    assert found[-1].text == f"{root}/train.json: no person is left (left out: 8 refused); refused: repair these entries"
 
 
 def test_a_set_of_the_users_own_is_found_by_its_files(synthetic: Path, tmp_path: Path, demo: Params) -> None:
