@@ -84,6 +84,26 @@ def ultralytics(root: Path, out: Path) -> None:
     )
 
 
+def roboflow_ultralytics(root: Path, out: Path) -> None:
+    """Folders train and valid, which the YAML beside them calls ../train and ../valid."""
+    ultralytics(root, out)
+    for part, folder in (("train", "train"), ("val", "valid")):
+        (out / folder).mkdir()
+        for kind in ("images", "labels"):
+            (out / kind / part).rename(out / folder / kind)
+    told = (out / "data.yaml").read_text().replace("path: /home/somebody/set\n", "")
+    (out / "data.yaml").write_text(told.replace("train: images/train\nval: images/val", "train: ../train/images\nval: ../valid/images"))
+
+
+def listed_ultralytics(root: Path, out: Path) -> None:
+    ultralytics(root, out)
+    for part in ("train", "val"):
+        names = [image["file_name"] for image in content(root, part)["images"]]
+        (out / f"{part}.txt").write_text("\n".join(f"./images/{part}/{name}" for name in names) + "\n\n")
+    told = (out / "data.yaml").read_text()
+    (out / "data.yaml").write_text(told.replace("train: images/train\nval: images/val", "train: train.txt\nval: val.txt"))
+
+
 def deeplabcut(root: Path, out: Path) -> None:
     moved(root, out, lambda part, name: f"labeled-data/{part}/{name}")
     for part in ("train", "val"):
@@ -139,6 +159,8 @@ EXPORTS: dict[str, Callable[[Path, Path], None]] = {
     "local files of Label Studio": of_another_machine(lambda name: f"/data/local-files/?d=there/{name}"),
     "paths of Windows": of_another_machine(lambda name: f"C:\\photos\\{name}"),
     "Ultralytics": ultralytics,
+    "Ultralytics by Roboflow": roboflow_ultralytics,
+    "Ultralytics with lists of images": listed_ultralytics,
     "DeepLabCut": deeplabcut,
     "Label Studio": label_studio,
     "CVAT": cvat,
@@ -423,6 +445,50 @@ def test_a_label_file_of_notepad_begins_with_a_mark(tmp_path: Path) -> None:
     assert len(content(tmp_path / "made", "train")["annotations"]) == len(content(tmp_path / "set", "train")["annotations"])
 
 
+@pytest.mark.parametrize("place", ["images/train/gone.png", "gone.txt"])
+def test_a_list_of_images_names_what_is_missing(tmp_path: Path, place: str) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    listed_ultralytics(root, out)
+    if place == "gone.txt":
+        (out / "val.txt").rename(out / "moved.txt")
+    else:
+        (out / "val.txt").write_text(place)
+    with pytest.raises(InputError, match="there is no folder or list val.txt" if place == "gone.txt" else r"val\.txt: line 1: .*gone\.png"):
+        convert(out, tmp_path / "made")
+
+
+def test_images_without_any_label_file_are_named_with_where_it_should_be(tmp_path: Path) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    (out / "labels/train").rename(out / "labels/training")
+    with pytest.raises(InputError, match=r"data\.yaml: train: none of the 4 images has labelled people; .*export/labels/train/train1\.txt"):
+        convert(out, tmp_path / "made")
+
+
+def tasks_of(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """An export of Label Studio, each task changed."""
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    label_studio(root, out)
+    tasks = json.loads((out / "project-1.json").read_text())
+    for task in tasks:
+        change(task)
+    (out / "project-1.json").write_text(json.dumps(tasks))
+    return out
+
+
+def test_tasks_without_labels_or_on_turned_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"project-1\.json: no task has a key point; label people, and export the project as JSON"):
+        convert(tasks_of(tmp_path / "none", lambda task: task.update(annotations=[])), tmp_path / "made")
+    turned = tasks_of(tmp_path / "turned", lambda task: [one.update(image_rotation=90) for one in task["annotations"][0]["result"]])
+    with pytest.raises(
+        InputError, match=r"\[0\]: the image was turned by 90 degrees in Label Studio; turn the file itself, and label it again"
+    ):
+        convert(turned, tmp_path / "made")
+
+
 def test_label_studio_has_skipped_annotations_and_other_fields(tmp_path: Path) -> None:
     (out := tmp_path / "export").mkdir()
     label_studio(make_set(tmp_path / "set"), out)
@@ -455,6 +521,21 @@ def test_accents_are_the_same_however_they_are_written(tmp_path: Path, written: 
     result = CliRunner().invoke(app, ["doctor", str(root), "--convert", str(tmp_path / "made")])
     assert result.exit_code == 0, result.output
     assert content(tmp_path / "made", "val")["images"][0]["file_name"] == unicodedata.normalize(there, "photos/Bär val1.png")
+
+
+def test_a_name_in_other_capitals_is_found_unless_two_files_have_it(tmp_path: Path) -> None:
+    """Annotations made on Windows or a Mac, where IMG.JPG is img.jpg."""
+    root = make_set(tmp_path / "set")
+    for path in [*(root / "images").iterdir()]:
+        path.rename(path.with_name(path.name.upper()))
+    convert(root, tmp_path / "made")
+    assert content(tmp_path / "made", "val")["images"][0]["file_name"] == "VAL1.PNG"
+    (root / "images/Val1.png").write_bytes((root / "images/VAL2.PNG").read_bytes())
+    with pytest.raises(InputError, match=r"the image 'val1\.png' exists 2 times \(.*VAL1\.PNG, .*Val1\.png\)"):
+        convert(root, tmp_path / "again")
+    (root / "images/val1.png").write_bytes((root / "images/VAL2.PNG").read_bytes())
+    convert(root, tmp_path / "third")
+    assert content(tmp_path / "third", "val")["images"][0]["file_name"] == "val1.png"
 
 
 def test_links_to_images_become_the_images(tmp_path: Path) -> None:
