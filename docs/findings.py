@@ -11,8 +11,8 @@ from semipose.config.load import changes, overlaid, read_layers
 from semipose.reporting import figures, style
 from semipose.reporting.archive import read_archive
 from semipose.reporting.differences import differences, mean_difference
-from semipose.reporting.labels import BASELINE, labels_saved
-from semipose.reporting.results import Grid, Key, Run, Score, headline
+from semipose.reporting.labels import labels_saved
+from semipose.reporting.results import BASELINE, Grid, Key, Run, Score, headline
 from semipose.reporting.tables import in_words
 from semipose.reporting.typeset import broken
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.runtime import stage
 from semipose.config.data import Data, Detections, Media, Unlabelled
 from semipose.config.tree import Params
+from semipose.data.checks.copies import Images, copies
 from semipose.data.ground_truth import ground_truth, image_folder
 from semipose.data.packing.writing import Recipe, cut_pack, place_pack
 from semipose.data.people import People
@@ -39,7 +40,7 @@ def prepare() -> None:
         media = given.media if given else None
         if given and given.whole_images and (advice := loose_images(train)):
             print(f"train: {advice}")
-        truth = ground_truth(source, root, "val", val, p.data.custom)
+        truth = ground_truth(source, root, val, p.data.custom)
         crop = p.data.crop
         quality = crop.quality if crop.format == "jpeg" else None
         recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, p.data.exif)
@@ -54,9 +55,13 @@ def prepare() -> None:
             else:
                 packs["unlabelled"] = (_unlabelled(p.data, given, other, this.root, train.skeleton), other, recipe)
         if p.data.detections:
-            folder, boxes = image_folder(source, "val", p.data.custom), p.data.detections
+            folder, boxes = image_folder(source, p.data.custom), p.data.detections
             found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
             packs["val_detected"] = (found, root, recipe)
+        if media:
+            images = {part: Images(people, where, how.exif) for part, (people, where, how) in packs.items()}
+            for sentence in copies(images["unlabelled"], images, p.machine.workers):
+                print(sentence)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
         for part, (people, where, how) in packs.items():
@@ -70,7 +75,7 @@ def prepare() -> None:
                 print(f"{part}: {count} {what}")
             if part == "val" and summary["broken"]:  # whom nobody can find is not to be found
                 left = val.subset([k for k, image in enumerate(val.images) if image not in summary["broken"]])
-                truth = ground_truth(source, root, "val", left, p.data.custom)
+                truth = ground_truth(source, root, left, p.data.custom)
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
             tracker.dataset(part, part, str(other if part == "unlabelled" else root), summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again

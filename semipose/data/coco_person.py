@@ -14,7 +14,10 @@ COUNTED = "people have a num_keypoints that differs from their number of labelle
 NOBODY = "crowds and unlabelled people have a wrong number of keypoints, read as none"
 BOXLESS = "crowds and unlabelled people have no box, and are left out"
 SHARES = "people have a box in shares of the image's size"
-AREAS = "people have no area, or one of 1 or less; the area of their box is used"
+AREAS = (
+    "people have no area, or one of 1 or less; the area of their box on the image is used, with which OKS forgives more than with "
+    "the area of an outline, as COCO has it"
+)
 VISIBILITIES = {0, 1, 2}
 FEW = 3  # people or joints: fewer say nothing about how a file is written
 FILLED = 0.4  # of a box x1, y1, x2, y2: what its person's joints fill at least, in both directions
@@ -58,7 +61,7 @@ def understand(one: dict[str, Any], joints: int, size: tuple[float, float], unde
         What is wrong, or None.
     """
     one["iscrowd"] = bool(one.get("iscrowd"))
-    return _keypoints(one, joints, size, understood) or _box(one, size, understood) or _area(one, understood)
+    return _keypoints(one, joints, size, understood) or _box(one, size, understood) or _area(one, size, understood)
 
 
 def _keypoints(one: dict[str, Any], joints: int, size: tuple[float, float], understood: Counter[str]) -> str | None:
@@ -106,15 +109,22 @@ def _box(one: dict[str, Any], size: tuple[float, float], understood: Counter[str
     return None
 
 
-def _area(one: dict[str, Any], understood: Counter[str]) -> str | None:
+def _area(one: dict[str, Any], size: tuple[float, float], understood: Counter[str]) -> str | None:
     area, box = one.get("area"), one["bbox"]
     if area is not None and area < 0:
         return f"area: {area:g}, must not be negative"
-    of_box = max(box[2], 0.0) * max(box[3], 0.0) if box else 0.0
+    of_box = area_on_image(box, size) if box else 0.0
     if area is None or area <= 1 < of_box:
         understood[AREAS] += 1
         one["area"] = of_box
     return None
+
+
+def area_on_image(box: Sequence[float], size: tuple[float, float]) -> float:
+    """Area (px²) of the part of a box that is on its image: OKS forgives the more, the larger it is."""
+    sides = zip(box[:2], box[2:], size, strict=True)
+    width, height = (length - max(-start, 0) - max(start + length - end, 0) for start, length, end in sides)
+    return float(max(width, 0) * max(height, 0))
 
 
 def are_shares(box: Sequence[float]) -> bool:

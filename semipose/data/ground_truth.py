@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from semipose.config.data import Custom
 
 
-def ground_truth(source: str, root: Path, part: str, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
-    """Read or make the annotations that predictions are compared with, in COCO's format.
+def ground_truth(source: str, root: Path, people: People, custom: "Custom | None" = None) -> dict[str, Any]:
+    """Read or make the annotations that predictions of validation people are compared with, in COCO's format.
 
     They are the data set's own if those are in COCO's format, else the person annotations.
     The data set's own contain crowds and people without keypoints: results on those are ignored
@@ -24,8 +24,7 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     Args:
         source: `data.source`.
         root: Folder of the data set.
-        part: "train" or "val".
-        people: The people in the crop pack; anybody else, such as on a broken image, becomes a
+        people: The validation people in the crop pack; anybody else, such as on a broken image, becomes a
             crowd and is ignored.
         custom: For the user's own set: where and what it is.
 
@@ -38,9 +37,9 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     if custom is None and source not in ("coco", "demo"):
         return annotations_of(people)
     if custom is not None:
-        path, category = root / (custom.train if part == "train" else custom.val).annotations, custom.category
+        path, category = root / custom.val.annotations, custom.category
     else:
-        path, category = root / "annotations" / f"person_keypoints_{part}2017.json", "person"
+        path, category = root / "annotations" / "person_keypoints_val2017.json", "person"
     truth = read_set(path, str(path), category, () if custom else COCO17.joints).checked().truth()
     truth["categories"][0] |= measured_by(people.skeleton)
     there = set(people.ids.tolist())
@@ -49,10 +48,10 @@ def ground_truth(source: str, root: Path, part: str, people: People, custom: "Cu
     return truth
 
 
-def image_folder(source: str, part: str, custom: "Custom | None" = None) -> str:
+def image_folder(source: str, custom: "Custom | None" = None) -> str:
     """Folder of the `file_name`s of `ground_truth`, relative to
     the data root; empty if they contain it.
     """
     if custom is not None:
-        return (custom.train if part == "train" else custom.val).images
-    return f"{part}2017" if source in ("coco", "demo") else ""
+        return custom.val.images
+    return "val2017" if source in ("coco", "demo") else ""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from semipose.data.names import is_other_form
 from semipose.utils.errors import InputError
 
 Exif = Literal["apply", "ignore"]
@@ -70,6 +71,11 @@ def read_image(path: Path, annotated: tuple[int, int] = (0, 0), exif: Exif | Non
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, FileNotFoundError) and is_other_form(path):
+            raise InputError(
+                f"{path}: the file's name has its accents in another form (NFC or NFD, as macOS writes them) than the annotations; "
+                "make a set with the names of the files: semipose doctor FOLDER --convert NEW_FOLDER"
+            ) from None
         raise InputError(f"{path}: cannot be opened ({reason}); check data.root and its permissions") from error
     try:
         image = Image.open(io.BytesIO(content))

@@ -3,10 +3,11 @@ set: same images, same category, same joints.
 """
 
 import warnings
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from semipose.data.annotations import Annotations
+from semipose.data.names import base_name
 from semipose.data.schema import PERSON, RESULTS
 from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.validation import read_valid
@@ -30,13 +31,13 @@ def read_predictions(source: Path | list[dict[str, Any]], annotations: Annotatio
     """
     label = str(source) if isinstance(source, Path) else "predictions"
     results: list[dict[str, Any]] = read_valid(RESULTS, source, label)  # type: ignore[arg-type]
-    names = {image["id"]: _base(image.get("file_name")) for image in annotations.dataset["images"]}
+    names = {image["id"]: base_name(image.get("file_name") or "") for image in annotations.dataset["images"]}
     category = annotations.dataset["categories"][0]
     _take_category(results, annotations, label)
     values = 3 * len(annotations.joints)
     with_box = next((index for index, result in enumerate(results) if result.get("bbox")), None)
     for index, result in enumerate(results):
-        fault, name = None, _base(result.pop("file_name", None))
+        fault, name = None, base_name(result.pop("file_name", None) or "")
         image_id = result["image_id"]
         if image_id not in names:
             fault = f"image_id: {image_id} is not an image of {annotations.label}"
@@ -92,8 +93,3 @@ def _warn_of_the_unpredicted(results: list[dict[str, Any]], annotations: Annotat
     if 2 * len(missing) > len(wanted):
         text = f"{label}: {len(missing)} of {len(wanted)} images with people have no prediction; their people count as missed"
         warnings.warn(text, InputWarning, stacklevel=3)
-
-
-def _base(name: str | None) -> str:
-    """A file's name without the folders before it, also Windows' folders; "" for None."""
-    return PurePosixPath((name or "").replace("\\", "/")).name

@@ -5,7 +5,7 @@ one person per image.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, NotRequired
 
 import numpy as np
@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from semipose.data.coco_file import read_set
 from semipose.data.given_boxes import check_corners, check_shares
+from semipose.data.names import base_name, composed
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.data.schema import PERSON, Box, Id, Number, SizedImage
 from semipose.data.sources.coco import annotated_people
@@ -88,9 +89,9 @@ def of_images(paths: Sequence[Path], boxes: Path | None = None) -> Asked:
                 raise InputError(
                     f"{boxes}: [{index}]: image_id: {entry['image_id']}, but {name} was {given[name]} before; give each file one id"
                 )
-    photos = [replace(photo, image_id=given.get(photo.path.name, photo.image_id)) for photo in numbered(paths)]
+    photos = [replace(photo, image_id=given.get(base_name(photo.path.name), photo.image_id)) for photo in numbered(paths)]
     by_numbers = named_by_numbers(paths)
-    return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or photo.path.name in given])
+    return read_boxes(boxes, photos, [photo for photo in photos if by_numbers or base_name(photo.path.name) in given])
 
 
 def of_set(
@@ -157,7 +158,7 @@ def read_boxes(path: Path, photos: Sequence[Photo], known: Sequence[Photo]) -> A
     by_id = {photo.image_id: photo for photo in known}
     by_name: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
-        by_name[photo.path.name].append(photo)
+        by_name[base_name(photo.path.name)].append(photo)
     entries = read_given(path)
     for index, entry in enumerate(entries):
         place = f"{path}: [{index}]"
@@ -229,7 +230,7 @@ def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
     """
     here: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
-        here[path.name].append(path)
+        here[base_name(path.name)].append(path)
     often = Counter(base_name(image["file_name"]) for image in images)
     photos = []
     for image in images:
@@ -243,7 +244,7 @@ def _in_set(paths: Sequence[Path], images: Sequence[SizedImage]) -> list[Photo]:
 
 def _ends_with(path: Path, name: str) -> bool:
     """Whether a path ends with this name and the folders before it, which may be Windows'."""
-    return path.resolve().as_posix().endswith("/" + name.replace("\\", "/").lstrip("./"))
+    return composed(path.resolve().as_posix()).endswith("/" + composed(name.replace("\\", "/").lstrip("./")))
 
 
 def read_given(path: Path) -> list[GivenBox]:
@@ -261,8 +262,3 @@ def read_given(path: Path) -> list[GivenBox]:
     if len(categories) > 1:
         raise InputError(f"{path}: category_id: has {', '.join(map(str, sorted(categories)))}; keep the boxes of one category")
     return entries
-
-
-def base_name(name: str) -> str:
-    """A file's name without the folders before it, also Windows' folders."""
-    return PurePosixPath(name.replace("\\", "/")).name

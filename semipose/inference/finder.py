@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from semipose.data.given_boxes import check_corners
+from semipose.data.names import base_name, composed
 from semipose.data.pixels import BrokenImage, Exif, image_size
 from semipose.inference import videos
-from semipose.inference.boxes import Boxes, base_name, check_boxes, read_given
+from semipose.inference.boxes import Boxes, check_boxes, read_given
 from semipose.inference.media import BrokenMedium, Picture, Wanted, every, is_video, listing, of_image, of_video
 from semipose.utils.errors import InputError
 
@@ -74,6 +75,7 @@ def by_boxes(path: Path, root: Path, names: Sequence[str]) -> Finder:
         InputError: Names the file, the entry and the field; later also for a box that does not lie
             on its picture.
     """
+    known = {composed(name): name for name in names}
     same: dict[str, list[str]] = defaultdict(list)
     for name in names:
         same[base_name(name)].append(name)
@@ -82,8 +84,8 @@ def by_boxes(path: Path, root: Path, names: Sequence[str]) -> Finder:
         place = f"{path}: [{index}]"
         if "file_name" not in entry:
             raise InputError(f"{place}: has no file_name; images and videos of your own have no other id")
-        name = entry["file_name"].replace("\\", "/")
-        found = [name] if name in rows else same.get(name, [])
+        name = composed(entry["file_name"].replace("\\", "/"))
+        found = [known[name]] if name in known else same.get(name, [])
         if len(found) != 1:
             what = f"may be {found[0]} or {found[1]}" if found else f"is none of the {len(names)} images and videos, such as {names[0]}"
             raise InputError(f"{place}: file_name {name!r} {what}; give its path below data.unlabelled.root")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semipose.data.coco_file import read_set
-from semipose.inference.boxes import Asked, base_name, of_set
+from semipose.data.names import base_name
+from semipose.inference.boxes import Asked, of_set
 from semipose.utils.errors import InputError
 from semipose.utils.files import digest, is_file
 
@@ -52,8 +53,8 @@ def find_labelled(
         if found := next((place / name for place in places if is_file(place / name)), None):
             own[name] = found
     at_home = {base_name(name) for name in own}
-    candidates = [*own.values(), *(path for path in paths if path.name not in at_home)]
-    if not {base_name(image["file_name"]) for image in images} & {path.name for path in candidates}:
+    candidates = [*own.values(), *(path for path in paths if base_name(path.name) not in at_home)]
+    if not {base_name(image["file_name"]) for image in images} & {base_name(path.name) for path in candidates}:
         some = ", ".join(image["file_name"] for image in images[:3])
         raise InputError(
             f"{annotations}: none of its {len(images)} images ({some} ...) is in {', '.join(map(str, places))}, or among the given "

@@ -22,6 +22,7 @@ from PIL import Image
 
 from semipose.config.data import Media
 from semipose.data import alike, blur, pixels
+from semipose.data import names as file_names
 from semipose.data.alike import Distinct, contrast, thumbnail
 from semipose.data.packing.writing import check_broken
 from semipose.data.pixels import Exif
@@ -35,6 +36,8 @@ from semipose.utils.files import replacing, write_text
 from semipose.utils.progress import Progress
 
 PEOPLE, KEY, JOURNAL = "people.json", "key", "found.jsonl"
+MODULES = (alike, blur, file_names, pixels, boxes, finder, found, media, videos)
+"""Their code decides who is found."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def _check_shown(search: Search, name: str, people_finder: Finder, record: dict[
 def _key(search: Search, names: list[str]) -> str:
     """A digest of all that decides about who is found, the code included."""
     files = [(name, about.st_size, about.st_mtime_ns) for name in names for about in [(search.root / name).stat()]]
-    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (alike, blur, pixels, boxes, finder, found, media, videos)]
+    code = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in MODULES]
     code.append(Path(__file__).read_text(encoding="utf-8"))
     given = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (search.boxes, search.weights) if path]
     how = {key: str(value) for key, value in asdict(search).items() if key not in ("media", "max_broken", "device")}

@@ -1,5 +1,6 @@
 """The image files of `semipose predict`: their order, their ids, the names of their overlays."""
 
+import os
 import re
 import warnings
 from collections import Counter
@@ -12,6 +13,7 @@ from PIL import Image
 
 from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, Exif, UndecidedExif, read_image
+from semipose.inference import videos
 from semipose.utils.errors import InputError, InputWarning
 from semipose.utils.files import COMPANION
 
@@ -21,6 +23,7 @@ UNREAD = (
     ".exr", ".hdr", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm",
 )  # fmt: skip
 """Suffixes of other images: those in a folder are passed over, and counted."""
+SHOWN = 3  # files or folders that a message names
 
 
 @dataclass(frozen=True)
@@ -64,39 +67,71 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     """Find the named image files, and those in the named folders (not in subfolders), in natural
     order: img2 before img10.
 
-    An InputWarning says how many images of other kinds (UNREAD) are passed over in the folders.
+    InputWarnings say what else is in the folders: images of other kinds (UNREAD), videos, folders with images.
 
     Raises:
-        InputError: There is no such file, or no image in a folder; a name is not UTF-8.
+        InputError: There is no such file, or it is a video, or there is no image in a folder; a name is not UTF-8.
     """
     found: list[Path] = []
-    others: Counter[str] = Counter()
+    others: list[Path] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file; check the path")
-        inside, unread = [path], Counter[str]()
-        if path.is_dir():
-            files = [one for one in path.iterdir() if not one.name.startswith(COMPANION) and not one.is_dir()]
-            inside = sorted((one for one in files if one.suffix.lower() in SUFFIXES), key=lambda one: natural(one.name))
-            unread.update(suffix for one in files if (suffix := one.suffix.lower()) in UNREAD)
+        if _is_video(path):
+            raise InputError(f"{path}: is a video, and images are needed; save some of its frames as images")
+        inside, beside = _sorted_out(path) if path.is_dir() else ([path], [])
         if not inside:
-            instead = f"; it has {_counted(unread)}, which are not read: convert them to JPEG or PNG" if unread else ""
-            raise InputError(f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)}){instead}")
+            raise InputError("; ".join([f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})", *_left_out(beside)]))
         for one in inside:
             check_name(one)
         found += inside
-        others += unread
-    if others:
-        warnings.warn(
-            f"{others.total():,} images of kinds that are not read were passed over: {_counted(others)}; convert them to JPEG or PNG",
-            InputWarning,
-            stacklevel=2,
-        )
+        others += beside
+    for sentence in _left_out(others):
+        warnings.warn(sentence, InputWarning, stacklevel=2)
     return found
 
 
-def _counted(suffixes: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(suffixes.items()))
+def _sorted_out(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images of a folder, and everything else in it but for what macOS leaves, in natural order."""
+    inside = sorted((one for one in folder.iterdir() if not one.name.startswith(COMPANION)), key=lambda one: natural(one.name))
+    images = dict.fromkeys(one for one in inside if _is_image(one))
+    return [*images], [one for one in inside if one not in images]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in videos.SUFFIXES and not path.is_dir()
+
+
+def _left_out(others: Iterable[Path]) -> list[str]:
+    """Sentences about those of the files and folders that somebody may want poses of, and what to do."""
+    unread: Counter[str] = Counter()
+    clips: list[Path] = []
+    folders: list[Path] = []
+    for one in others:
+        suffix = one.suffix.lower()
+        if one.is_dir():
+            folders += [one] if os.access(one, os.R_OK | os.X_OK) and any(map(_is_image, one.iterdir())) else []
+        elif suffix in UNREAD:
+            unread[suffix] += 1
+        elif _is_video(one):
+            clips.append(one)
+    told = []
+    if unread:
+        counted = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(unread.items()))
+        told.append(f"{unread.total():,} images of kinds that are not read were passed over: {counted}; convert them to JPEG or PNG")
+    if clips:
+        told.append(f"{len(clips):,} videos were left out: {_some(clips)}; give each to semipose predict by itself, with its own --out")
+    if folders:
+        told.append(f"folders with images were left out: {_some(folders)}; to take their images, name them, too")
+    return told
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths[:SHOWN])) + (" ..." if paths[SHOWN:] else "")
 
 
 def named_by_numbers(paths: Sequence[Path]) -> bool:

@@ -12,9 +12,9 @@ from matplotlib.ticker import EngFormatter, FixedFormatter, FixedLocator, NullLo
 from semipose.evaluation.metrics.statistics import rank_correlation
 from semipose.reporting.cells import scored
 from semipose.reporting.differences import spread
-from semipose.reporting.labels import BASELINE, labels_saved
+from semipose.reporting.labels import labels_saved
 from semipose.reporting.protocol import evaluation
-from semipose.reporting.results import Grid, Key, Run, headline
+from semipose.reporting.results import BASELINE, Grid, Key, Run, headline
 from semipose.reporting.style import Picture, Styles, legend_of, panels_of, small_print, styled
 
 

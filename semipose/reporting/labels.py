@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from semipose.reporting.results import Grid, Key, Run
+from semipose.reporting.results import BASELINE, Grid, Key, Run
 
-BASELINE = "supervised"
 FEWER, MORE = 0.0, math.inf
 """Answers of a resample whose score the learning curve does not have: below its first one, above its last one."""
 

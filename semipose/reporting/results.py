@@ -15,6 +15,7 @@ from semipose.utils.errors import InputError
 from semipose.utils.files import replacing
 
 Key = tuple[str, str, int]  # method or variant, budget, seed
+BASELINE = "supervised"  # the method that gains are over
 LONG = ("data", "stage", "method", "labels", "seed", "metric", "value", "low", "high", "fingerprint", "commit")
 PROTOCOL = ("metric", "headline", "boxes", "flip_test", "decode", "epoch", "people", "input", "backbone", "bootstrap")
 TRAINING = ("steps", "batch_size", "warmup_steps", "networks", "reported", "forward_passes", "gflop", "masks")

@@ -8,11 +8,10 @@ from typing import Any
 from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored, seed_counts
 from semipose.reporting.differences import differences, mean_difference, uneven
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
-from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
+from semipose.reporting.results import BASELINE, TRAINING, Grid, Key, Run, Score, headline
 from semipose.reporting.tables import Column, Table
 
 COSTS = {"steps": "steps", "networks": "networks", "forward_passes": "passes", "gflop": "GFLOP"}
-REFERENCE = "supervised"
 Settings = Mapping[str, Mapping[str, str]]  # setting -> method -> entry
 
 
@@ -41,7 +40,7 @@ def _scores(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings
     for method in _methods(settings):
         row = [Cell(method)]
         for rows_of in settings.values():
-            entry, reference = rows_of.get(method), rows_of.get(REFERENCE, REFERENCE)
+            entry, reference = rows_of.get(method), rows_of.get(BASELINE, BASELINE)
             scores = [run.score for seed in seeds if entry and (run := runs.get((entry, labels, seed)))]
             row.append(scored(scores) if entry else Cell(NOTHING))
             row.append(difference(runs, entry, reference, labels, seeds))
@@ -52,7 +51,7 @@ def _scores(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], settings
     notes += [f"not run: {', '.join(missing)}"] if missing else []
     notes += [
         *protocol_lines(present, [labels]),
-        f"Gain: over {REFERENCE} with the same setting.",
+        f"Gain: over {BASELINE} with the same setting.",
         "Gain and difference between settings: mean over seeds of paired differences, in brackets its 95 % interval (paired bootstrap).",
         *uneven(runs, entries, [labels], seeds),
         *reconstructions(present),
@@ -106,7 +105,7 @@ def _records(runs: Mapping[Key, Run], labels: str, seeds: Sequence[int], setting
     for (setting, rows), seed in product(settings.items(), seeds):
         for method, entry in rows.items():
             record: dict[str, Any] = {"method": method, "setting": setting, "entry": entry, "labels": labels, "seed": seed}
-            run, reference = runs.get((entry, labels, seed)), rows.get(REFERENCE, REFERENCE)
+            run, reference = runs.get((entry, labels, seed)), rows.get(BASELINE, BASELINE)
             if run is None:
                 records.append(record | {"status": NOT_RUN})
                 continue

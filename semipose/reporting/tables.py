@@ -9,7 +9,7 @@ from typing import Any
 from semipose.reporting.cells import NOT_RUN, NOTHING, Cell, difference, number, scored, seed_counts
 from semipose.reporting.differences import differences, mean_difference, uneven
 from semipose.reporting.protocol import protocol_lines, reconstructions, unequal
-from semipose.reporting.results import TRAINING, Grid, Key, Run, Score, headline
+from semipose.reporting.results import BASELINE, TRAINING, Grid, Key, Run, Score, headline
 
 ABOVE = "over row above"
 Changes = Mapping[str, Mapping[str, Any]]  # variant -> dotted key -> value
@@ -45,7 +45,7 @@ def main_table(runs: Mapping[Key, Run], sweep: Grid) -> Table:
     Columns: for each budget the headline metric, the gain over `supervised` and, with more than two
     methods, the difference to the row above; then costs.
     """
-    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, "supervised"), {})
+    return _build("main", "Methods by number of labelled people", "gain", runs, sweep, dict.fromkeys(sweep.methods, BASELINE), {})
 
 
 def ablation_tables(

@@ -88,7 +88,7 @@ def test_unlabelled_people_need_no_keypoint(tmp_path):
 
 def test_its_own_sigmas_measure_it(tmp_path):
     people = read_aic(write(tmp_path, entries()), "train")
-    truth = ground_truth("aic", tmp_path, "train", people)
+    truth = ground_truth("aic", tmp_path, people)
     results = [{"image_id": one["image_id"], "category_id": 1, "keypoints": one["keypoints"], "score": 0.5} for one in truth["annotations"]]
     assert evaluate_oks(truth, results, people.skeleton.sigmas)["AR"] == 1
 

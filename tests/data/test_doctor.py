@@ -3,26 +3,30 @@
 import json
 import shutil
 from io import StringIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_set import make_set
+from made_set import Change, make_set
 from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from semipose.cli.app import app
+from semipose.config.data import Media
 from semipose.config.load import load
 from semipose.config.tree import Params
 from semipose.data.checks import labels, pictures, reading
+from semipose.data.checks.copies import Images, copies
 from semipose.data.checks.examine import examine, recognise
 from semipose.data.checks.needs import budgets_of
 from semipose.data.ground_truth import ground_truth
 from semipose.data.people import People
 from semipose.data.sources import check_parts, read_people
 from semipose.data.sources.detections import read_detections
+from semipose.data.sources.media import read_media
 from semipose.demo.dataset import render_set
 from semipose.inference.people import Search, find_people
 from semipose.pose.skeleton import COCO17
@@ -143,6 +147,27 @@ def test_a_folder_that_holds_no_set_is_refused(content: dict[str, str], words: s
         recognise(tmp_path)
 
 
+@pytest.mark.parametrize("change", [lambda made: made.pop("categories"), lambda made: made["categories"][0].pop("keypoints")])
+def test_keypoints_whose_joints_have_no_names_are_told_how_to_name_them(tmp_path: Path, change: Change) -> None:
+    with pytest.raises(
+        InputError, match=r"train\.json: has keypoints, but no category that names its joints; add `categories`: \[\{.*\}\]"
+    ):
+        recognise(make_set(tmp_path, change))
+
+
+def test_a_part_whose_entries_are_all_refused_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    def spoil(made: dict[str, Any]) -> None:
+        for one in made["annotations"]:
+            del one["category_id"]
+
+    root = make_set(tmp_path, spoil)
+    _, found = reading.read(root, recognise(root), "train", 0)
+    assert [one.text for one in found[:-1]] == [
+        f"{root}/train.json: annotations[{k}]: category_id: is missing; repair that entry" for k in range(8)
+    ]
+    assert found[-1].text == f"{root}/train.json: no person is left (left out: 8 refused); refused: repair these entries"
+
+
 def test_a_set_of_the_users_own_is_found_by_its_files(synthetic: Path, tmp_path: Path, demo: Params) -> None:
     shutil.copytree(synthetic / "train2017", tmp_path / "pictures" / "a")
     shutil.copytree(synthetic / "val2017", tmp_path / "pictures" / "b")
@@ -225,6 +250,43 @@ def test_images_that_show_the_same_are_found_and_others_are_not(synthetic: Path,
     found = {frozenset(pair) for pair in pictures.same(seen)}
     trio = [names[0], "saved_anew.jpg", "larger.png"]
     assert found == {frozenset((a, b)) for a in trio for b in trio if a != b} | {frozenset((names[2], "copy.jpg"))}
+
+
+def test_real_photos_that_were_saved_or_scaled_again_are_found(real_data: Path, tmp_path: Path) -> None:
+    photos = sorted((real_data / "coco-mini/val2017").iterdir())[:30]
+    expected = set()
+    for path in photos:
+        shutil.copyfile(path, tmp_path / path.name)
+        photo = Image.open(path).convert("RGB")
+        photo.save(tmp_path / f"{path.stem} poor.jpg", quality=10)
+        photo.resize((photo.width // 4, photo.height // 4)).save(tmp_path / f"{path.stem} small.jpg")
+        trio = (path.name, f"{path.stem} poor.jpg", f"{path.stem} small.jpg")
+        expected |= {frozenset(pair) for pair in combinations(trio, 2)}
+    names = {path.name: (0, 0) for path in sorted(tmp_path.iterdir())}
+    seen = {name: one for name, one in pictures.inspect(tmp_path, names, "apply", 1) if isinstance(one, pictures.Picture)}
+    assert {frozenset(pair) for pair in pictures.same(seen)} == expected
+
+
+def test_unlabelled_pictures_that_show_labelled_images_are_named(tmp_path: Path, real_data: Path) -> None:
+    """A validation photo was saved again, a training photo is there in half its size and in a folder."""
+    root = make_set(tmp_path / "set", images=3, people=1)
+    photos = [Image.open(path).convert("RGB") for path in sorted((real_data / "coco-mini/val2017").iterdir())[:8]]
+    for photo, name in zip(photos, ("train1", "train2", "train3", "val1", "val2", "val3"), strict=False):
+        photo.resize((320, 240)).save(root / f"images/{name}.png")
+    own = tmp_path / "own"
+    (own / "more").mkdir(parents=True)
+    for photo, name in ((photos[3], "IMG_1.jpg"), (photos[0], "more/b.jpg"), (photos[6], "c.jpg"), (photos[7], "d.jpg")):
+        photo.resize((200, 150)).save(own / name, quality=40)
+    settings = {"folders": ["."], "detector": None, "weights": None, "score": 0.5, "every": 0.2, "blur": 1.0, "near": 4.0}
+    find_people(Search(own, Media.model_validate(settings), None, 0.0, None, "apply", 64, 0), tmp_path / "found")
+    custom = recognise(root).custom
+    labelled = {part: Images(read_people("custom", root, part, custom=custom), root, None) for part in ("train", "val")}
+    found = Images(read_media(tmp_path / "found/people.json", labelled["train"].people.skeleton), tmp_path / "found", "apply")
+    assert copies(found, labelled, threads=1) == [
+        "1 of 4 unlabelled pictures show training images: more/b.jpg = images/train1.png; a labelled person may be an unlabelled one too",
+        "1 of 4 unlabelled pictures show validation images: IMG_1.jpg = images/val1.png; take them out of data.unlabelled.root, so that "
+        "no training sees validation people",
+    ]
 
 
 def test_real_sets(real_data: Path) -> None:
@@ -345,7 +407,7 @@ def test_a_broken_file_of_detections_stops_in_the_words_of_prepare(tmp_path: Pat
     custom = recognise(root).custom
     assert custom
     val = read_people("custom", root, "val", custom=custom)
-    images = ground_truth("custom", root, "val", val, custom)["images"]
+    images = ground_truth("custom", root, val, custom)["images"]
     with pytest.raises(InputError, match=words) as error:
         read_detections(file, root, images, custom.val.images, val.skeleton, 0.5)
     code, output = doctored("--params", params)

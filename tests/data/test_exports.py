@@ -18,6 +18,7 @@ from semipose.cli.app import app
 from semipose.data.annotations import read_annotations
 from semipose.data.checks.examine import recognise
 from semipose.data.exports.convert import convert
+from semipose.data.pixels import read_image
 from semipose.data.sources import read_people
 from semipose.pose.skeleton import COCO17
 from semipose.utils.errors import InputError
@@ -83,6 +84,26 @@ def ultralytics(root: Path, out: Path) -> None:
     )
 
 
+def roboflow_ultralytics(root: Path, out: Path) -> None:
+    """Folders train and valid, which the YAML beside them calls ../train and ../valid."""
+    ultralytics(root, out)
+    for part, folder in (("train", "train"), ("val", "valid")):
+        (out / folder).mkdir()
+        for kind in ("images", "labels"):
+            (out / kind / part).rename(out / folder / kind)
+    told = (out / "data.yaml").read_text().replace("path: /home/somebody/set\n", "")
+    (out / "data.yaml").write_text(told.replace("train: images/train\nval: images/val", "train: ../train/images\nval: ../valid/images"))
+
+
+def listed_ultralytics(root: Path, out: Path) -> None:
+    ultralytics(root, out)
+    for part in ("train", "val"):
+        names = [image["file_name"] for image in content(root, part)["images"]]
+        (out / f"{part}.txt").write_text("\n".join(f"./images/{part}/{name}" for name in names) + "\n\n")
+    told = (out / "data.yaml").read_text()
+    (out / "data.yaml").write_text(told.replace("train: images/train\nval: images/val", "train: train.txt\nval: val.txt"))
+
+
 def deeplabcut(root: Path, out: Path) -> None:
     moved(root, out, lambda part, name: f"labeled-data/{part}/{name}")
     for part in ("train", "val"):
@@ -138,6 +159,8 @@ EXPORTS: dict[str, Callable[[Path, Path], None]] = {
     "local files of Label Studio": of_another_machine(lambda name: f"/data/local-files/?d=there/{name}"),
     "paths of Windows": of_another_machine(lambda name: f"C:\\photos\\{name}"),
     "Ultralytics": ultralytics,
+    "Ultralytics by Roboflow": roboflow_ultralytics,
+    "Ultralytics with lists of images": listed_ultralytics,
     "DeepLabCut": deeplabcut,
     "Label Studio": label_studio,
     "CVAT": cvat,
@@ -249,6 +272,10 @@ def test_a_box_that_leaves_its_image_counts_as_far_as_it_is_on_it(tmp_path: Path
     truth = read_annotations(tmp_path / "made/val.json").dataset["annotations"]
     assert truth[0]["area"] == pytest.approx(48 * 24)
     assert truth[1]["area"] == pytest.approx(truth[1]["bbox"][2] * truth[1]["bbox"][3])
+    plain = content(tmp_path / "made", "val")
+    for one in plain["annotations"]:
+        del one["area"]
+    assert read_annotations(plain).dataset["annotations"] == truth, "a file without areas is read as if it had been converted"
 
 
 def test_people_with_one_joint_and_no_box_are_counted_and_the_remedy_fits(tmp_path: Path) -> None:
@@ -418,6 +445,50 @@ def test_a_label_file_of_notepad_begins_with_a_mark(tmp_path: Path) -> None:
     assert len(content(tmp_path / "made", "train")["annotations"]) == len(content(tmp_path / "set", "train")["annotations"])
 
 
+@pytest.mark.parametrize("place", ["images/train/gone.png", "gone.txt"])
+def test_a_list_of_images_names_what_is_missing(tmp_path: Path, place: str) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    listed_ultralytics(root, out)
+    if place == "gone.txt":
+        (out / "val.txt").rename(out / "moved.txt")
+    else:
+        (out / "val.txt").write_text(place)
+    with pytest.raises(InputError, match="there is no folder or list val.txt" if place == "gone.txt" else r"val\.txt: line 1: .*gone\.png"):
+        convert(out, tmp_path / "made")
+
+
+def test_images_without_any_label_file_are_named_with_where_it_should_be(tmp_path: Path) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    ultralytics(root, out)
+    (out / "labels/train").rename(out / "labels/training")
+    with pytest.raises(InputError, match=r"data\.yaml: train: none of the 4 images has labelled people; .*export/labels/train/train1\.txt"):
+        convert(out, tmp_path / "made")
+
+
+def tasks_of(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """An export of Label Studio, each task changed."""
+    root, out = make_set(tmp_path / "set"), tmp_path / "export"
+    out.mkdir()
+    label_studio(root, out)
+    tasks = json.loads((out / "project-1.json").read_text())
+    for task in tasks:
+        change(task)
+    (out / "project-1.json").write_text(json.dumps(tasks))
+    return out
+
+
+def test_tasks_without_labels_or_on_turned_images_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"project-1\.json: no task has a key point; label people, and export the project as JSON"):
+        convert(tasks_of(tmp_path / "none", lambda task: task.update(annotations=[])), tmp_path / "made")
+    turned = tasks_of(tmp_path / "turned", lambda task: [one.update(image_rotation=90) for one in task["annotations"][0]["result"]])
+    with pytest.raises(
+        InputError, match=r"\[0\]: the image was turned by 90 degrees in Label Studio; turn the file itself, and label it again"
+    ):
+        convert(turned, tmp_path / "made")
+
+
 def test_label_studio_has_skipped_annotations_and_other_fields(tmp_path: Path) -> None:
     (out := tmp_path / "export").mkdir()
     label_studio(make_set(tmp_path / "set"), out)
@@ -429,6 +500,42 @@ def test_label_studio_has_skipped_annotations_and_other_fields(tmp_path: Path) -
     convert(out, tmp_path / "made", val=2)
     made = sum(len(content(tmp_path / "made", part)["annotations"]) for part in ("train", "val"))
     assert made == sum(len(content(tmp_path / "set", part)["annotations"]) for part in ("train", "val"))
+
+
+@pytest.mark.parametrize(("written", "there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_the_same_however_they_are_written(tmp_path: Path, written: str, there: str) -> None:
+    """An archive from a Mac: its file names have their accents apart (NFD), the annotations have them in the letter."""
+    root = make_set(tmp_path / "set")
+    for part in ("train", "val"):
+        made = content(root, part)
+        for image in made["images"]:
+            name = f"photos/Bär {image['file_name']}"
+            target = root / unicodedata.normalize(there, name)
+            target.parent.mkdir(exist_ok=True)
+            (root / "images" / image["file_name"]).rename(target)
+            image["file_name"] = unicodedata.normalize(written, name)
+        (root / f"{part}.json").write_text(json.dumps(made))
+    (root / "images").rmdir()
+    with pytest.raises(InputError, match=r"B.+r val1\.png: .* accents .*semipose doctor FOLDER --convert"):
+        read_image(root / unicodedata.normalize(written, "photos/Bär val1.png"))
+    result = CliRunner().invoke(app, ["doctor", str(root), "--convert", str(tmp_path / "made")])
+    assert result.exit_code == 0, result.output
+    assert content(tmp_path / "made", "val")["images"][0]["file_name"] == unicodedata.normalize(there, "photos/Bär val1.png")
+
+
+def test_a_name_in_other_capitals_is_found_unless_two_files_have_it(tmp_path: Path) -> None:
+    """Annotations made on Windows or a Mac, where IMG.JPG is img.jpg."""
+    root = make_set(tmp_path / "set")
+    for path in [*(root / "images").iterdir()]:
+        path.rename(path.with_name(path.name.upper()))
+    convert(root, tmp_path / "made")
+    assert content(tmp_path / "made", "val")["images"][0]["file_name"] == "VAL1.PNG"
+    (root / "images/Val1.png").write_bytes((root / "images/VAL2.PNG").read_bytes())
+    with pytest.raises(InputError, match=r"the image 'val1\.png' exists 2 times \(.*VAL1\.PNG, .*Val1\.png\)"):
+        convert(root, tmp_path / "again")
+    (root / "images/val1.png").write_bytes((root / "images/VAL2.PNG").read_bytes())
+    convert(root, tmp_path / "third")
+    assert content(tmp_path / "third", "val")["images"][0]["file_name"] == "val1.png"
 
 
 def test_links_to_images_become_the_images(tmp_path: Path) -> None:
@@ -509,6 +616,23 @@ def test_joined_people_have_the_joints_of_the_set_and_an_image_is_there_once(tmp
     (new / "frames/train2.png").write_bytes((root / "images/val3.png").read_bytes())
     with pytest.raises(InputError, match=r"1 of the new images are validation images of .*set: train2\.png; take them out"):
         convert(new / "corrected.json", tmp_path / "more", join=root)
+
+
+def test_a_person_of_the_set_is_one_person_of_the_export_the_most_similar(tmp_path: Path) -> None:
+    """Dancers: of the first one in the export, nine joints are where the set has those of the second, who comes after."""
+    root, new = make_set(tmp_path / "set", images=2, people=1), tmp_path / "new"
+    made = content(root, "train")
+    (one, *_) = made["annotations"]
+    known = np.reshape(one["keypoints"], (-1, 3))
+    other = known + np.where(np.arange(17)[:, None] < 9, 0, [15, 5, 0])
+    again = known + np.where(np.arange(17)[:, None] == 16, [3, 3, 0], 0)
+    made["annotations"] = [one | {"id": k, "keypoints": points.ravel().tolist()} for k, points in enumerate((other, again), start=1)]
+    new.mkdir()
+    (new / "again.json").write_text(json.dumps(made))
+    told = convert(new / "again.json", tmp_path / "both", root / "images", join=root)
+    assert told.startswith(f"1 people added; 1 people are in {root} already")
+    after = content(tmp_path / "both", "train")["annotations"]
+    assert [person["keypoints"] for person in after if person["image_id"] == 1] == [again.ravel().tolist(), other.ravel().tolist()]
 
 
 @pytest.mark.parametrize("decimals", [1, 0])

@@ -123,7 +123,7 @@ def test_what_is_understood_is_the_sound_set(tmp_path: Path, kind: str) -> None:
         np.testing.assert_allclose(getattr(train, name), getattr(sound, name), rtol=1e-6, err_msg=name)
     if kind.startswith("area"):
         assert train.areas.tolist() == [30 * 28] * 8
-    truth = ground_truth("custom", root, "val", val, recognise(root).custom)
+    truth = ground_truth("custom", root, val, recognise(root).custom)
     assert evaluate_oks(truth, perfect(val))["AP"] == 1
     assert evaluate_oks(root / "val.json", perfect(val))["AP"] == 1
 
@@ -274,7 +274,7 @@ def test_other_encodings_are_read(tmp_path: Path, encoding: str) -> None:
         path.write_bytes(path.read_text().encode(encoding))
     found, _, val = read(tmp_path)
     assert not found.stops
-    assert ground_truth("custom", tmp_path, "val", val, recognise(tmp_path).custom)["images"]
+    assert ground_truth("custom", tmp_path, val, recognise(tmp_path).custom)["images"]
     results = tmp_path / "results.json"
     results.write_bytes(json.dumps(perfect(val)).encode(encoding))
     assert evaluate_oks(tmp_path / "val.json", results)["AP"] == 1
@@ -302,8 +302,8 @@ def test_whoever_is_on_a_broken_image_is_not_to_be_found(tmp_path: Path) -> None
     summary = write_pack(val, root, tmp_path / "pack", Recipe(16, 1.25, 1.5), max_broken=1, processes=1)
     left = val.subset([k for k, image in enumerate(val.images) if image not in summary["broken"]])
     assert len(left) == 6
-    assert evaluate_oks(ground_truth("custom", root, "val", left, layout.custom), perfect(left))["AP"] == 1
-    assert evaluate_oks(ground_truth("custom", root, "val", val, layout.custom), perfect(left))["AP"] < 1
+    assert evaluate_oks(ground_truth("custom", root, left, layout.custom), perfect(left))["AP"] == 1
+    assert evaluate_oks(ground_truth("custom", root, val, layout.custom), perfect(left))["AP"] < 1
 
 
 def turned(root: Path, orientation: int) -> None:

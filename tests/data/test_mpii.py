@@ -355,7 +355,7 @@ def test_head_sizes_travel_with_the_table(tmp_path):
     np.testing.assert_array_equal(loaded.subset([2, 1]).head_sizes, people.head_sizes[[2, 1]])
     with pytest.raises(ValueError, match=r"head_sizes has shape \(2,\)"):
         People(**{name: getattr(people, name) for name in people.__dataclass_fields__} | {"head_sizes": people.head_sizes[:2]})
-    truth = json.loads(json.dumps(ground_truth("mpii", tmp_path, "val", people), allow_nan=False))
+    truth = json.loads(json.dumps(ground_truth("mpii", tmp_path, people), allow_nan=False))
     assert [one["head_size"] for one in truth["annotations"]] == [float(people.head_sizes[0]), None, float(people.head_sizes[2])]
     assert truth["categories"][0]["keypoints"] == list(MPII16.joints)
 

@@ -41,7 +41,7 @@ def test_the_coco_road_from_json_to_figures(real_data: Path, demo: Params, tmp_p
     people = read_people("coco", root, "val")
     write_pack(people, root, tmp_path / "val", Recipe(64, 1.25, 1.5, 1.0), max_broken=0, processes=1)
     pack = CropPack.open(tmp_path / "val")
-    truth = ground_truth("coco", root, "val", people)
+    truth = ground_truth("coco", root, people)
     assert any(one["iscrowd"] for one in truth["annotations"])
     assert not any("segmentation" in one for one in truth["annotations"])
     results = to_results(Predictions(people.points, (people.visibility > 0).astype(np.float32)), people.image_ids)

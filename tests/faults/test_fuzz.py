@@ -165,11 +165,11 @@ def test_text_of_params(folder: Path, text: bytes) -> None:
 
 @given(tree=changed(COCO))
 def test_coco_annotations_to_a_pack(folder: Path, tree: Tree) -> None:
-    written(folder / "annotations/person_keypoints_train2017.json", tree)
+    written(folder / "annotations/person_keypoints_val2017.json", tree)
 
     def prepare() -> None:
-        people = read_people("coco", folder, "train")
-        ground_truth("coco", folder, "train", people)
+        people = read_people("coco", folder, "val")
+        ground_truth("coco", folder, people)
         write_pack(people, folder, folder / "pack", RECIPES[0], 0, 1)
 
     refused(prepare)

@@ -171,7 +171,7 @@ def trains_and_evaluates(root: Path, place: Path, custom: Any, budgets: dict[str
         packs.append(CropPack.open(place / part))
     splits = make_splits(train, budgets, "first", 0, "all")
     assert splits
-    truth = json.loads(json.dumps(ground_truth("custom", root, "val", val, custom)))
+    truth = json.loads(json.dumps(ground_truth("custom", root, val, custom)))
     task = Task(train.skeleton, tiny.model.height, tiny.model.width, torch.device("cpu"), tiny.model.sigma, tiny.augment)
     net = build_network(tiny.model, len(train.skeleton.joints), 0)
     method = build([net], tiny.method["supervised"], task)

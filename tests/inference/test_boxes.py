@@ -1,6 +1,7 @@
 """Whose image it is: ids of the set or of the boxes, never of the order; natural order; other folders and Windows' names."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from PIL import Image
 
 from semipose.inference.boxes import of_images, of_set
+from semipose.inference.finder import by_boxes
+from semipose.inference.labelled import find_labelled
 from semipose.inference.photos import find_photos
-from semipose.utils.errors import InputError
+from semipose.utils.errors import InputError, InputWarning
 
 
 @pytest.fixture
@@ -46,6 +49,46 @@ def test_photos_come_in_natural_order_without_companions(photos: Path) -> None:
     assert [path.name for path in find_photos([photos])] == [f"img{number}.jpg" for number in range(1, 13)]
     assert [photo.image_id for photo in of_images(find_photos([photos])).photos] == list(range(1, 13))
     assert [path.name for path in find_photos([photos / "img10.jpg", photos / "img2.jpg"])] == ["img10.jpg", "img2.jpg"], "as named"
+
+
+def test_videos_and_folders_beside_images_are_named_with_what_to_do(photos: Path) -> None:
+    for name in ("clip10.mov", "clip2.MP4", "._clip2.MP4"):
+        (photos / name).write_bytes(b"a video")
+    for name in ("more", "empty"):
+        (photos / name).mkdir()
+    Image.new("RGB", (50, 60)).save(photos / "more/IMG.JPG")
+    clips = f"2 videos were left out: {photos}/clip2.MP4, {photos}/clip10.mov; give each to semipose predict by itself"
+    folders = f"folders with images were left out: {photos}/more; to take their images, name them, too"
+    with pytest.warns(InputWarning) as said:
+        assert len(find_photos([photos])) == 12
+    assert [str(one.message).split(", with")[0] for one in said] == [clips, folders]
+    for path in photos.glob("*.jpg"):
+        path.unlink()
+    with pytest.raises(InputError) as refused:
+        find_photos([photos])
+    assert "photos: no image in this folder" in str(refused.value)
+    assert clips in str(refused.value)
+    with pytest.raises(InputError, match=r"clip2\.MP4: is a video, and images are needed; save some of its frames as images"):
+        find_photos([photos / "clip2.MP4"])
+    assert folders in str(refused.value)
+
+
+def test_accents_are_the_same_however_they_are_written(photos: Path) -> None:
+    """macOS writes é as e and an accent (NFD), annotation tools as one letter (NFC), or the other way round."""
+    composed, apart = (unicodedata.normalize(form, "café 1.jpg") for form in ("NFC", "NFD"))
+    for name, other in ((composed, apart), (apart, composed)):
+        here = next(photos.glob("*1.jpg")).rename(photos / name)
+        truth = annotated(photos, {3: name})
+        truth.write_text(truth.read_text().replace(json.dumps(name), json.dumps(other)))
+        assert [photo.image_id for photo in of_set([here], truth, clamped=False).photos] == [3]
+        asked = of_images([here], written(photos.parent / "boxes.json", [{"file_name": other, "image_id": 7, "bbox": [1, 2, 30, 40]}]))
+        assert asked.photos[0].image_id == 7
+        assert asked.boxes is not None
+        assert len(asked.boxes[here].xywh) == 1
+        labelled = find_labelled(truth, [here], [], clamped=False)
+        assert (labelled.given, labelled.missing) == ({here}, 0)
+        finder = by_boxes(photos.parent / "boxes.json", photos, [here.name])
+        assert len(finder.rows[here.name][0]) == 1
 
 
 @pytest.mark.parametrize("folder", ["", "images/", "images\\", "C:\\birds\\"])

@@ -207,7 +207,7 @@ def test_five_joints_of_another_animal(tmp_path):
 
     part = {"annotations": "foxes.json", "images": "photos"}
     told = {"category": "fox", "pairs": None, "sigmas": None, "torso": None}
-    truth = ground_truth("custom", tmp_path, "val", foxes, Custom.model_validate({"train": part, "val": part} | told))
+    truth = ground_truth("custom", tmp_path, foxes, Custom.model_validate({"train": part, "val": part} | told))
     assert len(truth["annotations"]) == 5
     right = Predictions(foxes.points, np.ones((3, 5), np.float32))
     mirrored = Predictions(foxes.points[:, foxes.skeleton.flip], right.confidence)

@@ -32,10 +32,10 @@ def of_validation(boxes: Detections, root: Path, layout: Layout, val: People | N
         if val is None:
             return None
         try:
-            truth = ground_truth(layout.source, root, "val", val, layout.custom)
+            truth = ground_truth(layout.source, root, val, layout.custom)
         except InputError:
             return None  # which is a finding already
-        folder = image_folder(layout.source, "val", layout.custom)
+        folder = image_folder(layout.source, layout.custom)
         return read_detections(Path(boxes.file), root, truth["images"], folder, val.skeleton, boxes.score, layout.exif)
 
     return tried("val", boxes.file, read, "the errors of this part are repaired")

@@ -65,6 +65,11 @@ def _own(root: Path) -> Layout:
     if not found:
         if tool := exporter(root):
             raise InputError(f"{root}: is an export of {tool}; run `semipose doctor {root} --convert FOLDER` to convert it")
+        if nameless := next((path for path in _below(root, "*.json") if _has_keypoints(path)), None):
+            raise InputError(
+                f"{nameless}: has keypoints, but no category that names its joints; add `categories`: "
+                '[{"id": 1, "name": "person", "keypoints": [the names of the joints, in their order]}]'
+            )
         raise InputError(
             f"{root}: has neither joints.mat (LSP), examples.mat (FLIC), annotations/person_keypoints_train2017.json "
             "(COCO), annot/train.json (MPII), ai_challenger_keypoint_train_* (AI Challenger), nor a JSON in COCO's "
@@ -101,6 +106,16 @@ def _keypoints(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
         return None
     return content if any(isinstance(one, dict) and one.get("keypoints") for one in content["categories"]) else None
+
+
+def _has_keypoints(path: Path) -> bool:
+    """Whether a file has annotations with keypoints, as COCO's do, whatever its categories."""
+    try:
+        content = read_json(path)
+    except InputError:
+        return False
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    return isinstance(annotations, list) and any(isinstance(one, dict) and one.get("keypoints") for one in annotations)
 
 
 def _pairs(content: dict[str, Any]) -> list[list[str]] | None:

@@ -16,7 +16,7 @@ from semipose.data.pixels import BrokenImage, Exif, read_image
 from semipose.utils.errors import InputError
 from semipose.utils.files import is_file
 
-BANDS = 4  # of 16 bits each: two hashes of 64 bits that differ in fewer bits than there are bands agree in one band
+BANDS = 8  # of 8 bits each: two hashes of 64 bits that differ in fewer bits than there are bands agree in one band
 NEAR = 4.0  # mean difference of the thumbnails' grey levels, 0-255, below which two images show the same
 
 
@@ -76,9 +76,9 @@ def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
         files[one.digest].append(k)
     for alike in files.values():
         found |= dict.fromkeys(combinations(alike, 2))
-    shown = [k for k, one in enumerate(every) if one.thumb.std() > 2 * NEAR]
+    shown = [k for k, one in enumerate(every) if shows_something(one.thumb)]
     hashes = np.array([_hash(every[k].thumb) for k in shown], np.uint64)
-    bands = hashes[:, None] >> (16 * np.arange(BANDS, dtype=np.uint64)) & np.uint64(0xFFFF)
+    bands = hashes.view(np.uint8).reshape(-1, BANDS)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for place, row in enumerate(bands.tolist()):
         for band, bits in enumerate(row):
@@ -91,6 +91,11 @@ def same(pictures: Mapping[str, Picture]) -> list[tuple[str, str]]:
             pairs = ((shown[place], shown[other]) for other in near)
             found |= dict.fromkeys(pair for pair in pairs if difference(*(every[k].thumb for k in pair)) < NEAR)
     return [(names[one], names[other]) for one, other in sorted(found)]
+
+
+def shows_something(thumb: Thumbnail) -> bool:
+    """Whether an image has more than about one colour: images of one colour are all alike."""
+    return bool(thumb.std() > 2 * NEAR)
 
 
 def _hash(thumb: Thumbnail) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semipose.data.coco_person import area_on_image
 from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.utils.errors import InputError
@@ -110,18 +111,11 @@ def write(parts: Parts, roots: Sequence[Path], out: Path, val: int | None = None
 
 
 def _with_area(one: Any, sizes: dict[str, tuple[Any, Any]]) -> Any:
-    """Add the area of the part of the box that is on the image: OKS forgives the more, the larger it is.
-
-    An annotation that is not sound stays as it is; doctor names it.
-    """
+    """Add the area of the box on the image. An annotation that is not sound stays as it is; doctor names it."""
     try:
-        if one.get("area"):
-            return one
-        sides = zip(one["bbox"][:2], one["bbox"][2:], sizes[str(one["image_id"])], strict=True)
-        width, height = (length - max(-start, 0) - max(start + length - end, 0) for start, length, end in sides)
+        return one if one.get("area") else one | {"area": area_on_image(one["bbox"], sizes[str(one["image_id"])])}
     except (AttributeError, KeyError, TypeError, ValueError):
         return one
-    return one | {"area": max(width, 0.0) * max(height, 0.0)}
 
 
 def _name(path: Path, roots: Sequence[Path], owners: dict[str, Path]) -> str:

@@ -22,7 +22,7 @@ def joined(new: Parts, old: Parts, where: Path) -> tuple[Parts, str]:
 
     Joints are matched by their names; those that the new people lack count as not labelled.
     An image that the set has already, by its bytes, is not added again.
-    Nor is a person of such an image (`_same`): only labels that differ by more than rounding are taken.
+    Nor is a person of such an image (`_same_people`): only labels that differ by more than rounding are taken.
 
     Args:
         new: Content with the new people, of any parts; images have a `path`.
@@ -64,8 +64,9 @@ def joined(new: Parts, old: Parts, where: Path) -> tuple[Parts, str]:
                 last_image += 1
                 target = image | {"id": last_image}
                 images.append(target)
-            for one in people:
-                same = next((person for person in here[target["id"]] if _same(person, one)), None)
+            same_people = _same_people(here[target["id"]], people)
+            for place, one in enumerate(people):
+                same = same_people.get(place)
                 if same is None:
                     last += 1
                     annotations.append(one | {"id": last, "image_id": target["id"], "category_id": category["id"]})
@@ -104,13 +105,31 @@ def _in_order(person: Entry, given: list[str], wanted: list[str]) -> list[float]
     return [value for joint in wanted for value in triples.get(joint, (0, 0, 0))]
 
 
-def _same(one: Entry, other: Entry) -> bool:
-    """Whether two people of one image are the same: of the joints that both have, at least half are NEAR."""
+def _same_people(known: list[Entry], new: list[Entry]) -> dict[int, Entry]:
+    """Which of the new people of an image, by their places, are which of the known ones; each is one person at most.
+
+    The most similar come first: those with the largest share of NEAR joints, and of these the nearest.
+    """
+    compared = ((_difference(person, one), place, row) for place, one in enumerate(new) for row, person in enumerate(known))
+    same: dict[int, int] = {}
+    for _, place, row in sorted((difference, place, row) for difference, place, row in compared if difference):
+        if place not in same and row not in same.values():
+            same[place] = row
+    return {place: known[row] for place, row in same.items()}
+
+
+def _difference(one: Entry, other: Entry) -> tuple[float, float] | None:
+    """How one person of an image differs from another: of the joints that both have, the share that is not NEAR, and the mean distance.
+
+    None: they are two people, because more than half of these joints are not NEAR.
+    """
     first, second = _points(one), _points(other)
     if first.shape != second.shape:
-        return False
+        return None
     both = (first[:, 2] > 0) & (second[:, 2] > 0)
-    return bool(both.any() and _near(first, second)[both].mean() >= 0.5)
+    if not both.any() or (apart := float(1 - _near(first, second)[both].mean())) > 0.5:
+        return None
+    return apart, float(np.hypot(*(first - second)[both, :2].T).mean())
 
 
 def _corrected(known: Entry, new: Entry) -> bool:

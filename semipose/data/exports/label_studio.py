@@ -50,6 +50,8 @@ def read(path: Path, images: Path | None = None) -> Parts:
             ) from None
         joints = list(dict.fromkeys([*joints, *(name for points, _ in people for name in points)]))
         found.append((stock.find(image, where), people))
+    if not joints:
+        raise InputError(f"{path}: no task has a key point; label people, and export the project as JSON")
     return content_of(
         joints,
         [
@@ -75,6 +77,9 @@ def _people(task: dict[str, Any], where: str) -> list[tuple[dict[str, tuple[floa
     results: list[dict[str, Any]] = next(filter(None, kept), [])  # the first annotation that has any
     boxes, points = {}, defaultdict(dict)  # type: ignore[var-annotated]
     for one in results:
+        if one.get("image_rotation"):  # its coordinates are of the turned image
+            turn = one["image_rotation"]
+            raise InputError(f"{where}: the image was turned by {turn} degrees in Label Studio; turn the file itself, and label it again")
         value, width, height = one.get("value", {}), one.get("original_width", 0), one.get("original_height", 0)
         if "rectanglelabels" in value:
             sides = zip(("x", "y", "width", "height"), (width, height) * 2, strict=True)

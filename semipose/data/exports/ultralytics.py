@@ -1,5 +1,5 @@
-"""Ultralytics' pose format: a YAML with `kpt_shape`; beside each folder `images`, a folder `labels`
-with one .txt per image.
+"""Ultralytics' pose format: a YAML with `kpt_shape`, and folders or lists of images; beside each folder
+`images`, a folder `labels` with one .txt per image.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from semipose.data.exports.stock import SUFFIXES, files
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.pose.skeleton import named_pairs
 from semipose.utils.errors import InputError
-from semipose.utils.files import COMPANION
+from semipose.utils.files import COMPANION, is_file
 
 
 def find(root: Path) -> Path | None:
@@ -50,13 +50,14 @@ def read(path: Path) -> Parts:
     base = next((base for base in (above / str(told.get("path") or "."), above) if base.is_dir()), above)
     photos, classes = [], set[float]()
     for part, folder in folders:
-        place = next((one for one in (base / folder, above / folder, above / Path(folder).name) if one.is_dir()), None)
-        if place is None:
-            raise InputError(f"{path}: {part}: there is no folder {folder} below {base}; correct `path` and `{part}`")
-        images = [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES and not image.name.startswith(COMPANION)]
-        photos += [Photo(image, [*_people(image, count, values, classes)], part) for image in images]
+        photos += [Photo(image, [*_people(image, count, values, classes)], part) for image in _images(path, base, part, folder)]
     if not photos:
         raise InputError(f"{path}: there is no image in the folders of train and val; correct `path`, `train` and `val`")
+    for part in dict.fromkeys(photo.part for photo in photos):
+        own = [photo for photo in photos if photo.part == part]
+        if not any(photo.people for photo in own):
+            first = _label(own[0].path)
+            raise InputError(f"{path}: {part}: none of the {len(own)} images has labelled people; labels of the first must be in {first}")
     if len(classes) > 1:
         numbers = ", ".join(f"{one:g}" for one in sorted(classes))
         raise InputError(
@@ -98,13 +99,40 @@ def _listed(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)] if value else []
 
 
-def _people(image: Path, count: int, values: int, classes: set[float]) -> Iterator[Person]:
+def _images(path: Path, base: Path, part: str, named: str) -> list[Path]:
+    """The images of a part: below a folder, or of a list of paths.
+
+    Roboflow names the folder `train/images` beside the YAML `../train/images`.
+    """
+    beside = Path(*(one for one in Path(named).parts if one != ".."))
+    places = (base / named, path.parent / named, path.parent / beside, path.parent / beside.name)
+    place = next((one for one in places if one.is_dir() or (one.suffix == ".txt" and one.is_file())), None)
+    if place is None:
+        raise InputError(f"{path}: {part}: there is no folder or list {named} below {base}; correct `path` and `{part}`")
+    if place.is_dir():
+        return [image for image in sorted(place.rglob("*")) if image.suffix.lower() in SUFFIXES and not image.name.startswith(COMPANION)]
+    images = []
+    for line, text in enumerate(place.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if text.strip():
+            found = next((one for one in (place.parent / text.strip(), base / text.strip()) if is_file(one)), None)
+            if found is None:
+                raise InputError(f"{place}: line {line}: there is no image {text.strip()}; correct the list")
+            images.append(found)
+    return images
+
+
+def _label(image: Path) -> Path:
+    """The label file of an image: in `labels` instead of the last folder `images` of its path."""
     parts = list(image.parts)
-    for place in range(len(parts) - 1, -1, -1):  # the last folder `images` of the path
+    for place in range(len(parts) - 1, -1, -1):
         if parts[place] == "images":
             parts[place] = "labels"
             break
-    label = Path(*parts).with_suffix(".txt")
+    return Path(*parts).with_suffix(".txt")
+
+
+def _people(image: Path, count: int, values: int, classes: set[float]) -> Iterator[Person]:
+    label = _label(image)
     if not label.is_file():
         return  # an image without people
     try:

@@ -120,7 +120,7 @@ def _people(data: Reading, skeleton: Skeleton, folder: str, faults: list[str] | 
     dropped = {"other category": data.other} | dict.fromkeys((CROWD, UNLABELLED, DEGENERATE), 0) | Counter(data.left_out.values())
     dropped = {reason: count for reason, count in dropped.items() if count}
     if not named:
-        raise nobody(data.label, dropped)
+        raise nobody(data.label, dropped | ({"refused": len(data.faults)} if data.faults else {}))
     images = [data.images[one["image_id"]] for one in named]
     sizes = np.array([(image["width"], image["height"]) for image in images], np.float64)
     boxes = np.array([one["bbox"] for one in named], np.float64)

@@ -19,6 +19,7 @@ REMEDIES = {
     "no keypoint": "label joints, with visibility 1 or 2",
     "crowd": "set iscrowd to 0 for single people",
     "other category": "name the people's category, or give them the one that is read",
+    "refused": "repair these entries",
     "low score": "lower the score below which boxes are left out",
 }
 """What to do about people who are left out, by the reason; other reasons are faults of a download."""
