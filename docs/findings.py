@@ -107,10 +107,11 @@ def same_cost() -> str:
     """Markdown: JointMix against others whose training costs the same."""
     lines = []
     for preset in ("flic-equal-cost", "lsp-equal-cost"):
-        runs, sweep, variants, _ = grid_runs(preset)
+        runs, sweep, variants, ablation = grid_runs(preset)
         runs |= variants
+        others = sorted(name for name in (*sweep.methods, *ablation.methods) if not name.startswith("jointmix"))
         for labels in sweep.labels:
-            for other in ("akm", "akm_colours", "posedual", "posedual_colours", "supervised", "supervised_colours"):
+            for other in others:
                 found = differences(runs, "jointmix", other, labels, sweep.seeds)
                 if found:
                     each = ", ".join(f"{value:+.1f}" for value, _ in found)
