@@ -94,7 +94,7 @@ def test_foxes_go_the_whole_way(root: Path, custom: Custom, demo: Params, tmp_pa
     write_pack(val, root, tmp_path / "pack", Recipe(48, 1.25, 1.5, 1.0), max_broken=0, processes=1)
     pack = CropPack.open(tmp_path / "pack")
     truth = ground_truth("custom", root, val, custom)
-    assert [f"{image_folder('custom', 'val', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))
+    assert [f"{image_folder('custom', custom)}/{image['file_name']}" for image in truth["images"]] == list(dict.fromkeys(val.images))
     found = Predictions(val.points, np.ones((6, 5), np.float32))
     monkeypatch.setattr(evaluate, "predict_pack", lambda *a, **k: found)
     task = Task(val.skeleton, 48, 48, torch.device("cpu"), 1.0, demo.augment)

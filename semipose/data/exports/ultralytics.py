@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from semipose.data.exports.content import Parts, Person, Photo, content_of
 from semipose.data.exports.stock import SUFFIXES, files
+from semipose.data.names import check_name
 from semipose.data.pixels import BrokenImage, image_size
 from semipose.pose.skeleton import named_pairs
 from semipose.utils.errors import InputError
@@ -132,6 +133,7 @@ def _label(image: Path) -> Path:
 
 
 def _people(image: Path, count: int, values: int, classes: set[float]) -> Iterator[Person]:
+    check_name(image)
     label = _label(image)
     if not label.is_file():
         return  # an image without people
