@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from findings import choices, in_short, label_figure, learning_curves, precisions, same_cost, saved_by, suggestions
+from findings import choices, from_imagenet, in_short, label_figure, learning_curves, precisions, same_cost, saved_by, suggestions
 from presets import PCK, ROOT, archive_of, archives, compact, grid_runs
 
 from semipose.config.load import changes, load, overlaid, read_layers
@@ -44,7 +44,9 @@ MEASURED = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured 
 
 def renewed(readme: str) -> str:
     """The README with the tables of the archive."""
-    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()} | {"flic-labels": saved_by("jointmix")}
+    parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()} | {
+        "flic-labels": saved_by("jointmix", "jointmix_half")
+    }
     return TABLE.sub(lambda block: block[1] + parts[block[2]] + block[3], readme)
 
 
@@ -105,7 +107,7 @@ def page() -> str:
         sections.append((title, [trimmed(table) for table in tables]))
     notes = Counter(note for _, tables in sections for table in tables for note in table.notes)
     legend = [note for note, count in notes.items() if count >= OFTEN and not note.startswith(OWN)]
-    parts = [PAGE, in_short("flic-methods"), same_cost(), learning_curves(), choices(), precisions(), LEGEND]
+    parts = [PAGE, in_short("flic-methods"), same_cost(), learning_curves(), from_imagenet(), choices(), precisions(), LEGEND]
     parts += [broken(f"- {note}", indent="  ") + "\n" for note in legend]
     for title, tables in sections:
         parts.append(title)
