@@ -65,12 +65,13 @@ def measured(methods: list[str]) -> str:
                 own = [run for (kind, budget, _), run in runs.items() if (kind, budget) == (method, labels)]
                 if own:
                     score, gain = (row[k].text for k, column in enumerate(table.columns) if column.group == labels and column.name != ABOVE)
-                    line = f"| `{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {score} | {gain} | {row[gflop].text} |\n"
+                    what = f"`{name}` | `{method}` | {own[0].labelled:,} | {len(own)} | {own[0].protocol['headline']}"
+                    line = f"| {what} | {score} | {gain} | {row[gflop].text} |\n"
                     key = archive_of(name).name, method, own[0].labelled
                     lines[key] = max(lines.get(key, (0, "")), (len(own), line), key=lambda entry: entry[0])
     if not lines:
         return "Not run yet in an archived sweep; first figures are in the [notebook](../notebook/index.md).\n"
-    head = "| preset | entry | labels | seeds | AP | gain over supervised | GFLOP |\n|---|---|---:|---:|---:|---:|---:|\n"
+    head = "| preset | entry | labels | seeds | metric | score | gain over supervised | GFLOP |\n|---|---|---:|---:|---|---:|---:|---:|\n"
     return head + "".join(line for _, line in lines.values()) + "\nMore: [results](../results.md).\n"
 
 
