@@ -58,7 +58,7 @@ def _training(runs: Sequence[Run], labels: Iterable[str]) -> list[str]:
             say = _said(column)
             people = f"{say['labelled']} labelled and {say['unlabelled']} unlabelled people"
             steps = f"{say['steps']} steps × batch {say['batch_size']} after {say['warmup_steps']} warm-up steps"
-            notes.append(f"Training, {budget}: {people}, {steps}.")
+            notes.append(f"Training, {budget}: {people}; {steps}.")
     return notes
 
 
@@ -83,7 +83,8 @@ def _said(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _either(runs: Iterable[Run], field: str) -> str:
-    return " or ".join(dict.fromkeys(_shown(run, field) for run in runs))
+    *some, last = dict.fromkeys(_shown(run, field) for run in runs)
+    return f"{', '.join(some)} or {last}" if some else last
 
 
 def _shown(run: Run, field: str) -> str:
