@@ -208,8 +208,8 @@ def test_budgets_may_differ_from_each_other(tmp_path, runs):
     assert not any(note.startswith("unequal") for note in table.notes)
     training = [note.partition(" after ")[0] for note in table.notes if note.startswith("Training")]
     assert training == [
-        "Training, L100: 100 labelled and 4,000 unlabelled people, 1,500 steps × batch 32",
-        "Training, L400: 400 labelled and 4,000 unlabelled people, 9,000 steps × batch 32",
+        "Training, L100: 100 labelled and 4,000 unlabelled people; 1,500 steps × batch 32",
+        "Training, L400: 400 labelled and 4,000 unlabelled people; 9,000 steps × batch 32",
     ]
 
 
