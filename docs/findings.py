@@ -74,13 +74,8 @@ def _beyond_noise(score: Score, seeds: int) -> bool:
     return score.value is not None and abs(score.value) > _noise(seeds)
 
 
-def _plain(score: Score) -> str:
-    value, low, high = (f"{number or 0:.1f}" for number in score)
-    return f"{value} [{low}, {high}]"
-
-
-def _signed(score: Score) -> str:
-    value, low, high = (f"{number or 0:+.1f}" for number in score)
+def _signed(score: Score, sign: str = "+") -> str:
+    value, low, high = (f"{number or 0:{sign}.1f}" for number in score)
     return f"{value} [{low}, {high}]"
 
 
@@ -175,13 +170,13 @@ def from_imagenet() -> str:
             found = differences(runs, method, BASELINE, labels, (seed,)) if method != BASELINE else []
             gain = _signed(mean_difference(found)) if found else "–"
             what = f"`{preset}` | {run.labelled:,} | `{method}` | {run.protocol['headline']}"
-            lines.append(f"| {what} | {_plain(score)} | {gain} | {_plain(average) if average else '–'} |\n")
+            lines.append(f"| {what} | {_signed(score, '')} | {gain} | {_signed(average, '') if average else '–'} |\n")
     return (
         "\n### From ImageNet weights\n\n"
         "EfficientNet-Lite0 at 96 × 96 px, one seed, the same steps for every method of a preset.\n"
-        "Settings that worked for the small network from scratch did not work here: features of stride 32\n"
-        "are too coarse, and a teacher that remembers 500 steps lags behind (presets `…-stride-32`;\n"
-        "[what was tried](notebook/imagenet.md)).\n"
+        "Settings of the small network from scratch did worse here: the presets `…-stride-32` have coarser features\n"
+        "and a teacher that remembers 500 steps instead of 50 ([what was tried](notebook/imagenet.md)).\n"
+        "Differences of one or two points between single runs may be noise of training.\n"
         "Supervised has no moving average.\n\n"
         "| preset | labels | method | metric | network | over supervised | moving average of its network |\n"
         "|---|---:|---|---|---:|---:|---:|\n" + "".join(lines)
