@@ -17,8 +17,6 @@ from semipose.reporting.tables import in_words
 from semipose.reporting.typeset import broken
 
 COLOURED = "supervised_colours"
-WIDTH = 108
-"""Of a line, in characters."""
 NOISE = 1.6
 """Standard deviation, in AP, of the difference between two trainings of one run: seeds 0 and 1 of AKM on two processors."""
 SUGGESTED = "flic-suggest"
@@ -136,11 +134,17 @@ def label_figure() -> style.Picture:
 def saved_by(*methods: str) -> str:
     """Markdown: how many labels each method saves, beside supervised and beside supervised with JointMix's colours."""
     runs, sweep = _curves()
-    sentences = [
-        sentence for method in methods for baseline in (BASELINE, COLOURED) for sentence in labels_saved(runs, sweep, method, baseline)
+    rows = {(method, baseline): labels_saved(runs, sweep, method, baseline) for method in methods for baseline in (BASELINE, COLOURED)}
+    numbers = sorted({found.labelled for row in rows.values() for found in row})
+    lines = [
+        f"| entry | as good as | {' | '.join(f'{number:,} labels' for number in numbers)} |",
+        f"|---|---|{'---:|' * len(numbers)}",
     ]
-    lines = (sentence if len(sentence) < WIDTH else sentence.replace(" (", "\n  (") for sentence in sentences)
-    return "".join(f"- {line}\n" for line in lines)
+    for (method, baseline), row in rows.items():
+        cells = {found.labelled: f"{found.needed:,.0f} {found.interval} ({found.times}; {found.seeds})" for found in row}
+        lines.append(f"| `{method}` | `{baseline}` with | {' | '.join(cells.get(number, '–') for number in numbers)} |")
+    best = max((found for (_, baseline), row in rows.items() if baseline == BASELINE for found in row[:1]), key=lambda found: found.needed)
+    return broken(str(best)) + "\n\n" + "\n".join(lines) + "\n"
 
 
 def _curves() -> tuple[dict[Key, Run], Grid]:

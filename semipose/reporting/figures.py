@@ -46,7 +46,7 @@ def budgets(runs: Mapping[Key, Run], sweep: Grid, styles: Styles) -> Picture | N
     axes.set(xlabel="labelled people (logarithmic)", ylabel=f"{metric} (0–100)")
     legend_of(figure, [axes])
     small_print(figure, _protocol(runs))
-    saved = [sentence for method in shown for sentence in labels_saved(runs, sweep, method) if method != BASELINE]
+    saved = [str(found) for method in shown for found in labels_saved(runs, sweep, method) if method != BASELINE]
     caption = " ".join([f"{metric} over labelled people. Bars: standard deviation over seeds, or one seed's 95 % interval.", *saved])
     return Picture("budgets", figure, caption, f"Line chart of {metric} over labelled people: {'; '.join(words)}.")
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,40 @@ def labels_for(curve: Mapping[int, float], score: float) -> float | None:
     return None
 
 
-def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: str = BASELINE) -> list[str]:
-    """Say at each budget with how many labels the baseline is as good.
+class Saved(NamedTuple):
+    """With how many labels a baseline is as good as a method.
+
+    Attributes:
+        method: Entry of `method`.
+        baseline: Another entry.
+        labelled: Labelled people of the method.
+        needed: Labelled people of the baseline.
+        interval: 95 % interval of `needed`, in brackets; "" without resamples.
+        seeds: Over which seeds, in words.
+    """
+
+    method: str
+    baseline: str
+    labelled: int
+    needed: float
+    interval: str
+    seeds: str
+
+    @property
+    def times(self) -> str:
+        """How many times as many labels the baseline needs."""
+        return f"{self.needed / self.labelled:.1f} times"
+
+    def __str__(self) -> str:
+        who = f"With {self.labelled:,} labels, {self.method} is as good as {self.baseline}"
+        return f"{who} with {self.needed:,.0f}{self.interval and ' ' + self.interval} ({self.times}; {self.seeds})."
+
+
+def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: str = BASELINE) -> list[Saved]:
+    """Find at each budget with how many labels the baseline is as good.
 
     Each seed has its own learning curve, because it has its own labelled people.
-    The number is the geometric mean over the seeds whose curve has the score, and the sentence says of how many:
+    The number is the geometric mean over the seeds whose curve has the score, and `Saved` says of how many:
     a curve may end below it, or begin above it.
     Its 95 % interval is the bootstrap's over validation people.
 
@@ -48,9 +78,9 @@ def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: st
         baseline: Another entry.
 
     Returns:
-        Sentences, one for each budget at which the curve of some seed reaches the method's score.
+        One for each budget at which the curve of some seed reaches the method's score.
     """
-    sentences = []
+    saved = []
     for labels in sweep.labels:
         own = [run for seed in sweep.seeds if (run := runs.get((method, labels, seed))) and run.score.value is not None]
         found = {run.seed: number for run in own if (number := _needed(_curve(runs, sweep, baseline, run.seed), run)) is not None}
@@ -60,12 +90,8 @@ def labels_saved(runs: Mapping[Key, Run], sweep: Grid, method: str, baseline: st
             many = math.exp(sum(map(math.log, found.values())) / len(found))
             between = _interval([_resampled(curves[run.seed], run) for run in own if run.seed in found], [curves[seed] for seed in found])
             seeds = f"{len(found)} of {asked} seeds" if len(found) < asked else "one seed" if asked == 1 else f"{asked} seeds"
-            times = many / own[0].labelled
-            sentences.append(
-                f"With {own[0].labelled:,} labels, {method} is as good as {baseline} with {many:,.0f}{between} "
-                f"({times:.1f} times; {seeds})."
-            )
-    return sentences
+            saved.append(Saved(method, baseline, own[0].labelled, many, between, seeds))
+    return saved
 
 
 Curve = Mapping[int, Run]  # labelled people -> run of one seed, in rising order
@@ -98,4 +124,4 @@ def _interval(numbers: Sequence[Sequence[float]], curves: Sequence[Curve]) -> st
         means = np.log(np.array(numbers)).mean(axis=0)
     low, high = np.exp(np.quantile(means, (0.025, 0.975), method="nearest"))
     fewest, most = min(map(min, curves)), max(map(max, curves))
-    return f" [{f'{low:,.0f}' if low > FEWER else f'fewer than {fewest:,}'}, {f'{high:,.0f}' if high < MORE else f'more than {most:,}'}]"
+    return f"[{f'{low:,.0f}' if low > FEWER else f'fewer than {fewest:,}'}, {f'{high:,.0f}' if high < MORE else f'more than {most:,}'}]"
