@@ -35,12 +35,14 @@ LIST = "suggestions.csv"
 COLUMNS = ("rank", "file_name", "x", "y", "width", "height", "disagreement", "worth")
 BESIDE = ("sheet.jpg", "coco.json", "label_studio.json", "label_studio.xml")
 """What is written after the list."""
+FRAMES = "frames"
+"""Folder of the suggested frames of videos."""
 SHOWN = 60
 """People on the contact sheet, the first of the list."""
 
 
 def suggest(
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.", metavar="IMAGES...")],
+    images: Annotated[list[Path], typer.Argument(help="Images and videos, or folders of them.", metavar="IMAGES...")],
     weights: Annotated[
         list[Path],
         typer.Option(help="A weights.safetensors that the pipeline wrote; repeat the option to ask several.", metavar="W"),
@@ -74,6 +76,7 @@ def suggest(
     ] = None,
     detector_weights: Annotated[Path | None, typer.Option(help="Its file; default: downloaded once.", metavar="FILE")] = None,
     detector_score: Annotated[float, typer.Option(min=0, max=1, help="People below that are left out.")] = 0.5,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between two frames of a video; 0: every frame.", metavar="S")] = 1.0,
     exif: Annotated[Literal["apply", "ignore"], typer.Option(help="Turn images as their EXIF orientation says.")] = "apply",
     batch_size: Annotated[int, typer.Option(min=1, help="People in a pass of a network.")] = 32,
 ) -> None:
@@ -82,44 +85,59 @@ def suggest(
     Each network sees a person as it is, mirrored, smaller and larger.
     DIR gets suggestions.csv, sheet.jpg, coco.json for CVAT, and label_studio.json with its interface, label_studio.xml.
     The network's poses are the first labels in them.
+    Suggested frames of videos are saved in frames/ there.
 
-    Examples: semipose suggest frames/ --detect small --weights W --out next;
+    Examples: semipose suggest clips/ --detect small --weights W --out next;
     semipose suggest frames/ --boxes boxes.json --labelled set/train.json --labelled set/val.json --weights W --out next
     """
     with reported():
         import numpy as np
 
         from semipose.inference.boxes import of_images
-        from semipose.inference.photos import find_photos
+        from semipose.inference.frames import keep, with_frames
         from semipose.inference.suggestions import choose
 
-        if boxes and detect:
-            raise InputError("--boxes and --detect both say who is in an image: give one of them")
-        paths = find_photos(images)
-        if any(path.resolve().parent == out.resolve() for path in paths):
-            raise InputError(f"--out {out} contains the images, and its contact sheet would be one of them; name another folder")
-        check_name(out)
-        _check_replaced(out)
+        given = _given(images, boxes, detect, out)
         posers = _networks(weights, batch_size)
-        asked = of_images(paths, boxes)
-        known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped, category)
-        done = {path for one in known for path in one.given}
-        asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
-        find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
         make_folder(out)
-        covered = [_ask(posers, one.asked, None, None, out).findings.features for one in known]
-        people = _ask(posers, asked, exif, find, out)
-        findings = people.findings
-        if count > len(findings):
-            raise InputError(
-                f"--count {count}: there are {len(findings)} people without labels in these images; ask for at most this number"
-            )
-        labels = np.concatenate([findings.features[:0], *filter(len, covered)])
-        chosen = choose(findings.disagreement, findings.features, labels, count)
-        folder = common_folder(paths)
-        _write(people, chosen, posers[0], exif, out, folder)
+        with with_frames(given, every, out) as paths:
+            asked = of_images(paths, boxes)
+            known = _labelled(labelled or [], paths, labelled_images or [], posers[0].clamped, category)
+            done = {path for one in known for path in one.given}
+            asked = replace(asked, photos=[photo for photo in asked.photos if photo.path not in done])
+            find = detector_of(detect, detector_weights, detector_score, posers[0]) if detect else None
+            covered = [_ask(posers, one.asked, None, None, out).findings.features for one in known]
+            people = _ask(posers, asked, exif, find, out)
+            findings = people.findings
+            if count > len(findings):
+                raise InputError(
+                    f"--count {count}: there are {len(findings)} people without labels in these images; ask for at most this number"
+                )
+            labels = np.concatenate([findings.features[:0], *filter(len, covered)])
+            chosen = choose(findings.disagreement, findings.features, labels, count)
+            moved = keep((people.photos[row].path for row, _ in chosen), out, out / FRAMES)
+            people = people._replace(photos=[replace(photo, path=moved.get(photo.path, photo.path)) for photo in people.photos])
+            folder = common_folder([*(path.parent for path in given if path in paths), *([out / FRAMES] if moved else [])])
+            _write(people, chosen, posers[0], exif, out, folder)
         typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / LIST}, sheet.jpg, task files")
         typer.echo(f"names in them are relative to {folder}")
+
+
+def _given(images: list[Path], boxes: Path | None, detect: str | None, out: Path) -> list[Path]:
+    """The images and videos, if everything goes with them that was asked for."""
+    from semipose.inference.media import is_video
+    from semipose.inference.photos import find_photos
+
+    if boxes and detect:
+        raise InputError("--boxes and --detect both say who is in an image: give one of them")
+    given = find_photos(images, clips=True)
+    if boxes and (clips := [path for path in given if is_video(path.name)]):
+        raise InputError(f"--boxes names people in images, and {clips[0]} is a video; find its people with --detect")
+    if any(path.resolve().parent == out.resolve() for path in given):
+        raise InputError(f"--out {out} contains the images, and its contact sheet would be one of them; name another folder")
+    check_name(out)
+    _check_replaced(out)
+    return given
 
 
 def _check_replaced(out: Path) -> None:
@@ -191,9 +209,9 @@ def _ask(posers: "list[Poser]", asked: "Asked", exif: "Exif | None", find: "Dete
     return People(findings, photos, sizes)
 
 
-def common_folder(paths: list[Path]) -> Path:
-    """The folder that holds all of these files, in folders of it or not."""
-    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))  # noqa: PTH100, PTH120
+def common_folder(folders: list[Path]) -> Path:
+    """The folder that all of these are in, or are."""
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
 
 
 def _write(people: People, chosen: "list[Suggestion]", poser: "Poser", exif: "Exif", out: Path, folder: Path) -> None:

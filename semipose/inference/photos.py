@@ -1,4 +1,4 @@
-"""The image files of `semipose predict`: their order, their ids, the names of their overlays."""
+"""The image files of a command: their order, their ids, the names of their overlays."""
 
 import os
 import re
@@ -63,25 +63,31 @@ class Photo:
         return Image.fromarray(np.asarray(image))  # without the EXIF orientation, which would be applied again
 
 
-def find_photos(paths: Iterable[Path]) -> list[Path]:
+def find_photos(paths: Iterable[Path], clips: bool = False) -> list[Path]:
     """Find the named image files, and those in the named folders (not in subfolders), in natural
     order: img2 before img10.
 
     InputWarnings say what else is in the folders: images of other kinds (UNREAD), videos, folders with images.
 
+    Args:
+        paths: Files and folders.
+        clips: Whether videos are found, too.
+
     Raises:
-        InputError: There is no such file, or it is a video, or there is no image in a folder; a name is not UTF-8.
+        InputError: There is no such file, or it is a video that is not asked for, or there is nothing of use in a folder;
+            a name is not UTF-8.
     """
     found: list[Path] = []
     others: list[Path] = []
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file; check the path")
-        if _is_video(path):
+        if _is_video(path) and not clips:
             raise InputError(f"{path}: is a video, and images are needed; save some of its frames as images")
-        inside, beside = _sorted_out(path) if path.is_dir() else ([path], [])
+        inside, beside = _sorted_out(path, clips) if path.is_dir() else ([path], [])
         if not inside:
-            raise InputError("; ".join([f"{path}: no image in this folder (looked for {', '.join(SUFFIXES)})", *_left_out(beside)]))
+            what, suffixes = ("image and no video", SUFFIXES + videos.SUFFIXES) if clips else ("image", SUFFIXES)
+            raise InputError("; ".join([f"{path}: no {what} in this folder (looked for {', '.join(suffixes)})", *_left_out(beside)]))
         for one in inside:
             check_name(one)
         found += inside
@@ -91,10 +97,10 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _sorted_out(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The images of a folder, and everything else in it but for what macOS leaves, in natural order."""
+def _sorted_out(folder: Path, clips: bool) -> tuple[list[Path], list[Path]]:
+    """The images of a folder (and its videos, for `clips`), and everything else in it but for what macOS leaves, in natural order."""
     inside = sorted((one for one in folder.iterdir() if not one.name.startswith(COMPANION)), key=lambda one: natural(one.name))
-    images = dict.fromkeys(one for one in inside if _is_image(one))
+    images = dict.fromkeys(one for one in inside if _is_image(one) or (clips and _is_video(one)))
     return [*images], [one for one in inside if one not in images]
 
 
