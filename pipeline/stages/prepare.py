@@ -5,6 +5,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.runtime import stage
 from semipose.config.data import Data, Detections, Media, Unlabelled
@@ -26,64 +27,72 @@ FOUND = PACKS / ".unlabelled.media"  # people found in data.unlabelled.media, un
 PEOPLE = "people.json"
 
 
+Pack = tuple[People, Path, Recipe]
+"""People, the folder that their images' names are below, and how their crops are cut."""
+
+
 def prepare() -> None:
     with stage.opened("prepare") as (this, tracker):
         p = this.params
         manifest = json.loads(Path("data/manifest.json").read_text(encoding="utf-8"))
-        source, root = manifest["source"], Path(manifest["root"])
-        train, val = (
-            read_people(source, root, part, p.data.validation_people, p.data.custom, p.data.flic.split, p.data.exif)
-            for part in ("train", "val")
-        )
-        check_parts(source, train, val)
-        given = p.data.unlabelled
-        media = given.media if given else None
-        if given and given.whole_images and (advice := loose_images(train)):
-            print(f"train: {advice}")
-        truth = ground_truth(source, root, val, p.data.custom)
-        crop = p.data.crop
-        quality = crop.quality if crop.format == "jpeg" else None
-        recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, p.data.exif)
-        packs = {"train": (train, root, recipe), "val": (val, root, recipe)}
-        if given:
-            other = Path(manifest["unlabelled"]["root"])
-            if media:
-                # Nobody annotated these images, but boxes from a file may have been made before or after they were turned.
-                exif = p.data.exif or (None if given.detections else "apply")
-                _find_people(p, media, given.detections, other, this.root, exif)
-                packs["unlabelled"] = (read_media(FOUND / PEOPLE, train.skeleton), FOUND, replace(recipe, exif=exif))
-            else:
-                packs["unlabelled"] = (_unlabelled(p.data, given, other, this.root, train.skeleton), other, recipe)
-        if p.data.detections:
-            folder, boxes = image_folder(source, p.data.custom), p.data.detections
-            found = read_detections(this.root / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, p.data.exif)
-            packs["val_detected"] = (found, root, recipe)
-        if media:
-            images = {part: Images(people, where, how.exif) for part, (people, where, how) in packs.items()}
+        packs, truth = _people(p, manifest, this.root)
+        searched = p.data.unlabelled is not None and p.data.unlabelled.media is not None
+        if searched:
+            images = {part: Images(people, folder, recipe.exif) for part, (people, folder, recipe) in packs.items()}
             for sentence in copies(images["unlabelled"], images, p.machine.workers):
                 print(sentence)
         for part in {"unlabelled", "val_detected"} - set(packs):  # DVC wants every output to be there, and not empty
             write_text(PACKS / part / "nobody", f"params.yaml names nobody for the pack {part}\n")
-        for part, (people, where, how) in packs.items():
+        for part, (people, folder, recipe) in packs.items():
             started = time.monotonic()
-            summary = cut_pack(people, where, PACKS / part, how, p.data.max_broken, p.machine.workers)
+            summary = cut_pack(people, folder, PACKS / part, recipe, p.data.max_broken, p.machine.workers)
             rate = len(people) / (time.monotonic() - started)
-            counts = (dict.fromkeys(("near-duplicate", "blurred"), 0) if media and part == "unlabelled" else {}) | people.dropped
+            counts = (dict.fromkeys(("near-duplicate", "blurred"), 0) if searched and part == "unlabelled" else {}) | people.dropped
             dropped = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "nobody"
             print(f"{part}: {summary['count']} people at {rate:.0f}/s; dropped: {dropped}; broken images: {len(summary['broken'])}")
             for what, count in people.understood.items():
                 print(f"{part}: {count} {what}")
             if part == "val" and summary["broken"]:  # whom nobody can find is not to be found
-                left = val.subset([k for k, image in enumerate(val.images) if image not in summary["broken"]])
-                truth = ground_truth(source, root, left, p.data.custom)
+                left = people.subset([k for k, image in enumerate(people.images) if image not in summary["broken"]])
+                truth = ground_truth(manifest["source"], Path(manifest["root"]), left, p.data.custom)
             tracker.final({f"{part}/people": summary["count"], f"{part}/people_per_second": rate})
-            tracker.dataset(part, part, str(other if part == "unlabelled" else root), summary["digest"][:32], people=summary["count"])
+            whole = manifest["unlabelled"]["root"] if part == "unlabelled" else manifest["root"]
+            tracker.dataset(part, part, whole, summary["digest"][:32], people=summary["count"])
         for part in packs:  # at the end: DVC removes the outputs of a stage that was killed before it begins again
             place_pack(PACKS / part)
-        if media:
+        if searched:
             shutil.copyfile(FOUND / PEOPLE, PACKS / "unlabelled" / PEOPLE)
         shutil.rmtree(FOUND, ignore_errors=True)
         write_text(PACKS / "val.json", json.dumps(truth))
+
+
+def _people(p: Params, manifest: dict[str, Any], repo: Path) -> tuple[dict[str, Pack], dict[str, Any]]:
+    """Whom each pack is of: train, val, and if params.yaml names them, unlabelled and val_detected; and the ground truth of val."""
+    source, root, data = manifest["source"], Path(manifest["root"]), p.data
+    train, val = (
+        read_people(source, root, part, data.validation_people, data.custom, data.flic.split, data.exif) for part in ("train", "val")
+    )
+    check_parts(source, train, val)
+    truth = ground_truth(source, root, val, data.custom)
+    crop, given = data.crop, data.unlabelled
+    quality = crop.quality if crop.format == "jpeg" else None
+    recipe = Recipe(crop.size, crop.padding, crop.extent, p.model.width / p.model.height, quality, data.exif)
+    packs = {"train": (train, root, recipe), "val": (val, root, recipe)}
+    if given and given.whole_images and (advice := loose_images(train)):
+        print(f"train: {advice}")
+    if given and given.media:
+        # Nobody annotated these images, but boxes from a file may have been made before or after they were turned.
+        exif = data.exif or (None if given.detections else "apply")
+        _find_people(p, given.media, given.detections, Path(manifest["unlabelled"]["root"]), repo, exif)
+        packs["unlabelled"] = (read_media(FOUND / PEOPLE, train.skeleton), FOUND, replace(recipe, exif=exif))
+    elif given:
+        other = Path(manifest["unlabelled"]["root"])
+        packs["unlabelled"] = (_unlabelled(data, given, other, repo, train.skeleton), other, recipe)
+    if data.detections:
+        folder, boxes = image_folder(source, data.custom), data.detections
+        found = read_detections(repo / boxes.file, root, truth["images"], folder, val.skeleton, boxes.score, data.exif)
+        packs["val_detected"] = (found, root, recipe)
+    return packs, truth
 
 
 def _unlabelled(data: Data, given: Unlabelled, root: Path, repo: Path, skeleton: Skeleton) -> People:
