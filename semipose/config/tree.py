@@ -117,8 +117,8 @@ class Machine(Section):
     kernels. A CPU always gives the same.
     """
     portable: bool
-    """true: in float32, an x86 CPU uses no instructions newer than AVX2, so that another one gives
-    the same bits; false: it uses all that it has.
+    """true: in float32, an x86 CPU computes with AVX2 alone and as another maker's would, so that it
+    gives the same bits; false: it uses all that it has.
     """
     checkpoint_seconds: Annotated[float, Field(ge=0)]
     """Seconds between checkpoints of a training; 0: after every step."""

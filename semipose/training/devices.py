@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from semipose.config.tree import Machine
 
 CPU = Path("/proc/cpuinfo")
-AVX2_ALONE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-"""What torch and its libraries read in the environment when they are first used: newer instructions round differently."""
+PORTABLE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
+"""What torch and its libraries read in the environment when they are first used: newer instructions round differently,
+and so does MKL (exp, sqrt) on another maker's CPU.
+"""
 _held: list[FileLock] = []  # closed, and so given back, when the process ends, however it ends
 
 
@@ -107,10 +109,10 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
 
 
 def _restrict() -> None:
-    """Restrict torch to AVX2, if this CPU has it."""
+    """Restrict torch to what every x86 CPU with AVX2 computes alike, if this is one."""
     with suppress(OSError):  # not Linux
         if "avx2" in CPU.read_text(encoding="utf-8").split():
-            os.environ.update(AVX2_ALONE)
+            os.environ.update(PORTABLE)
 
 
 def processor(device: torch.device) -> str:
