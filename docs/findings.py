@@ -5,8 +5,6 @@ import math
 import statistics
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
 from presets import FLIC, PCK, ROOT, compact, grid_runs
 
 from semipose.config.load import changes, overlaid, read_layers
@@ -112,28 +110,19 @@ def same_cost() -> str:
         others = sorted(name for name in (*sweep.methods, *ablation.methods) if not name.startswith("jointmix"))
         for labels in sweep.labels:
             for other in others:
-                found = [differences(runs, ours, other, labels, sweep.seeds) for ours in ("jointmix", "jointmix_half")]
-                if any(found):
+                found = differences(runs, "jointmix", other, labels, sweep.seeds)
+                if found:
+                    each = ", ".join(f"{value:+.1f}" for value, _ in found)
                     what = f"{preset.partition('-')[0].upper()} | {labels.removeprefix('L')} | `{other}` | {headline(runs.values())}"
-                    lines.append(f"| {what} | {' | '.join(map(_each, found))} |\n")
+                    lines.append(f"| {what} | {_signed(mean_difference(found))} | {each} |\n")
     return (
         "\n### JointMix at AKM's cost\n\n"
         "Every training costs what AKM's does: steps follow from the operations of a step, warm-up included.\n"
-        "`jointmix_half`: half of a step's labelled people instead of a quarter, and half of its unlabelled ones.\n"
         "`…_colours`: with JointMix's colours on labelled and strong views.\n"
         "LSP: 8,454 people of Leeds Sports Pose Extended, those with 10 or more visible joints;\n"
-        "the last 1,000 of them validate.\n"
-        "Differences are means over seeds, in parentheses seed by seed.\n\n"
-        "| people | labels | over | metric | `jointmix` | `jointmix_half` |\n|---|---:|---|---|---:|---:|\n" + "".join(lines)
+        "the last 1,000 of them validate.\n\n"
+        "| people | labels | JointMix over | metric | difference | seed by seed |\n|---|---:|---|---|---:|---:|\n" + "".join(lines)
     )
-
-
-def _each(found: list[tuple[float, NDArray[np.float64]]]) -> str:
-    """A mean difference and, of several seeds, each seed's."""
-    if not found:
-        return "not run"
-    each = ", ".join(f"{value:+.1f}" for value, _ in found)
-    return _signed(mean_difference(found)) + (f" ({each})" if len(found) > 1 else "")
 
 
 def label_figure() -> style.Picture:
@@ -170,7 +159,7 @@ def learning_curves() -> str:
     caption = picture.caption.partition(".")[0]
     return (
         "\n### How many labels a method saves\n\n"
-        + saved_by("akm", "jointmix", "jointmix_half")
+        + saved_by("akm", "jointmix", "jointmix_quarter")
         + (f"\n![{picture.alt}](pictures/flic-labels.png)\n\n*{caption}; every training costs what AKM's does.*\n")
     )
 

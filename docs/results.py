@@ -45,7 +45,7 @@ MEASURED = re.compile(r"(<!-- measured: ([\w ]+) -->\n).*?(<!-- end of measured 
 def renewed(readme: str) -> str:
     """The README with the tables of the archive."""
     parts = {name: compact(name, second, beside) for name, (second, beside) in SHOWN.items()}
-    parts["flic-labels"] = saved_by("jointmix", "jointmix_half")
+    parts["flic-labels"] = saved_by("jointmix")
     return TABLE.sub(lambda block: block[1] + parts[block[2]] + block[3], readme)
 
 

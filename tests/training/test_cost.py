@@ -26,10 +26,10 @@ from semipose.utils.errors import InputError
         ("datadistill", 2, 18),  # mirrored or not, three scales, three rotations
         ("denoise_select", 4, 8),  # two students, four views each
         ("reviewer", 2, 2),
-        ("jointmix", 1.25, 1),  # a quarter of the labelled people
+        ("jointmix", 1, 0.5),  # half of the labelled and half of the unlabelled people
     ],
 )
-def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: float, no_gradient: int) -> None:
+def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: float, no_gradient: float) -> None:
     method = build([build_network(tiny.model, 17, seed=k) for k in range(demo.method[name].trains)], demo.method[name], task)
     before = {key: value.clone() for key, value in method.state_dict().items()}
     cost = step_cost(method)
@@ -40,7 +40,7 @@ def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, n
 
 def test_a_share_of_the_labelled_people_costs_what_whole_people_of_a_batch_do(demo: Params, tiny: Params) -> None:
     """A third of 16 is 5 people, so a step passes 21 of 32 with a gradient; of the 8 of other measurements it would be 3."""
-    jointmix = demo.method["jointmix"].model_copy(update={"labelled_share": 1 / 3})
+    jointmix = demo.method["jointmix"].model_copy(update={"labelled_share": 1 / 3, "unlabelled_share": 1.0})
     p = demo.model_copy(update={"model": tiny.model, "method": demo.method | {"jointmix": jointmix}})
     one, batch = supervised_gflop(p, build_network(p.model, 17, seed=0)), p.train.batch_size
     assert batch == 16
