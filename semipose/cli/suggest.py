@@ -95,6 +95,7 @@ def suggest(
 
         from semipose.inference.boxes import of_images
         from semipose.inference.frames import keep, with_frames
+        from semipose.inference.media import is_video
         from semipose.inference.suggestions import choose
 
         given = _given(images, boxes, detect, out)
@@ -117,7 +118,8 @@ def suggest(
             chosen = choose(findings.disagreement, findings.features, labels, count)
             moved = keep((people.photos[row].path for row, _ in chosen), out, out / FRAMES)
             people = people._replace(photos=[replace(photo, path=moved.get(photo.path, photo.path)) for photo in people.photos])
-            folder = common_folder([*(path.parent for path in given if path in paths), *([out / FRAMES] if moved else [])])
+            places = {path.parent for path in given if not is_video(path.name)}
+            folder = common_folder([*places, *([out / FRAMES] if moved else [])])
             _write(people, chosen, posers[0], exif, out, folder)
         typer.echo(f"{count} of {len(findings)} people in {len(asked.photos)} images: {out / LIST}, sheet.jpg, task files")
         typer.echo(f"names in them are relative to {folder}")

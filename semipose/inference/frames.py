@@ -41,7 +41,7 @@ def with_frames(paths: Sequence[Path], seconds: float, out: Path) -> Iterator[li
     shutil.rmtree(waiting, ignore_errors=True)  # a killed run left it
     try:
         with Progress(None, "frames") as progress:
-            found = {clip: list(_counted(_saved(clip, seconds, waiting / names[clip]), progress)) for clip in clips}
+            found = {clip: _saved(clip, seconds, waiting / names[clip], progress) for clip in clips}
         images = [image for path in paths for image in found.get(path, [path])]
         if not images:
             raise InputError(f"{clips[0]}: no frame of the videos can be read; bring others")
@@ -77,21 +77,18 @@ def _names(clips: Sequence[Path]) -> dict[Path, Path]:
     return {clip: path.relative_to(common) for clip, path in whole.items()}
 
 
-def _saved(clip: Path, seconds: float, folder: Path) -> Iterator[Path]:
+def _saved(clip: Path, seconds: float, folder: Path, progress: Progress) -> list[Path]:
+    saved: list[Path] = []
     cut_off: dict[str, str] = {}
     try:
         for picture in media.of_video(clip.parent, clip.name, media.every(seconds), cut_off):
             path = folder / f"{picture.frame:06d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.image.save(path, "JPEG", quality=QUALITY, subsampling=0)
-            yield path
+            saved.append(path)
+            progress.advance()
     except BrokenMedium as error:
         warnings.warn(f"{clip} cannot be read and was left out: {error}", InputWarning, stacklevel=2)
     for reason in cut_off.values():
         warnings.warn(f"{clip}: {reason}", InputWarning, stacklevel=2)
-
-
-def _counted(paths: Iterator[Path], progress: Progress) -> Iterator[Path]:
-    for path in paths:
-        progress.advance()
-        yield path
+    return saved

@@ -1,5 +1,5 @@
-"""JointMix, our own method (docs/methods/jointmix.md): few labelled people and mixed unlabelled
-people, in one batch.
+"""JointMix, our own method (docs/methods/jointmix.md): labelled people and mixed unlabelled
+people in one batch.
 
 For an unlabelled person, x is the weak view, H = g(x) the heatmaps of the teacher g, a moving
 average of the network f, and X = W(S(x), theta) the strong view, with pseudo-labels W(H, theta).

@@ -239,8 +239,8 @@ def test_moving_averages_teach_in_place_of_the_networks(
     students = [*method.networks.values()]
     method.after_step()
     moved = [value for k in teachers for value in students[k].state_dict().values()]
-    for now, old, student in zip(method.averages.state_dict().values(), before, moved, strict=True):
-        assert torch.allclose(now, 0.9 * old + 0.1 * student if now.is_floating_point() else student, atol=1e-6)
+    for average, old, student in zip(method.averages.state_dict().values(), before, moved, strict=True):
+        assert torch.allclose(average, 0.9 * old + 0.1 * student if average.is_floating_point() else student, atol=1e-6)
 
 
 def test_networks_that_are_kept_are_named(tiny: Params, task: Task, nets: list[PoseNet]) -> None:
