@@ -14,7 +14,7 @@ from semipose.utils.console import reported
 from semipose.utils.errors import InputError
 
 
-def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Number of trainings at a time; 2 need two CPU cores, or two GPUs.")]) -> None:
+def parallel(jobs: Annotated[int, typer.Argument(min=1, help="Number of trainings at a time; on a CPU, each takes a core.")]) -> None:
     """Run every stage as `dvc repro` does, with independent runs side by side.
 
     A failed run does not stop the others.

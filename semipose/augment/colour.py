@@ -41,6 +41,7 @@ def rand_augment(images: Tensor, count: int, level: int, generator: torch.Genera
     Returns:
         New uint8 images [B, 3, H, W].
     """
+    constant(FILL, images.device)  # kept there from the first step on; to make it in a later one, the host would wait
     ops = RAND_AUGMENT if cutout else RAND_AUGMENT[:-1]
     kinds, uniforms = draw(len(images), count, len(ops), generator)
     return apply(images, ops, kinds, torch.full(kinds.shape, level, device=uniforms.device), uniforms)

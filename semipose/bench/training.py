@@ -26,7 +26,7 @@ from semipose.models.network import PoseNet
 from semipose.models.network import build as build_network
 from semipose.training import trainer
 from semipose.training.cost import people_of, step_cost
-from semipose.training.devices import peak_memory
+from semipose.training.devices import forget_peak, peak_memory
 from semipose.utils.seeding import generator_of
 
 CAPTURED = 64
@@ -172,11 +172,3 @@ class Subject:
         with clock("optimiser"):
             self.optimiser.step()
             self.method.after_step()
-
-
-def forget_peak(device: torch.device) -> None:
-    """Reset the largest memory."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux
-        counters.write_text("5")

@@ -18,7 +18,7 @@ from semipose.data.loading.pack import CropPack
 from semipose.methods import build
 from semipose.models.compile import Mode
 from semipose.models.network import build as build_network
-from semipose.training.devices import arithmetic, peak_memory, precision_of
+from semipose.training.devices import arithmetic, forget_peak, peak_memory, precision_of
 from semipose.training.trainer import Row, fit
 
 
@@ -37,8 +37,8 @@ class Way(NamedTuple):
         return ", ".join(said + ([f"machine.compile: {self.compiled}"] if self.compiled != "none" else []))
 
 
-HALF = Way("bf16-mixed")
-WAYS = (Way(), Way(tf32=True), HALF, HALF._replace(deterministic=True), HALF._replace(graphs=True), HALF._replace(compiled="default"))
+FLOAT, TF32, HALF = Way(), Way(tf32=True), Way("bf16-mixed")
+REPEATABLE, GRAPHS, COMPILED = HALF._replace(deterministic=True), HALF._replace(graphs=True), HALF._replace(compiled="default")
 
 
 class Found(NamedTuple):
@@ -48,11 +48,13 @@ class Found(NamedTuple):
         rows: Its history.
         pairs: Pairs of a labelled and an unlabelled person per second, after the first quarter of
             the steps.
+        first: Seconds until the first step was done, compilation included.
         memory: Largest memory in MiB.
     """
 
     rows: list[Row]
     pairs: float
+    first: float
     memory: float
 
 
@@ -94,10 +96,12 @@ class Trial(NamedTuple):
         p, entry, pack = self.p, self.entry, CropPack.open(self.folder)
         if place is not None:
             entry = entry.model_copy(update={"mixup": entry.mixup.model_copy(update={"place": [place]})})
+        if p.machine.threads:
+            torch.set_num_threads(p.machine.threads)
         arithmetic(p.machine.model_copy(update={"tf32": way.tf32, "deterministic": way.deterministic}), self.device)
         task = task_of(p, pack, self.device)
         method = build([build_network(p.model, len(task.skeleton.joints), seed + k) for k in range(entry.trains)], entry, task)
-        many, done, moments = p.train.batch_size, iter(range(1, self.steps)), [0.0]
+        many, done = p.train.batch_size, iter(range(1, self.steps))
         order = np.resize(np.arange(len(pack)), self.steps // 4 * many)
         batches = Batches(pack, task.size, np.arange(len(pack) // 4), order, many, seed=1)
         on_gpu = self.device.type == "cuda"
@@ -105,10 +109,12 @@ class Trial(NamedTuple):
         fabric = Fabric(accelerator="gpu" if on_gpu else "cpu", devices=devices, plugins=precision_of(way.precision, self.device.type))
 
         def watch() -> str | None:
-            if next(done) == self.steps // 4:
-                moments[0] = now(self.device)
+            if next(done) in (1, self.steps // 4):
+                moments.append(now(self.device))
             return stop()
 
+        forget_peak(self.device)
+        moments = [now(self.device)]
         with tempfile.TemporaryDirectory() as scratch:
             rows = fit(
                 method,
@@ -123,4 +129,5 @@ class Trial(NamedTuple):
                 report=lambda row: None,
                 stop=watch,
             )
-        return Found(rows, (self.steps - self.steps // 4) * many / (now(self.device) - moments[0]), peak_memory(self.device))
+        end, (begun, first, counted) = now(self.device), moments
+        return Found(rows, (self.steps - self.steps // 4) * many / (end - counted), first - begun, peak_memory(self.device))

@@ -10,6 +10,7 @@ from torchvision.ops import box_convert
 from torchvision.transforms.functional import pil_to_tensor
 
 from semipose.inference.boxes import Boxes
+from semipose.models.network import evaluating
 from semipose.utils.errors import InputError
 
 PERSON = 1  # the detectors' label
@@ -61,7 +62,8 @@ class Detector:
     @torch.inference_mode()
     def __call__(self, image: Image.Image) -> Boxes:
         """The people of an RGB image, best first."""
-        (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
+        with evaluating(self.net):
+            (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
         chosen = (found["labels"] == PERSON) & (found["scores"] >= self.score)
         # Its corners are on the edges of pixels; ours name the first pixel of a box.
         boxes = box_convert(found["boxes"][chosen], "xyxy", "xywh")

@@ -50,7 +50,7 @@ def step_cost(method: Method, people: int = PEOPLE) -> Cost:
         method: The method.
         people: Labelled and unlabelled people of the step, from `people_of` if the method takes a share of them.
     """
-    method, task = copy.deepcopy(method).train(), method.task
+    method, task = copy.deepcopy(method).to(method.task.device).train(), method.task
     method.after_epoch()
     nets = {name: net for name, net in method.named_modules() if isinstance(net, PoseNet)}
     height, width = (SIDE, SIDE) if all(net.any_size for net in nets.values()) else task.size

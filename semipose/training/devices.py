@@ -5,6 +5,7 @@ import platform
 import resource
 import tempfile
 from contextlib import suppress
+from inspect import signature
 from itertools import count as count_up
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.strategies import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from semipose.utils.workers import end_with
 
@@ -25,6 +27,8 @@ PORTABLE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CB
 """What torch and its libraries read in the environment when they are first used: newer instructions round differently,
 and so does MKL (exp, sqrt) on another maker's CPU.
 """
+_SYNC = "forward_sync_buffers" if "forward_sync_buffers" in signature(DistributedDataParallel).parameters else "broadcast_buffers"
+"""DDP's option to copy the first process's batch-norm statistics to the others in each step; torch 2.15 renamed it."""
 _held: list[FileLock] = []  # closed, and so given back, when the process ends, however it ends
 
 
@@ -89,7 +93,8 @@ def launch(machine: "Machine", precision: Literal["32-true", "bf16-mixed"]) -> F
     several = machine.devices * machine.nodes > 1
     if not several and machine.accelerator != "cpu" and torch.cuda.device_count() > 1:
         devices = [take(torch.cuda.device_count())]
-    strategy = DDPStrategy(forward_sync_buffers=False) if several else "auto"
+    options: dict[str, Any] = {_SYNC: False}
+    strategy = DDPStrategy(**options) if several else "auto"
     on_gpu = machine.accelerator != "cpu" and torch.cuda.is_available()
     if on_gpu:
         torch.set_float32_matmul_precision("high")  # else Fabric advises it; `arithmetic` decides
@@ -131,3 +136,11 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def forget_peak(device: torch.device) -> None:
+    """Reset the largest memory."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux
+        counters.write_text("5")

@@ -9,6 +9,7 @@ each has its own graph.
 """
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
@@ -146,9 +147,11 @@ class GraphedStep:
         return result
 
     def captured(self, work: Callable[[], Result]) -> tuple[Callable[[], None], Result]:
-        """What repeats the work, which is not done yet, and where its result will lie. A graph knows the generator from its first draw on
-        (since torch 2.14; CUDAGraph.register_generator_state does nothing any more)."""
+        """What repeats the work, which is not done yet, and where its result will lie."""
         graph = torch.cuda.CUDAGraph()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer versions of torch find the generator themselves, and say so
+            graph.register_generator_state(self.generator)
         # thread_local: threads that read batches ahead pin memory meanwhile, which else would end the capture.
         with torch.cuda.graph(graph, pool=self.memory, stream=self.stream, capture_error_mode="thread_local"):
             result = work()

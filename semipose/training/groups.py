@@ -61,7 +61,7 @@ class BatchGroups:
             yield nullcontext
             return
         kinds = [one for one in (self.statistics, self.counters) if one]  # all of a kind at once: one launch on a GPU
-        before = [torch._foreach_clone(one) for one in kinds]
+        before = [torch._foreach_mul(one, 1) for one in kinds]  # copies; older torch has no _foreach_clone
         flat = torch.cat([one.flatten() for one in self.statistics]).zero_()
         parts = flat.split([one.numel() for one in self.statistics])
         total = [part.view_as(one) for part, one in zip(parts, self.statistics, strict=True)]

@@ -114,7 +114,8 @@ def fit(
             if last or training.step % batches.per_epoch == 0:
                 row = training.end_epoch(rate)
                 if fabric.is_global_zero:
-                    row |= observe(method, int(row["epoch"]), last)
+                    with enough_memory(advice):
+                        row |= observe(method, int(row["epoch"]), last)
                     report(row)
                     progress.note(_note(row))
             if not last:
@@ -149,7 +150,8 @@ class Training:
                 with of_group(), self.fabric.no_backward_sync(self.wrapped, enabled=group != groups.last):
                     batch = self.batches(step, self.fabric.device, group)
                     losses: Losses = self.wrapped(batch, self.batches.generator_of(step, group, self.fabric.device))
-                    self.fabric.backward(torch.stack(list(losses.terms.values())).sum() / len(groups.mine))
+                    total = torch.stack(list(losses.terms.values())).sum()
+                    self.fabric.backward(total / len(groups.mine) if len(groups.mine) > 1 else total)
                 self.loss_log.add(step, losses, 1 / len(groups.mine))
             self.optimiser.step()
         self.method.after_step()

@@ -1,9 +1,13 @@
 """A full device memory as one plain message."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from semipose.utils.errors import InputError
+
+FULL = re.compile(r"out of memory|alloc(ation)?_failed|unable to find an engine", re.IGNORECASE)
+"""In errors of torch, NCCL and the reducer; of cuBLAS and cuDNN; of cuDNN's search, which tries only what has room."""
 
 
 @contextmanager
@@ -22,6 +26,6 @@ def enough_memory(advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "out of memory" not in str(error).lower():
+        if not FULL.search(str(error)):
             raise
         raise InputError(f"the device's memory is full: {advice} ({str(error).splitlines()[0][:150]})") from None

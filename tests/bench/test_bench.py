@@ -1,11 +1,12 @@
 """The benchmark: what it counts, that its floor does what the method does, and the known cost of a published network."""
 
 import json
+import math
+import os
+import re
 import runpy
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,18 +14,20 @@ import torch
 from typer.testing import CliRunner
 
 from semipose.bench import clock, components, run
-from semipose.bench.check_gpu import Check, check_gpu
+from semipose.bench.check_gpu import advice, check_gpu
 from semipose.bench.clock import Clock, gaps, in_turn
+from semipose.bench.findings import tested
 from semipose.bench.packs import projected
+from semipose.bench.parts import Parts
 from semipose.bench.run import as_published, bench
-from semipose.bench.training import Subject, forget_peak
-from semipose.bench.ways import Found, Way
+from semipose.bench.training import Subject
+from semipose.bench.ways import FLOAT, HALF, REPEATABLE, TF32, Found
 from semipose.cli.app import app
 from semipose.config.text import whole_text
 from semipose.config.tree import Params
 from semipose.data.loading.pack import CropPack
 from semipose.models.network import PoseNet
-from semipose.training.devices import launch, peak_memory
+from semipose.training.devices import forget_peak, launch, peak_memory
 from semipose.utils.errors import InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -171,35 +174,71 @@ def test_gaps_are_where_nothing_ran() -> None:
     assert (idle, between) == (0.3, [1.0, 2.0])
 
 
-def test_a_part_of_the_check_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that could take longer than what is left does not begin, one that does ends at its next step, and the others go on."""
-    seconds = [0.0]
-    monkeypatch.setattr("semipose.bench.check_gpu.time", SimpleNamespace(monotonic=lambda: seconds[0]))
+def test_a_part_that_fails_hangs_or_dies_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in another process; a hanging one has no time to end by itself."""
+    parts = Parts(1000, tmp_path / "table.txt")
+    assert parts.do("sum", 60, sum, [1, 2]) == 3
+    assert parts.do("root", 60, math.sqrt, -1) is None
+    begun = time.monotonic()
+    assert parts.do("sleep", 1, time.sleep, 300) is None
+    assert time.monotonic() - begun < 200
+    assert parts.do("exit", 60, os._exit, 3) is None
+    assert parts.do("year", 3000, sum, [1]) is None
+    monkeypatch.setenv("OF_THE_PART", "known")
+    parts.renew()
+    assert parts.do("environment", 60, os.getenv, "OF_THE_PART") == "known"
+    parts.renew()
+    rows = [[cell.strip() for cell in line.split("|")] for line in (tmp_path / "table.txt").read_text().splitlines()]
+    assert [name for name, _ in rows] == ["root: FAILED", "sleep: CUT OFF", "exit: FAILED", "year: LEFT OUT"]
+    assert rows[0][1].startswith("ValueError: ")
+    assert rows[1][1] == "it took longer than 1 s"
+    assert rows[2][1] == "its process ended (exit code 3)"
+    assert rows[3][1].startswith("it may take 3000 s, and ")
 
-    def train(way: Way, stop: Callable[[], str | None]) -> Found:
-        for _ in range(5):
-            seconds[0] += 20
-            stop()
-        return Found([{"loss/supervised": 1.0}], 7.0, 0.0)
 
-    check = Check(SimpleNamespace(train=train, device=CPU), 300)  # type: ignore[arg-type]
-    for limit in (50, 100, 150):
-        check.part("it", lambda: check.way(Way()), limit)
-    assert [name for name, _ in check.rows] == ["it: CUT OFF", str(Way()), "it: LEFT OUT"]
-    assert check.rows[2][1] == "it may take 150 s, and 140 s are left"
+def test_the_fastest_sound_way_is_advised() -> None:
+    def found(pairs: float, loss: float) -> Found:
+        return Found([{"loss/supervised": loss}], pairs, 1.0, 0.0)
+
+    slow, quick, wrong, hardly = found(100, 1.0), found(200, 1.05), found(900, 1.5), found(205, 1.0)
+    assert advice({FLOAT: slow, TF32: hardly._replace(pairs=102)}) == "train.precision: 32-true (1.0 times float32)"
+    assert (
+        advice({FLOAT: slow, TF32: quick, HALF: wrong, REPEATABLE: hardly})
+        == "train.precision: 32-true, machine.tf32: true (2.0 times float32)"
+    )
+    assert advice({HALF: quick}) == "nothing: float32 did not train"
+
+
+def test_tests_that_fail_are_rows(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -rs\nmarkers = gpu: needs a GPU\n")
+    file = tmp_path / "test_it.py"
+    file.write_text(
+        "import pytest, time\n@pytest.mark.gpu\ndef test_well(): pass\n@pytest.mark.gpu\ndef test_ill(): assert 1 == 2\n"
+        "@pytest.mark.gpu\ndef test_long(): time.sleep(SECONDS)\n".replace("SECONDS", "0")
+    )
+    assert tested([file], 100) == {"tests: FAILED": "1 failed, 2 passed", "test test_ill": "assert 1 == 2"}
+    file.write_text(file.read_text().replace("sleep(0)", "sleep(600)").replace("1 == 2", "1"))
+    assert tested([file], 20) == {"tests: CUT OFF": "2 had passed after 20 s"}
 
 
 @pytest.mark.slow
-def test_the_check_of_a_gpu_goes_through_on_a_cpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_a_gpu_goes_through_on_a_cpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
-    check_gpu(dry=True)
-    table = dict(line.split(" | ", 1) for line in capsys.readouterr().out.splitlines() if " | " in line)
-    found = {name.strip(): value for name, value in table.items()}
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    check_gpu(dry=True, out=tmp_path / "table.txt")
+    table = (tmp_path / "table.txt").read_text()
+    assert capsys.readouterr().out.endswith(f"\n{table}\n")
+    found = {name.strip(): value for name, value in (line.split(" | ", 1) for line in table.splitlines())}
     assert not [name for name in found if name.endswith((": FAILED", ": CUT OFF", ": LEFT OUT"))]
     assert "the device is idle" in found["kernels"]
-    assert found["labels beside their image in bf16"] == "0.000 cells (95 %), at most 0.000"
+    ours, fabrics = found["labels beside their image in bf16"].split("; with Fabric's own plugin ")
+    assert ours == "0.000 cells (95 %), at most 0.000"
+    assert re.match(r"0\.0[1-9]", fabrics)
+    assert re.search(r"times one alone: make repro JOBS=2$", found["2 trainings on this device"])
     assert found["to the last bit, train.precision: 32-true, machine.deterministic: true"] == "again: equal, resumed: equal"
-    assert found["set in params.yaml"].startswith("train.precision: 32-true")
+    assert found["set in params.yaml"] == "nothing: a dry try says nothing of a GPU"
 
 
 @pytest.mark.parametrize(("device", "reached"), [("CPU", [0.95, 0.951, 0.946]), ("NVIDIA H100", [0.85, 0.9, 0.846])])

@@ -153,14 +153,20 @@ def test_what_is_no_video_is_named(weights: Path, images: list[Image.Image], tmp
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_a_detector_finds_boxes_and_its_weights_are_a_file(tmp_path: Path, images: list[Image.Image]) -> None:
+def test_a_detector_finds_boxes_and_its_weights_are_a_file(
+    tmp_path: Path, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     net = detection.fasterrcnn_mobilenet_v3_large_fpn(weights=None, weights_backbone=None, num_classes=CLASSES)
     with torch.no_grad():  # sure that everything is a person
         net.roi_heads.box_predictor.cls_score.bias[1] += 20
     torch.save(net.state_dict(), tmp_path / "detector.pth")
     find = Detector("small", tmp_path / "detector.pth", score=0.9, device=torch.device("cpu"))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as machine.tf32; on a GPU a detector would round with it
+    fine: list[bool] = []
+    find.net.register_forward_hook(lambda *_: fine.append(not torch.backends.cudnn.allow_tf32))
     boxes = find(images[0])
+    assert fine == [True]
     assert len(boxes.scores) > 0
     assert (boxes.scores >= 0.9).all()
     assert (boxes.xywh[:, 2:] > 0).all()

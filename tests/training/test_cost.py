@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from gpu_stand_in import GPU, GPUGenerator, StandIn, stand_in
 
 from semipose.augment.task import Task
 from semipose.bench.run import as_published
@@ -9,6 +10,7 @@ from semipose.config.tree import Params
 from semipose.methods import build
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
+from semipose.training import cost
 from semipose.training.cost import equal_steps, pair_gflop, step_cost, supervised_gflop, warmup_gflop
 from semipose.utils.errors import InputError
 
@@ -32,10 +34,19 @@ from semipose.utils.errors import InputError
 def test_passes_are_those_of_the_paper(demo: Params, tiny: Params, task: Task, name: str, gradient: float, no_gradient: float) -> None:
     method = build([build_network(tiny.model, 17, seed=k) for k in range(demo.method[name].trains)], demo.method[name], task)
     before = {key: value.clone() for key, value in method.state_dict().items()}
-    cost = step_cost(method)
-    assert sum(count for (_, there_and_back), count in cost.passes.items() if there_and_back) == gradient
-    assert sum(count for (_, there_and_back), count in cost.passes.items() if not there_and_back) == no_gradient
+    found = step_cost(method)
+    assert sum(count for (_, there_and_back), count in found.passes.items() if there_and_back) == gradient
+    assert sum(count for (_, there_and_back), count in found.passes.items() if not there_and_back) == no_gradient
     assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items()), "the method is left as it was"
+
+
+def test_a_step_is_measured_on_the_device_of_the_task(tiny: Params, demo: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of networks that are not there yet, as `semipose bench` has them."""
+    task = Task(COCO17, 32, 32, GPU, 1.0, demo.augment)
+    method = build([build_network(tiny.model, 17, seed=0)], demo.method["akm"], task)
+    monkeypatch.setattr(cost, "generator_of", lambda *_: GPUGenerator())
+    with stand_in(), StandIn(copies=True):
+        assert sum(step_cost(method).passes.values()) == 4
 
 
 def test_a_share_of_the_labelled_people_costs_what_whole_people_of_a_batch_do(demo: Params, tiny: Params) -> None:
@@ -51,9 +62,9 @@ def test_a_published_network_costs_what_is_known_of_it(demo: Params) -> None:
     """ResNet-18 at 256 x 192: 5.80 GFLOP there, twice that back but for the gradient of the images."""
     p = as_published(demo, "resnet18", (256, 192))
     task = Task(COCO17, 256, 192, torch.device("cpu"), 2.0, p.augment)
-    cost = step_cost(build([build_network(p.model, 17, seed=0)], p.method["supervised"], task))
-    assert cost.gflop == pytest.approx(3 * 5.80, rel=0.02)
-    assert cost.gflop < 3 * 5.80
+    found = step_cost(build([build_network(p.model, 17, seed=0)], p.method["supervised"], task))
+    assert found.gflop == pytest.approx(3 * 5.80, rel=0.02)
+    assert found.gflop < 3 * 5.80
 
 
 def several(demo: Params, tiny: Params, **train: object) -> Params:

@@ -1,9 +1,10 @@
 """What a step asks of a GPU, found out without one: nothing that it would refuse or wait for, and few operations."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from semipose.augment.task import Task
 from semipose.config.load import load
 from semipose.config.tree import Params
+from semipose.data.loading.batch import Batch
 from semipose.data.loading.batches import Batches
 from semipose.data.loading.pack import CropPack
 from semipose.data.loading.prefetch import each
@@ -22,8 +24,10 @@ from semipose.methods import METHODS, Method, build
 from semipose.models.network import build as build_network
 from semipose.pose.skeleton import COCO17
 from semipose.training import graphs
+from semipose.training.checkpoint import Writer
+from semipose.training.groups import BatchGroups
 from semipose.training.loss_log import LossLog
-from semipose.training.trainer import adam
+from semipose.training.trainer import Training, adam
 
 ROOT = Path(__file__).parent.parent.parent
 STRONG = ["joint_cutout", "adaptive_cutout", "cut_occlude", "keypoint_mix", "cutout", "cutmix", "mixup", "rand_augment", "trivial_augment"]
@@ -35,8 +39,11 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "akm, fixed masks": ("akm", {"masking": "fixed", "ema": 0.0, "count": "inferred", "response": "relative_max"}),
     "akm, two mixed views": ("akm", {"strong_views": 2, "mixup": {"branches": "both", "weight": 0.3, "view": "weak"}, "average": 0.9}),
     "akm, agreement": ("akm", {"masking": "none", "confidence": "agreement", "strong": ["cutout", "keypoint_mix"]}),
+    "akm, no Mixup": ("akm", {"mixup": {"place": ["none"]}}),
+    "akm, two groups": ("akm", {}),
     "posecons, strong": ("posecons", {"strong": STRONG, "pseudo_label": "rendered", "ema": 0.9}),
     "posedual, ema": ("posedual", {"ema": 0.9}),
+    "sspcm, first epoch": ("sspcm", {}),
     "sspcm, position": ("sspcm", {"position": 0.5, "ema": 0.9}),
     "multiaugs, dual": ("multiaugs", {"dual": True, "ema": 0.9}),
     "denoise_select, cross": ("denoise_select", {"select": "cross", "uncertainty": "cross", "ema": 0.9}),
@@ -45,37 +52,58 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "jointmix, cutout": ("jointmix", {"strong": ["cutout", "joint_cutout"], "labelled": ["cutout"], "pseudo_label": "raw"}),
 }
 CASES = {name: (name, {}) for name in METHODS} | OPTIONS
+WHERE = {"sspcm, first epoch": {"epoch": 1}, "akm, two groups": {"groups": 2}}
 
 
 class Step:
-    """A method and its optimiser, and the people of one batch, on the CPU or on the GPU that is not there."""
+    """A step of the training loop, with the people of one batch, on the CPU or on the GPU that is not there."""
 
-    def __init__(self, name: str, changes: dict[str, Any], p: Params, pack: CropPack, device: torch.device) -> None:
+    def __init__(
+        self, name: str, changes: dict[str, Any], p: Params, pack: CropPack, device: torch.device, groups: int = 1, epoch: int = 2
+    ) -> None:
         entry = p.method[name]
         if "mixup" in changes:
             changes = changes | {"mixup": entry.mixup.model_copy(update=changes["mixup"])}
         entry = type(entry).model_validate(entry.model_copy(update=changes).model_dump())
         task = Task(COCO17, 32, 32, device, 1.0, p.augment).of(entry)
         self.method: Method = build([build_network(p.model, 17, seed=k) for k in range(entry.trains)], entry, task)
-        self.batches, self.device = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4, seed=1), device
-        self.losses = LossLog(self.batches.ids)
-        self.batch = self.batches.read(1)
+        self.batches = Batches(pack, (32, 32), np.arange(8), np.arange(len(pack)), batch_size=4 * groups, seed=1, groups=groups)
+        self.device, self.batch = device, self.batches.read(1)
+        if epoch > 1:
+            self.method.after_epoch()
+        self.begin()
+
+    def begin(self) -> None:
+        """The loop as `fit` makes it, but for what wraps the method."""
         self.optimiser = adam(self.method, 1e-3)
-        self.method.after_epoch()
+        fabric: Any = SimpleNamespace(
+            device=self.device, world_size=1, global_rank=0, backward=Tensor.backward, no_backward_sync=lambda *_, enabled: nullcontext()
+        )
+        groups, log, writer = BatchGroups(self.batches.groups, self.method, fabric), LossLog(self.batches.ids), Writer(Path(), 1e9)
+        wrapped, batches = cast(Any, self.method), cast(Any, OneBatch(self.batch, self.batches))
+        self.loop = Training(self.method, wrapped, self.optimiser, batches, fabric, groups, log, 9, writer)
 
     def send(self) -> None:
         """Everything to the GPU that is not there."""
         moved(self.method)
         self.batch = each(self.batch, lambda one: torch.empty_like(one, device=GPU))
-        self.optimiser = adam(self.method, 1e-3)
+        self.begin()
 
     def __call__(self) -> None:
-        self.optimiser.zero_grad()
-        losses = self.method(self.batch, GPUGenerator() if self.device == GPU else self.batches.generator_of(1, 0))
-        torch.stack(list(losses.terms.values())).sum().backward()
-        self.losses.add(1, losses, 1.0)
-        self.optimiser.step()
-        self.method.after_step()
+        self.loop.by_groups(1, 1e-3)
+
+
+class OneBatch:
+    """Batches that are always the same people, who lie on the device already."""
+
+    def __init__(self, batch: Batch, batches: Batches) -> None:
+        self.batch, self.batches = batch, batches
+
+    def __call__(self, step: int, device: torch.device, group: int) -> Batch:
+        return self.batch
+
+    def generator_of(self, step: int, group: int, device: torch.device) -> torch.Generator:
+        return GPUGenerator() if device == GPU else self.batches.generator_of(step, group)
 
 
 @pytest.fixture
@@ -88,7 +116,7 @@ def known(tiny: Params, demo: Params) -> Params:
 def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a plain step nor one that is captured as a CUDA graph (graphs.py): it has its numbers in tensors, and a generator of which
     the host knows nothing. A step before them makes what is kept on the device."""
-    step = Step(*CASES[case], known, pack, GPU)
+    step = Step(*CASES[case], known, pack, GPU, **WHERE.get(case, {}))
     decided = list(step.method.decisions(1, torch.Generator()))
     with stand_in():
         step.send()
@@ -96,7 +124,7 @@ def test_no_step_mixes_devices_or_waits(case: str, known: Params, pack: CropPack
             step()
         with StandIn():
             step()
-        if case in ("posecons, strong", "jointmix"):  # they draw on the host, so their steps are no graphs (test_graphs.py)
+        if case in ("posecons, strong", "jointmix", "akm, two groups"):  # which are no graphs (graphs.possible)
             return
         monkeypatch.setattr(graphs, "Generator", lambda device: GPUGenerator())
         monkeypatch.setattr(GPUGenerator, "captured", True)
@@ -120,6 +148,15 @@ def test_released_bugs_neither(known: Params, pack: CropPack) -> None:
         with StandIn(copies=True):
             step()
         with StandIn():
+            step()
+
+
+def test_a_wait_of_the_loop_itself_is_found(known: Params, pack: CropPack, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Step("akm", {}, known, pack, GPU)
+    monkeypatch.setattr(step.method, "after_step", lambda: float(next(step.method.parameters()).detach().sum()))
+    with stand_in():
+        step.send()
+        with pytest.raises(Misplaced, match="waits for what the GPU finds"), StandIn(copies=True):
             step()
 
 

@@ -52,8 +52,21 @@ def test_an_evaluation_names_the_key_to_change(tiny: Params, task: Task, pack: C
         evaluate(Narrow(1, 1), task, pack, annotations_of(pack.people), tiny.evaluate)
 
 
-def test_errors_of_the_reducer_count_and_others_pass_through() -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "NCCL error: unhandled cuda error. Cuda failure 2 'out of memory'",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "FIND was unable to find an engine to execute this computation",
+    ],
+)
+def test_errors_of_every_library_count(said: str) -> None:
     with pytest.raises(InputError, match="memory is full: wait"), enough_memory("wait"):
-        raise RuntimeError("NCCL error: unhandled cuda error. Cuda failure 2 'out of memory'")
+        raise RuntimeError(said)
+
+
+def test_other_errors_pass_through() -> None:
     with pytest.raises(RuntimeError, match="shapes"), enough_memory("wait"):
         raise RuntimeError("shapes differ")
