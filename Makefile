@@ -23,7 +23,7 @@ test-fast: .venv/ready
 	$(PYTEST) -m "not slow"
 
 check-gpu: .venv/ready
-	@python -m semipose.bench.check_gpu $(if $(DRY),--dry) --tests tests/training/test_gpu.py --tests tests/data/test_prefetch.py
+	@python -m semipose.bench.check_gpu $(if $(DRY),--dry) --tests tests/data/test_prefetch.py --tests tests/training/test_gpu.py
 
 ui: .venv/ready
 	@python -m pipeline.ui $(PORT)

@@ -2,8 +2,8 @@
 
 AKM of a preset trains on synthetic people from random weights, some hundred steps in each way that `params.yaml` offers.
 The table at the end says what was found, and what to set.
-A part that fails, takes too long or is left out, because the time that is left could be too short
-for it, is a row of the table and stops no other.
+A part that fails, takes too long or is left out, because too little time is left,
+is a row of the table and stops no other.
 """
 
 import math
@@ -18,6 +18,7 @@ import torch
 import typer
 
 from semipose.bench import findings
+from semipose.bench.gpu_tests import tested
 from semipose.bench.parts import FAILED, Parts
 from semipose.bench.ways import COMPILED, FLOAT, GRAPHS, HALF, REPEATABLE, TF32, Found, Trial, Way, loss
 from semipose.config.load import load
@@ -28,6 +29,7 @@ from semipose.demo.dataset import render_set
 
 SECONDS = 480.0  # for everything
 LIMIT = 60.0  # seconds of a part, but for those that do more; a dry try has ten times as many
+SPARE = 10.0  # seconds of the tests' part for what is not a test
 SURE = 0.1  # of the loss in float32: as near as a faster way must come to be advised
 WORTH = 1.05  # times as fast: what another setting must bring to be advised
 
@@ -67,8 +69,10 @@ def side_by_side(parts: Parts, trial: Trial, alone: Found | None, counts: Sequen
     for processes in counts:
         rate = parts.do(f"{processes} trainings", 1.5 * limit, findings.together, trial, HALF, processes)
         if rate:
-            gain = f", {rate / alone.pairs:.2f} times one alone" if alone else ""
-            parts.found({f"{processes} trainings on this device": f"{rate:,.0f} pairs/s together{gain}: make repro JOBS={processes}"})
+            gain = rate / alone.pairs if alone else math.nan
+            advised = f": make repro JOBS={processes}" if gain > WORTH else ""
+            said = f"{rate:,.0f} pairs/s together, {gain:.2f} times one alone{advised}"
+            parts.found({f"{processes} trainings on this device": said})
 
 
 def advice(found: dict[Way, Found]) -> str:
@@ -85,9 +89,7 @@ def advice(found: dict[Way, Found]) -> str:
 def check_gpu(
     params: Annotated[Path, typer.Option(help="Params file with network, batch and method.")] = Path("pipeline/presets/coco.yaml"),
     steps: Annotated[int, typer.Option(min=24, help="Training steps for each setting.")] = 300,
-    seconds: Annotated[
-        float, typer.Option(help="Time for all parts; those that could take longer than what is left are left out.")
-    ] = SECONDS,
+    seconds: Annotated[float, typer.Option(help="Time for all parts; one with less than half of its limit left is left out.")] = SECONDS,
     tests: Annotated[list[Path] | None, typer.Option(help="Test files that need a GPU; may be given more than once.")] = None,
     out: Annotated[Path, typer.Option(help="File for the table.")] = Path("check-gpu.txt"),
     dry: Annotated[bool, typer.Option("--dry", help="Try the check itself on a CPU, with a tiny network.")] = False,
@@ -104,30 +106,30 @@ def check_gpu(
     limit = 10 * LIMIT if dry else LIMIT
     with tempfile.TemporaryDirectory() as scratch:
         trial = Trial(p, made(p, Path(scratch), 24 if dry else 320), device, steps)
-        parts = Parts(math.inf if dry else seconds - (time.monotonic() - begun), out)
+        with Parts(math.inf if dry else seconds - (time.monotonic() - begun), out) as parts:
 
-        def rows(name: str, limit: float, work: Callable[..., dict[str, str]], *given: object) -> None:
-            parts.found(parts.do(name, limit, work, *given) or {})
+            def rows(name: str, limit: float, work: Callable[..., dict[str, str]], *given: object) -> None:
+                parts.found(parts.do(name, limit, work, *given) or {})
 
-        half, repeatable = (FLOAT, FLOAT._replace(deterministic=True)) if dry else (HALF, REPEATABLE)
-        rows("ceilings", limit, findings.ceilings, device)
-        rows("labels", limit, findings.labels, trial)
-        found = each_way(parts, trial, (FLOAT, TF32) if dry else (FLOAT, TF32, HALF, GRAPHS), limit)
-        side_by_side(parts, trial, found.get(half), (2,) if dry else (2, 4), limit)
-        rows("kernels", limit, findings.kernels, trial, half)
-        if not dry:
-            rows("waits", limit, findings.waits, trial, half)
-            rows(f"resume, {half}", 1.5 * limit, findings.resume, trial, half)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal bits; read when a process first uses cuBLAS
-        parts.renew()
-        found |= each_way(parts, trial, () if dry else (REPEATABLE,), limit)
-        rows(f"resume, {repeatable}", 1.5 * limit, findings.resume, trial, repeatable)
-        rows("graphs", 2 * limit, findings.graphs, trial, repeatable)
-        if tests:
-            rows("tests", 2.5 * limit, findings.tested, tests, min(2.5 * limit, parts.left) - 5)
-        found |= each_way(parts, trial, () if dry else (COMPILED,), limit)
-        parts.found({"set in params.yaml": "nothing: a dry try says nothing of a GPU" if dry else advice(found)})
-        parts.renew()
+            half, repeatable = (FLOAT, FLOAT._replace(deterministic=True)) if dry else (HALF, REPEATABLE)
+            rows("ceilings", limit, findings.ceilings, device)
+            rows("labels", limit, findings.labels, trial)
+            found = each_way(parts, trial, (FLOAT, TF32) if dry else (FLOAT, TF32, HALF, GRAPHS), limit)
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for equal bits; read when a process first uses cuBLAS
+            parts.renew()
+            found |= each_way(parts, trial, () if dry else (REPEATABLE,), limit)
+            rows(f"resume, {repeatable}", 1.5 * limit, findings.resume, trial, repeatable)
+            rows("graphs", 2 * limit, findings.graphs, trial, repeatable)
+            if tests:
+                most = 2.5 * limit
+                rows("tests", most, tested, tests, min(most, parts.left) - SPARE, out.with_suffix(".tests.txt"))
+            side_by_side(parts, trial, found.get(half), (2,) if dry else (2, 4), limit)
+            rows("kernels", limit, findings.kernels, trial, half)
+            if not dry:
+                rows("waits", limit, findings.waits, trial, half)
+                rows(f"resume, {half}", 1.5 * limit, findings.resume, trial, half)
+            found |= each_way(parts, trial, () if dry else (COMPILED,), limit)
+            parts.found({"set in params.yaml": "nothing: a dry try says nothing of a GPU" if dry else advice(found)})
     typer.echo(f"\n{parts.table}")
     if any(name.endswith(FAILED) for name, _ in parts.rows):
         raise typer.Exit(1)

@@ -1,20 +1,15 @@
 """What is found out about a GPU, part by part: rows of the table of `make check-gpu`."""
 
 import os
-import re
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,18 +27,16 @@ from semipose.utils.errors import Stopped
 from semipose.utils.workers import end_with
 
 NOTICED = 5  # microseconds of a gap between kernels
-NAMED = 8  # failed tests
-WIDE = {"COLUMNS": "300"}  # for pytest, which cuts what it says at the end of a line
 
 
 def ceilings(device: torch.device) -> dict[str, str]:
     """The device, and the most that it can do."""
     found = {"device": f"CPU, torch {torch.__version__}"}
     if device.type == "cuda":
-        is_ = torch.cuda.get_device_properties(device)
-        size = f"{is_.total_memory / 2**30:.0f} GiB, {is_.multi_processor_count} multiprocessors"
+        card = torch.cuda.get_device_properties(device)
+        size = f"{card.total_memory / 2**30:.0f} GiB, {card.multi_processor_count} multiprocessors"
         libraries = f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
-        found = {"device": f"{torch.cuda.device_count()} x {is_.name}, {size}; {libraries}"}
+        found = {"device": f"{torch.cuda.device_count()} x {card.name}, {size}; {libraries}"}
     for precision in ("32-true", "bf16-mixed"):
         work, flop = product(device, precision)
         work()
@@ -153,28 +146,13 @@ def kernels(trial: Trial, way: Way) -> dict[str, str]:
 
 
 def together(trial: Trial, way: Way, processes: int) -> float:
-    """Pairs per second of several trainings on one device, added up; they begin at the same time."""
+    """Pairs per second of several trainings on one device, added up; they begin together, and end nearly so."""
     context = get_context("spawn")
     barrier = context.Barrier(processes)
-    with ProcessPoolExecutor(processes, context, initializer=_wait, initargs=(barrier,)) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=_wait, initargs=(barrier, os.getpid())) as pool:
         return sum(one.pairs for one in pool.map(trial.train, [way] * processes))
 
 
-def _wait(barrier: Barrier) -> None:
-    end_with(os.getppid())
+def _wait(barrier: Barrier, parent: int) -> None:
+    end_with(parent)
     barrier.wait()
-
-
-def tested(files: Sequence[Path], seconds: float) -> dict[str, str]:
-    """The tests that need a GPU."""
-    command = [sys.executable, "-m", "pytest", "-vv", "-rfE", "-m", "gpu", *map(str, files)]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, env=os.environ | WIDE).stdout
-    except subprocess.TimeoutExpired as late:
-        done: Any = late.stdout or b""
-        passed = len(re.findall(rb" PASSED", done))
-        return {"tests: CUT OFF": f"{passed} had passed after {seconds:.0f} s"}
-    summary = re.search(r"=+ (.*) in [\d.]+s.* =+\s*$", said)
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)(?: - )?(.*)", said, re.MULTILINE)
-    rows = {"tests: FAILED" if failed or not summary else "tests": summary[1] if summary else said.strip().splitlines()[-1][:200]}
-    return rows | {f"test {name.rpartition('::')[2]}": why[:200] for name, why in failed[:NAMED]}

@@ -1,8 +1,12 @@
 """The parts of a check, each in a process beside this one: a part that hangs, dies or loses the GPU takes no other with it."""
 
 import os
+import signal
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -18,12 +22,14 @@ Result = TypeVar("Result")
 
 FAILED = ": FAILED"
 """How the name of a row ends whose part has failed."""
-PATIENCE = 3
+START = 120.0
+"""Seconds that a process has to import what it needs."""
+PATIENCE = 3.0
 """Seconds that a process has to end by itself."""
 
 
 class Parts:
-    """Does parts one after the other, and keeps the table.
+    """Does parts one after the other, and keeps the table; a context, which leaves no process behind.
 
     Args:
         seconds: Time for everything, from now on.
@@ -34,6 +40,12 @@ class Parts:
         self.end, self.file = time.monotonic() + seconds, file
         self.rows: list[tuple[str, str]] = []
         self.worker: tuple[BaseProcess, Connection] | None = None
+
+    def __enter__(self) -> "Parts":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.renew()
 
     @property
     def left(self) -> float:
@@ -57,22 +69,21 @@ class Parts:
         if self.left < limit / 2:
             self.found({f"{name}: LEFT OUT": f"it may take {limit:.0f} s, and {max(0.0, self.left):.0f} s are left"})
             return None
-        process, pipe = self.worker = self.worker or _begun()
-        begun, limit = time.monotonic(), min(limit, self.left)
-        pipe.send((work, given, named))
-        if not pipe.poll(limit):
-            result, why = None, {f"{name}: CUT OFF": f"it took longer than {limit:.0f} s"}
-        else:
-            try:
-                result, error = pipe.recv()
-                why = {name + FAILED: error} if error else {}
-            except EOFError:
-                process.join()
-                result, why = None, {name + FAILED: f"its process ended (exit code {process.exitcode})"}
+        result, ending, begun = None, FAILED, time.monotonic()
+        try:
+            pipe = self._ready()
+            begun, limit = time.monotonic(), min(limit, self.left)
+            pipe.send((work, given, named))
+            if pipe.poll(limit):
+                result, said = pipe.recv()
+            else:
+                ending, said = ": CUT OFF", f"it took longer than {limit:.0f} s"
+        except (EOFError, OSError):
+            said = f"its process gave no answer (exit code {self.renew()})"
         typer.echo(f"{name}: {time.monotonic() - begun:.0f} s")
-        self.found(why)
-        if why:  # after an error of CUDA, its process can compute nothing more
-            self.renew()
+        if said:
+            self.found({name + ending: said})
+            self.renew()  # after an error of CUDA, its process can compute nothing more
         return cast(Result, result)
 
     def found(self, rows: dict[str, str]) -> None:
@@ -85,39 +96,51 @@ class Parts:
         width = max((len(what) for what, _ in self.rows), default=0)
         return "".join(f"{what:<{width}} | {found}\n" for what, found in self.rows)
 
-    def renew(self) -> None:
-        """End the process; the next part has a new one, with the environment that there is then."""
-        if self.worker:
-            process, pipe = self.worker
-            pipe.close()  # upon which it ends, if it can
-            process.join(PATIENCE)
-            process.kill()
-            process.join()
-            self.worker = None
+    def renew(self) -> int | None:
+        """End the process, and those that it has begun, and return its exit code.
 
+        The next part has a new one, with the environment that there is then.
+        """
+        if not self.worker:
+            return None
+        process, pipe = self.worker
+        self.worker = None
+        pipe.close()  # upon which it ends, if it can
+        process.join(PATIENCE)
+        code = process.exitcode
+        with suppress(ProcessLookupError):
+            os.killpg(cast(int, process.pid), signal.SIGKILL)
+        process.kill()
+        process.join(PATIENCE)
+        return code if code is not None else process.exitcode
 
-def _begun() -> tuple[BaseProcess, Connection]:
-    """A process that is ready: what it imports counts for no part."""
-    context = get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, os.getpid()))
-    process.start()
-    there.close()
-    here.recv()
-    return process, here
+    def _ready(self) -> Connection:
+        """The pipe to a process that has imported what it needs, so that this counts for no part."""
+        if not self.worker:
+            context = get_context("spawn")
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, os.getpid()))
+            process.start()
+            there.close()
+            self.worker = process, here
+            if not here.poll(min(START, self.left)):
+                raise TimeoutError
+            here.recv()
+        return self.worker[1]
 
 
 def _serve(asked: Connection, parent: int) -> None:
-    end_with(parent)
+    """Perform what is asked for. All that is begun here is of one group of processes, and ends with it."""
+    os.setpgid(0, 0)
+    end_with(parent, partial(os.killpg, 0, signal.SIGKILL))
     asked.send("ready")
     while True:
         try:
             work, given, named = asked.recv()
         except EOFError:
             return
-        result, error = None, ""
         try:
-            result = work(*given, **named)
-        except Exception as raised:  # whatever it is, the other parts are worth their minutes
-            error = f"{type(raised).__name__}: {(str(raised).splitlines() or [''])[0][:200]}"
-        asked.send((result, error))
+            asked.send((work(*given, **named), ""))
+        except Exception as error:  # whatever it is, the other parts are worth their minutes
+            traceback.print_exc()
+            asked.send((None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"))

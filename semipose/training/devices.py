@@ -141,6 +141,7 @@ def peak_memory(device: torch.device) -> float:
 def forget_peak(device: torch.device) -> None:
     """Reset the largest memory."""
     if device.type == "cuda":
+        torch.cuda.init()  # which that does not do itself
         torch.cuda.reset_peak_memory_stats(device)
     elif (counters := Path("/proc/self/clear_refs")).exists():  # of Linux
         counters.write_text("5")

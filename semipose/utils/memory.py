@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from semipose.utils.errors import InputError
 
-FULL = re.compile(r"out of memory|alloc(ation)?_failed|unable to find an engine", re.IGNORECASE)
+FULL = re.compile(r"out of memory|alloc(ation)?_failed|FIND was unable to find an engine", re.IGNORECASE)
 """In errors of torch, NCCL and the reducer; of cuBLAS and cuDNN; of cuDNN's search, which tries only what has room."""
 
 

@@ -60,14 +60,18 @@ def _each(work: Callable[[Task], Done], tasks: list[Task]) -> list[Done]:
     return [work(task) for task in tasks]
 
 
-def end_with(process: int) -> None:
+def end_with(process: int, end: Callable[[], object] = lambda: os._exit(1)) -> None:
     """End this process when that parent process is gone; it
     would wait for work from it, perhaps forever.
+
+    Args:
+        process: The parent.
+        end: What ends this process.
     """
 
     def watch() -> None:
         while os.getppid() == process:
             time.sleep(1)
-        os._exit(1)
+        end()
 
     threading.Thread(target=watch, daemon=True).start()

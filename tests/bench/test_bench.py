@@ -1,8 +1,6 @@
 """The benchmark: what it counts, that its floor does what the method does, and the known cost of a published network."""
 
 import json
-import math
-import os
 import re
 import runpy
 import time
@@ -16,9 +14,8 @@ from typer.testing import CliRunner
 from semipose.bench import clock, components, run
 from semipose.bench.check_gpu import advice, check_gpu
 from semipose.bench.clock import Clock, gaps, in_turn
-from semipose.bench.findings import tested
+from semipose.bench.gpu_tests import tested
 from semipose.bench.packs import projected
-from semipose.bench.parts import Parts
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject
 from semipose.bench.ways import FLOAT, HALF, REPEATABLE, TF32, Found
@@ -174,28 +171,6 @@ def test_gaps_are_where_nothing_ran() -> None:
     assert (idle, between) == (0.3, [1.0, 2.0])
 
 
-def test_a_part_that_fails_hangs_or_dies_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each in another process; a hanging one has no time to end by itself."""
-    parts = Parts(1000, tmp_path / "table.txt")
-    assert parts.do("sum", 60, sum, [1, 2]) == 3
-    assert parts.do("root", 60, math.sqrt, -1) is None
-    begun = time.monotonic()
-    assert parts.do("sleep", 1, time.sleep, 300) is None
-    assert time.monotonic() - begun < 200
-    assert parts.do("exit", 60, os._exit, 3) is None
-    assert parts.do("year", 3000, sum, [1]) is None
-    monkeypatch.setenv("OF_THE_PART", "known")
-    parts.renew()
-    assert parts.do("environment", 60, os.getenv, "OF_THE_PART") == "known"
-    parts.renew()
-    rows = [[cell.strip() for cell in line.split("|")] for line in (tmp_path / "table.txt").read_text().splitlines()]
-    assert [name for name, _ in rows] == ["root: FAILED", "sleep: CUT OFF", "exit: FAILED", "year: LEFT OUT"]
-    assert rows[0][1].startswith("ValueError: ")
-    assert rows[1][1] == "it took longer than 1 s"
-    assert rows[2][1] == "its process ended (exit code 3)"
-    assert rows[3][1].startswith("it may take 3000 s, and ")
-
-
 def test_the_fastest_sound_way_is_advised() -> None:
     def found(pairs: float, loss: float) -> Found:
         return Found([{"loss/supervised": loss}], pairs, 1.0, 0.0)
@@ -209,16 +184,22 @@ def test_the_fastest_sound_way_is_advised() -> None:
     assert advice({HALF: quick}) == "nothing: float32 did not train"
 
 
+@pytest.mark.slow
 def test_tests_that_fail_are_rows(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -q -rs\nmarkers = gpu: needs a GPU\n")
-    file = tmp_path / "test_it.py"
+    file, log = tmp_path / "test_it.py", tmp_path / "said.txt"
     file.write_text(
-        "import pytest, time\n@pytest.mark.gpu\ndef test_well(): pass\n@pytest.mark.gpu\ndef test_ill(): assert 1 == 2\n"
-        "@pytest.mark.gpu\ndef test_long(): time.sleep(SECONDS)\n".replace("SECONDS", "0")
+        "import pytest, time\npytestmark = pytest.mark.gpu\n"
+        "def test_well(): pass\ndef test_ill(): assert 1 == 2\ndef test_long(): time.sleep(0)\n"
     )
-    assert tested([file], 100) == {"tests: FAILED": "1 failed, 2 passed", "test test_ill": "assert 1 == 2"}
-    file.write_text(file.read_text().replace("sleep(0)", "sleep(600)").replace("1 == 2", "1"))
-    assert tested([file], 20) == {"tests: CUT OFF": "2 had passed after 20 s"}
+    assert tested([file], 100, log) == {"tests: FAILED": "2 passed, 1 failed", "test test_ill: FAILED": "assert 1 == 2"}
+    assert "assert 1 == 2" in log.read_text()
+    file.write_text(file.read_text().replace("sleep(0)", "sleep(600)"))
+    late = tested([file], 12, log)
+    assert late == {"tests: CUT OFF": "1 passed, 1 failed after 12 s, at test_long", "test test_ill: FAILED": f"see {log}"}
+    gone = tested([tmp_path / "gone.py"], 100, log)
+    assert list(gone) == ["tests: FAILED"]
+    assert "gone.py" in gone["tests: FAILED"]
 
 
 @pytest.mark.slow
@@ -236,7 +217,7 @@ def test_the_check_of_a_gpu_goes_through_on_a_cpu(
     ours, fabrics = found["labels beside their image in bf16"].split("; with Fabric's own plugin ")
     assert ours == "0.000 cells (95 %), at most 0.000"
     assert re.match(r"0\.0[1-9]", fabrics)
-    assert re.search(r"times one alone: make repro JOBS=2$", found["2 trainings on this device"])
+    assert re.search(r"together, \d\.\d\d times one alone", found["2 trainings on this device"])
     assert found["to the last bit, train.precision: 32-true, machine.deterministic: true"] == "again: equal, resumed: equal"
     assert found["set in params.yaml"] == "nothing: a dry try says nothing of a GPU"
 
@@ -313,6 +294,15 @@ def test_the_largest_memory_is_counted_anew() -> None:
     del filled
     forget_peak(here)
     assert peak_memory(here) < high - 200
+
+
+def test_a_gpu_is_begun_before_its_memory_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a new process there is nothing to reset yet, and torch does not begin by itself there."""
+    called: list[str] = []
+    monkeypatch.setattr(torch.cuda, "init", lambda: called.append("init"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: called.append("reset"))
+    forget_peak(torch.device("cuda", 0))
+    assert called == ["init", "reset"]
 
 
 @pytest.mark.parametrize(
