@@ -18,7 +18,7 @@ import torch
 import typer
 
 from semipose.bench import findings
-from semipose.bench.gpu_tests import tested
+from semipose.bench.gpu_tests import outcomes
 from semipose.bench.parts import FAILED, Parts
 from semipose.bench.ways import COMPILED, FLOAT, GRAPHS, HALF, REPEATABLE, TF32, Found, Trial, Way, loss
 from semipose.config.load import load
@@ -122,7 +122,7 @@ def check_gpu(
             rows("graphs", 2 * limit, findings.graphs, trial, repeatable)
             if tests:
                 most = 2.5 * limit
-                rows("tests", most, tested, tests, min(most, parts.left) - SPARE, out.with_suffix(".tests.txt"))
+                rows("tests", most, outcomes, tests, min(most, parts.left) - SPARE, out.with_suffix(".tests.txt"))
             side_by_side(parts, trial, found.get(half), (2,) if dry else (2, 4), limit)
             rows("kernels", limit, findings.kernels, trial, half)
             if not dry:

@@ -14,7 +14,7 @@ NAMED = 8  # failed tests
 WIDE = {"COLUMNS": "300"}  # for pytest, which cuts what it says at the end of a line
 
 
-def tested(files: Sequence[Path], seconds: float, log: Path) -> dict[str, str]:
+def outcomes(files: Sequence[Path], seconds: float, log: Path) -> dict[str, str]:
     """Run tests.
 
     Args:

@@ -10,8 +10,8 @@ from torchvision.ops import box_convert
 from torchvision.transforms.functional import pil_to_tensor
 
 from semipose.inference.boxes import Boxes
-from semipose.models.network import evaluating
 from semipose.utils.errors import InputError
+from semipose.utils.precision import full_float32
 
 PERSON = 1  # the detectors' label
 CLASSES = 91
@@ -62,7 +62,7 @@ class Detector:
     @torch.inference_mode()
     def __call__(self, image: Image.Image) -> Boxes:
         """The people of an RGB image, best first."""
-        with evaluating(self.net):
+        with full_float32():
             (found,) = self.net([pil_to_tensor(image).to(self.device) / 255])
         chosen = (found["labels"] == PERSON) & (found["scores"] >= self.score)
         # Its corners are on the edges of pixels; ours name the first pixel of a box.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from semipose.models.backbones import backbone_of
 from semipose.pose.heatmap import STRIDE
 from semipose.utils.errors import InputError
+from semipose.utils.precision import full_float32
 
 if TYPE_CHECKING:
     from semipose.config.network import Model
@@ -173,14 +174,10 @@ def _without_count(module: nn.Module, state: dict[str, Any], prefix: str, *_: An
 def evaluating(net: nn.Module) -> Iterator[None]:
     """Eval mode and float32 without TF32 inside; afterwards, every module gets its own mode back."""
     training = [module for module in net.modules() if module.training]
-    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     net.eval()
     try:
-        torch.backends.cudnn.allow_tf32 = False
-        torch.set_float32_matmul_precision("highest")
-        yield
+        with full_float32():
+            yield
     finally:
-        torch.backends.cudnn.allow_tf32 = convolutions
-        torch.set_float32_matmul_precision(products)
         for module in training:
             module.training = True

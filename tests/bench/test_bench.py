@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from semipose.bench import clock, components, run
 from semipose.bench.check_gpu import advice, check_gpu
 from semipose.bench.clock import Clock, gaps, in_turn
-from semipose.bench.gpu_tests import tested
+from semipose.bench.gpu_tests import outcomes
 from semipose.bench.packs import projected
 from semipose.bench.run import as_published, bench
 from semipose.bench.training import Subject
@@ -192,12 +192,12 @@ def test_tests_that_fail_are_rows(tmp_path: Path) -> None:
         "import pytest, time\npytestmark = pytest.mark.gpu\n"
         "def test_well(): pass\ndef test_ill(): assert 1 == 2\ndef test_long(): time.sleep(0)\n"
     )
-    assert tested([file], 100, log) == {"tests: FAILED": "2 passed, 1 failed", "test test_ill: FAILED": "assert 1 == 2"}
+    assert outcomes([file], 100, log) == {"tests: FAILED": "2 passed, 1 failed", "test test_ill: FAILED": "assert 1 == 2"}
     assert "assert 1 == 2" in log.read_text()
     file.write_text(file.read_text().replace("sleep(0)", "sleep(600)"))
-    late = tested([file], 12, log)
+    late = outcomes([file], 12, log)
     assert late == {"tests: CUT OFF": "1 passed, 1 failed after 12 s, at test_long", "test test_ill: FAILED": f"see {log}"}
-    gone = tested([tmp_path / "gone.py"], 100, log)
+    gone = outcomes([tmp_path / "gone.py"], 100, log)
     assert list(gone) == ["tests: FAILED"]
     assert "gone.py" in gone["tests: FAILED"]
 
